@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mount/container_config.hpp"
+#include "mount/sandbox_spec.hpp"
+#include "store/layout.hpp"
+
+namespace pwstore {
+
+/// What kind of run a spec is for.
+enum class RunKind : uint8_t {
+    user = 1,  ///< own uid, root read-only, home writable
+    root = 2,  ///< uid 0, root an overlay or copy, changes become a delta or are dropped
+};
+
+/// The host as the composer sees it: variables and identity that permission modules may pass on.
+struct HostContext {
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+    std::vector<EnvironmentVariable> environment;  ///< the caller's
+    bool terminal = false;
+    static HostContext current();
+};
+
+/// What the composer was asked for.
+struct ComposeRequest {
+    ContainerName container;
+    uint64_t generation = 0;
+    ContainerConfig config;
+    RunKind kind = RunKind::user;
+    RootMount root;
+    std::vector<Volume> extra_volumes;  ///< of the command line (`--here`); absolute
+    std::string working_directory;      ///< inside; empty = the home
+    bool without_configured_volumes = false;
+};
+
+/// Sentences about skipped modules and weakened isolation, for the user.
+struct Composition {
+    SandboxSpec spec;
+    std::vector<std::string> warnings;
+};
+
+/// Configuration → spec. Pure but for looking at the host paths it exposes. The store guard (guard.hpp) has been applied.
+/// @throws Error (usage, refused) naming module and path
+[[nodiscard]] Composition compose(const Layout& layout, const ComposeRequest& request, const HostContext& host);
+
+/// `spec` in words, one line per exposed thing with the rule that asked for it (for `explain`).
+[[nodiscard]] std::vector<std::string> explain(const SandboxSpec& spec);
+
+}  // namespace pwstore

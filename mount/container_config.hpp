@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/names.hpp"
+#include "store/digest.hpp"
+#include "store/generation.hpp"
+
+namespace pwstore {
+
+/// One host directory or file made visible.
+struct Volume {
+    std::string path;
+    std::string destination;  ///< empty = same as path
+    bool writable = false;
+    bool operator==(const Volume&) const = default;
+};
+
+/// `filesystems: - mount: X` of the YAML file.
+struct FilesystemModule {
+    std::string mount;  ///< root, home, to_home, to_root, sysfs, dir
+    std::vector<Volume> volumes;
+    std::vector<std::string> paths;
+    bool operator==(const FilesystemModule&) const = default;
+};
+
+/// `permissions: - module: X`.
+struct PermissionModule {
+    std::string module;  ///< none, net, env, dev, display, gpu, pipewire, pulseaudio
+    std::vector<std::pair<std::string, std::optional<std::string>>> variables;  ///< env: name, value (none = pass through)
+    std::vector<std::string> devices;
+    std::string socket;
+    bool operator==(const PermissionModule&) const = default;
+};
+
+/// A container's configuration: $XDG_CONFIG_HOME/pwstore/container/NAME.yml. The original's files are read as they are.
+struct ContainerConfig {
+    ContainerType type = ContainerType::base;
+    std::vector<std::string> dependencies;
+    std::vector<std::string> explicit_packages;  ///< kept in step after every transaction
+    int64_t meta_version = 0;
+    bool enable_userns = false;
+    bool retain_session = false;
+    bool allow_forking = false;
+    bool seccomp = true;
+    std::vector<FilesystemModule> filesystems{{"root", {}, {}}, {"home", {}, {}}};
+    std::vector<PermissionModule> permissions{{"none", {}, {}, ""}};
+    /// Modules that are understood but not built yet (dbus): kept verbatim and said aloud at launch.
+    std::string dbus_yaml;
+    bool operator==(const ContainerConfig&) const = default;
+
+    /// @throws Error (usage) naming file, line and the key that is wrong; unknown keys are errors too
+    static ContainerConfig parse(std::string_view yaml, std::string_view path_for_errors);
+    [[nodiscard]] std::string to_yaml() const;
+    /// SHA-256 of the canonical form: what the policy is, whatever the file's layout.
+    [[nodiscard]] Sha256 policy_digest() const;
+};
+
+/// Path of the YAML file below the configuration directory: "container/NAME.yml".
+[[nodiscard]] std::string config_name(const ContainerName& name);
+[[nodiscard]] std::optional<ContainerConfig> load_config(const std::string& config_dir, const ContainerName& name);
+/// Atomic and durable.
+void save_config(const std::string& config_dir, const ContainerName& name, const ContainerConfig& config);
+
+}  // namespace pwstore

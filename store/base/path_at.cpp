@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/base/path_at.hpp"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+
+#include "store/base/error.hpp"
+
+namespace pwstore {
+
+namespace {
+
+template <typename Call>
+auto retried(Call&& call) {
+    auto result = call();
+    while (result < 0 && errno == EINTR) result = call();
+    return result;
+}
+
+bool is_absence(int error_number) { return error_number == ENOENT || error_number == ENOTDIR; }
+
+int openat2_beneath(int dir, const std::string& path, int flags, mode_t mode) {
+    open_how how{};
+    how.flags = static_cast<__u64>(flags | O_CLOEXEC);
+    how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    const auto call = [&] {
+        return static_cast<int>(::syscall(SYS_openat2, dir, path.c_str(), &how, sizeof how));
+    };
+    int fd = retried(call);
+    while (fd < 0 && errno == EAGAIN) fd = retried(call);  // a concurrent rename made the walk uncertain
+    return fd;
+}
+
+void make_writable(int dir, const std::string& name) {
+    const Fd handle(::openat(dir, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!handle) return;
+    const std::string self = fmt::format("/proc/self/fd/{}", handle.get());
+    (void)::chmod(self.c_str(), 0700);
+}
+
+/// Empty and remove directory `name`; the depth of the tree is bounded by descriptors, so children are walked by fd.
+void remove_directory(int dir, const std::string& name) {
+    auto opened = retried([&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
+    if (opened < 0 && errno == EACCES) {
+        make_writable(dir, name);
+        opened = retried([&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
+    }
+    if (opened < 0) throw Error::from_errno("open directory", name);
+    const Fd handle(opened);
+    bool writable = false;
+    for (const DirectoryItem& item : list_directory(handle.get())) {
+        if (item.type == DT_DIR) {
+            remove_directory(handle.get(), item.name);
+            continue;
+        }
+        if (::unlinkat(handle.get(), item.name.c_str(), 0) == 0 || errno == ENOENT) continue;
+        if (errno == EACCES && !writable && ::fchmod(handle.get(), 0700) == 0) {
+            writable = true;
+            if (::unlinkat(handle.get(), item.name.c_str(), 0) == 0) continue;
+        }
+        throw Error::from_errno("remove", item.name);
+    }
+    if (::unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+    if (errno == EACCES && ::fchmod(dir, 0700) == 0 && ::unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0) return;
+    throw Error::from_errno("remove directory", name);
+}
+
+}  // namespace
+
+Fd open_at(int dir, const std::string& path, int flags, mode_t mode) {
+    const int fd = retried([&] { return ::openat(dir, path.c_str(), flags | O_CLOEXEC, mode); });
+    if (fd < 0) throw Error::from_errno("open", path);
+    return Fd(fd);
+}
+
+std::optional<Fd> try_open_at(int dir, const std::string& path, int flags, mode_t mode) {
+    const int fd = retried([&] { return ::openat(dir, path.c_str(), flags | O_CLOEXEC, mode); });
+    if (fd >= 0) return Fd(fd);
+    if (is_absence(errno)) return std::nullopt;
+    throw Error::from_errno("open", path);
+}
+
+Fd open_dir(int dir, const std::string& path) { return open_at(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW); }
+
+Fd open_beneath(int dir, const std::string& path, int flags, mode_t mode) {
+    const int fd = openat2_beneath(dir, path, flags, mode);
+    if (fd < 0) throw Error::from_errno("open beneath", path);
+    return Fd(fd);
+}
+
+std::optional<Fd> try_open_beneath(int dir, const std::string& path, int flags, mode_t mode) {
+    const int fd = openat2_beneath(dir, path, flags, mode);
+    if (fd >= 0) return Fd(fd);
+    if (is_absence(errno)) return std::nullopt;
+    throw Error::from_errno("open beneath", path);
+}
+
+struct stat stat_fd(int fd, std::string_view path_for_errors) {
+    struct stat info {};
+    if (::fstat(fd, &info) != 0) throw Error::from_errno("stat", path_for_errors);
+    return info;
+}
+
+std::optional<struct stat> try_stat_at(int dir, const std::string& path) {
+    struct stat info {};
+    if (::fstatat(dir, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) return info;
+    if (is_absence(errno)) return std::nullopt;
+    throw Error::from_errno("stat", path);
+}
+
+struct stat stat_at(int dir, const std::string& path) {
+    struct stat info {};
+    if (::fstatat(dir, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) throw Error::from_errno("stat", path);
+    return info;
+}
+
+bool exists_at(int dir, const std::string& path) { return try_stat_at(dir, path).has_value(); }
+
+std::string read_link_at(int dir, const std::string& path) {
+    std::string target(256, '\0');
+    for (;;) {
+        const ssize_t length = ::readlinkat(dir, path.c_str(), target.data(), target.size());
+        if (length < 0) throw Error::from_errno("read link", path);
+        if (static_cast<size_t>(length) < target.size()) {
+            target.resize(static_cast<size_t>(length));
+            return target;
+        }
+        target.resize(target.size() * 2);
+    }
+}
+
+std::vector<DirectoryItem> list_directory(int dir) {
+    const int copy = ::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (copy < 0) throw Error::from_errno("open directory", ".");
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(copy), ::closedir);
+    if (!stream) {
+        const int error_number = errno;
+        ::close(copy);
+        throw Error::from_errno("list directory", "", error_number);
+    }
+    std::vector<DirectoryItem> items;
+    for (;;) {
+        errno = 0;
+        const dirent* entry = ::readdir(stream.get());
+        if (entry == nullptr) {
+            if (errno != 0) throw Error::from_errno("list directory", "");
+            break;
+        }
+        std::string name = static_cast<const char*>(entry->d_name);
+        if (name == "." || name == "..") continue;
+        unsigned char type = entry->d_type;
+        if (type == DT_UNKNOWN) {
+            const auto info = try_stat_at(dir, name);
+            if (!info) continue;
+            type = static_cast<unsigned char>(IFTODT(info->st_mode));
+        }
+        items.push_back({std::move(name), type});
+    }
+    std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    return items;
+}
+
+std::string read_all(int fd, std::string_view path_for_errors) {
+    std::string content;
+    struct stat info {};
+    const bool sized = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0;
+    content.resize(sized ? static_cast<size_t>(info.st_size) + 1 : 4096);
+    size_t filled = 0;
+    for (;;) {
+        const ssize_t got = retried([&] { return ::read(fd, content.data() + filled, content.size() - filled); });
+        if (got < 0) throw Error::from_errno("read", path_for_errors);
+        if (got == 0) break;
+        filled += static_cast<size_t>(got);
+        if (filled == content.size()) content.resize(content.size() * 2);
+    }
+    content.resize(filled);
+    return content;
+}
+
+std::string read_file(int dir, const std::string& path) {
+    return read_all(open_at(dir, path, O_RDONLY).get(), path);
+}
+
+std::optional<std::string> try_read_file(int dir, const std::string& path) {
+    const auto file = try_open_at(dir, path, O_RDONLY);
+    if (!file) return std::nullopt;
+    return read_all(file->get(), path);
+}
+
+void write_all(int fd, std::string_view bytes, std::string_view path_for_errors) {
+    while (!bytes.empty()) {
+        const ssize_t put = retried([&] { return ::write(fd, bytes.data(), bytes.size()); });
+        if (put < 0) throw Error::from_errno("write", path_for_errors);
+        bytes.remove_prefix(static_cast<size_t>(put));
+    }
+}
+
+size_t copy_all(int from, int to, std::string_view path_for_errors) {
+    constexpr size_t kBuffer = 256 * 1024;
+    const auto buffer = std::make_unique<std::array<char, kBuffer>>();
+    size_t total = 0;
+    for (;;) {
+        const ssize_t got = retried([&] { return ::read(from, buffer->data(), buffer->size()); });
+        if (got < 0) throw Error::from_errno("read", path_for_errors);
+        if (got == 0) return total;
+        write_all(to, {buffer->data(), static_cast<size_t>(got)}, path_for_errors);
+        total += static_cast<size_t>(got);
+    }
+}
+
+void make_directory(int dir, const std::string& path, mode_t mode) {
+    if (::mkdirat(dir, path.c_str(), mode) == 0) return;
+    const int error_number = errno;
+    if (error_number == EEXIST) {
+        const auto info = try_stat_at(dir, path);
+        if (info && S_ISDIR(info->st_mode)) return;
+    }
+    throw Error::from_errno("make directory", path, error_number);
+}
+
+void make_directories(int dir, const std::string& path, mode_t mode) {
+    for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+        const std::string parent = path.substr(0, slash);
+        if (::mkdirat(dir, parent.c_str(), mode) == 0 || errno == EEXIST) continue;
+        const int error_number = errno;
+        struct stat info {};
+        if (::fstatat(dir, parent.c_str(), &info, 0) == 0 && S_ISDIR(info.st_mode)) continue;
+        throw Error::from_errno("make directory", parent, error_number);
+    }
+    if (::mkdirat(dir, path.c_str(), mode) == 0) return;
+    const int error_number = errno;
+    struct stat info {};
+    if (::fstatat(dir, path.c_str(), &info, 0) == 0 && S_ISDIR(info.st_mode)) return;
+    throw Error::from_errno("make directory", path, error_number);
+}
+
+bool remove_file(int dir, const std::string& path) {
+    if (::unlinkat(dir, path.c_str(), 0) == 0) return true;
+    if (is_absence(errno)) return false;
+    throw Error::from_errno("remove", path);
+}
+
+bool remove_tree(int dir, const std::string& name) {
+    const auto info = try_stat_at(dir, name);
+    if (!info) return false;
+    if (!S_ISDIR(info->st_mode)) return remove_file(dir, name);
+    in_step("remove tree '" + printable(name) + "'", [&] { remove_directory(dir, name); });
+    return true;
+}
+
+void rename_at(int from_dir, const std::string& from, int to_dir, const std::string& to, unsigned flags) {
+    if (::renameat2(from_dir, from.c_str(), to_dir, to.c_str(), flags) != 0) {
+        throw Error::from_errno("rename to '" + printable(to) + "'", from);
+    }
+}
+
+void replace_symlink(int dir, const std::string& name, const std::string& target) {
+    static std::atomic<unsigned> counter{0};
+    const std::string temporary = fmt::format("{}.{}.{}.new", name, ::getpid(), counter++);
+    (void)::unlinkat(dir, temporary.c_str(), 0);
+    if (::symlinkat(target.c_str(), dir, temporary.c_str()) != 0) throw Error::from_errno("make symlink", temporary);
+    if (::renameat(dir, temporary.c_str(), dir, name.c_str()) != 0) {
+        const int error_number = errno;
+        (void)::unlinkat(dir, temporary.c_str(), 0);
+        throw Error::from_errno("replace symlink", name, error_number);
+    }
+}
+
+void set_mtime_at(int dir, const std::string& path, int64_t seconds, uint32_t nanoseconds) {
+    const std::array<timespec, 2> times{{{0, UTIME_OMIT}, {seconds, static_cast<long>(nanoseconds)}}};
+    if (::utimensat(dir, path.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
+        throw Error::from_errno("set time", path);
+    }
+}
+
+void sync_filesystem(int fd, std::string_view path_for_errors) {
+    if (::syncfs(fd) != 0) throw Error::from_errno("sync file system", path_for_errors);
+}
+
+void sync_fd(int fd, std::string_view path_for_errors) {
+    if (::fsync(fd) != 0) throw Error::from_errno("sync", path_for_errors);
+}
+
+std::pair<std::string_view, std::string_view> split_path(std::string_view path) {
+    const size_t slash = path.rfind('/');
+    if (slash == std::string_view::npos) return {std::string_view{}, path};
+    return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+}  // namespace pwstore

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "store/base/names.hpp"
+#include "store/generation.hpp"
+#include "store/manifest.hpp"
+#include "store/object.hpp"
+
+namespace pwstore {
+
+/// The index: one LMDB environment. Values carry an 8-byte checksum; a wrong one is an Error (corrupt) naming table
+/// and key. A process opens it once, after any fork. Key and value formats: docs/format.md.
+///
+/// Read transactions see one consistent state and must be short (< 1 s). There is one write transaction at a time in
+/// the whole system; it holds puts and deletes only, never I/O. commit() is durable (fdatasync) when it returns and is
+/// all or nothing at any crash; a transaction that is destroyed without commit() changed nothing.
+class Index;
+
+class ReadTxn {
+   public:
+    ReadTxn(ReadTxn&&) noexcept;
+    ReadTxn& operator=(ReadTxn&&) = delete;
+    virtual ~ReadTxn();
+
+    // --- Objects ---------------------------------------------------------------------------------------------
+    [[nodiscard]] std::optional<ObjectRow> find_object(const ObjectKey& key) const;
+    [[nodiscard]] std::optional<ObjectKey> object_key(ObjectId id) const;
+    /// Key and row of an id that a record refers to. @throws Error (corrupt) when it is missing.
+    [[nodiscard]] std::pair<ObjectKey, ObjectRow> object(ObjectId id) const;
+    void for_each_object(const std::function<void(const ObjectKey&, const ObjectRow&)>& visit) const;
+
+    // --- Manifests -------------------------------------------------------------------------------------------
+    [[nodiscard]] Manifest manifest(ManifestId id) const;
+    /// The encoded value, readable while this transaction lives.
+    [[nodiscard]] std::string_view manifest_bytes(ManifestId id) const;
+    [[nodiscard]] std::optional<ManifestId> manifest_of_archive(const Sha256& archive) const;
+    [[nodiscard]] std::vector<ManifestId> manifest_ids() const;
+
+    // --- Containers and generations --------------------------------------------------------------------------
+    [[nodiscard]] std::vector<ContainerName> containers() const;  ///< sorted by name
+    [[nodiscard]] std::optional<ContainerRow> container(const ContainerName& name) const;
+    [[nodiscard]] std::optional<Generation> generation(const ContainerName& name, uint64_t number) const;
+    [[nodiscard]] std::vector<uint64_t> generation_numbers(const ContainerName& name) const;
+    [[nodiscard]] Delta delta(uint32_t id) const;  ///< id 0 is the empty delta
+
+    // --- Leases, transactions, launch records ----------------------------------------------------------------
+    [[nodiscard]] std::vector<std::pair<std::string, std::string>> leases() const;  ///< id → encoded row
+    /// Containers (with their generation before and after) that transaction `id` switched.
+    struct Switch {
+        std::string container;
+        uint64_t from = 0;
+        uint64_t to = 0;  ///< 0 = removed
+    };
+    [[nodiscard]] std::vector<Switch> transaction(uint64_t id) const;
+    [[nodiscard]] uint64_t last_transaction() const;
+    /// The precompiled launch record of a container (opaque here; mount/ writes and reads it).
+    [[nodiscard]] std::optional<std::string> launch_record(const ContainerName& name) const;
+
+   protected:
+    friend class Index;
+    struct State;
+    explicit ReadTxn(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+class WriteTxn final : public ReadTxn {
+   public:
+    WriteTxn(WriteTxn&&) noexcept;
+    WriteTxn& operator=(WriteTxn&&) = delete;
+    ~WriteTxn() override;
+
+    // --- Objects ---------------------------------------------------------------------------------------------
+    [[nodiscard]] ObjectId next_object_id();
+    void put_object(const ObjectKey& key, const ObjectRow& row);
+    void remove_object(const ObjectKey& key);
+    // --- Manifests -------------------------------------------------------------------------------------------
+    /// Store and give it an id; with `record_archive` also archive-sha256 → id (only an Ingestor that read it may).
+    ManifestId add_manifest(const Manifest& manifest, bool record_archive);
+    void remove_manifest(ManifestId id);
+    // --- Containers and generations --------------------------------------------------------------------------
+    void put_container(const ContainerName& name, const ContainerRow& row);
+    void remove_container(const ContainerName& name);  ///< with all its generations, deltas and launch record
+    void put_generation(const Generation& generation);
+    void remove_generation(const ContainerName& name, uint64_t number);
+    uint32_t add_delta(const Delta& delta);
+    // --- Leases, transactions, launch records ----------------------------------------------------------------
+    void put_lease(const std::string& id, std::string_view row);
+    void remove_lease(const std::string& id);
+    [[nodiscard]] uint64_t next_transaction();
+    void put_transaction(uint64_t id, const std::vector<Switch>& switches);
+    void put_launch_record(const ContainerName& name, std::string_view record);
+    /// Clear the unsynced mark of these objects: their data was covered by a sync that returned.
+    void mark_synced(const std::vector<ObjectKey>& keys);
+    void mark_all_synced(uint64_t boot_mark);
+
+    void commit();
+
+   private:
+    friend class Index;
+    explicit WriteTxn(std::unique_ptr<State> state);
+};
+
+class Index {
+   public:
+    enum class Mode { read_only, read_write };
+    /// Open (read_write also creates) the environment below the open directory `dir`. 1 TiB map, halved while the
+    /// kernel refuses it; dead readers are cleared. @throws Error (unsupported) for another format version.
+    static Index open(int data_dir, Mode mode);
+    Index(Index&&) noexcept;
+    Index& operator=(Index&&) = delete;
+    ~Index();
+
+    [[nodiscard]] ReadTxn read() const;
+    /// Waits for the one writer. Lock order: containers by name, ingest lock, this.
+    [[nodiscard]] WriteTxn write() const;
+
+   private:
+    struct State;
+    explicit Index(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace pwstore

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/events.hpp"
+#include "store/lease.hpp"
+#include "store/manifest.hpp"
+#include "store/store.hpp"
+
+namespace pwstore {
+
+/// Limits against hostile archives; generous for real packages.
+struct IngestLimits {
+    uint64_t file_bytes = 64ULL << 30;      ///< size of one file, as claimed or delivered
+    uint64_t package_bytes = 128ULL << 30;  ///< sum of a package's files
+    uint64_t entries = 4'000'000;
+    uint64_t ratio = 2000;                  ///< unpacked : packed bytes, checked beyond 64 MiB unpacked
+};
+
+struct IngestStats {
+    uint64_t files = 0;
+    uint64_t bytes = 0;
+    uint64_t new_objects = 0;
+    uint64_t new_bytes = 0;
+    uint64_t healed = 0;  ///< damaged objects that the bytes in hand replaced
+    std::vector<std::string> findings;  ///< one sentence per damaged object met
+    IngestStats& operator+=(const IngestStats& other);
+};
+
+struct ArchiveSource {
+    std::string path;
+    std::optional<Sha256> expected;  ///< when known: a different archive is an Error (corrupt)
+};
+
+struct IngestedArchive {
+    ManifestId id = 0;
+    std::string name;
+    std::string version;
+    bool was_known = false;  ///< the same archive was ingested before; nothing was unpacked
+};
+
+/// The one door: content enters the store here and nowhere else.
+///
+/// Holds the ingest lock from construction to commit() or destruction. Objects are created at once and are garbage
+/// until commit() records them; manifests are kept in memory until then. A failed or killed ingest leaves the store as
+/// it was. On a digest hit the bytes are compared: equal = the same object; unequal and the stored file is intact = a true
+/// collision, next slot; unequal and the stored file is damaged = replaced by the good bytes, and a finding.
+class Ingestor {
+   public:
+    struct Options {
+        IngestLimits limits;
+        unsigned threads = 0;  ///< 0 = default_threads()
+        std::chrono::milliseconds lock_patience{600'000};
+    };
+    Ingestor(const Store& store, ProgressSink& sink, Options options);
+    Ingestor(const Store& store, ProgressSink& sink) : Ingestor(store, sink, Options{}) {}
+    Ingestor(const Ingestor&) = delete;
+    Ingestor& operator=(const Ingestor&) = delete;
+    ~Ingestor();
+
+    /// Read package archives (.pkg.tar, any compression) in parallel; results in the order of `sources`.
+    /// @throws Error (corrupt, refused) naming archive, entry and rule for anything hostile or broken.
+    std::vector<IngestedArchive> add_archives(const std::vector<ArchiveSource>& sources);
+
+    /// One file from elsewhere (harvest, database): content read from `fd` to its end. Thread-safe.
+    /// @param mode true mode; @param keep_time the time belongs to the identity (a Python source)
+    ObjectId add_file(int fd, std::string_view path_for_errors, uint32_t mode, std::optional<int64_t> keep_time);
+    ObjectId add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time);
+
+    /// Record objects (marked unsynced), manifests, and `lease` naming them, in one commit, together with what `also`
+    /// puts. With `sync` the file system is synced first and the rows are durable. Releases the ingest lock.
+    void commit(const Lease* lease, bool sync, const std::function<void(WriteTxn&)>& also = {});
+
+    [[nodiscard]] IngestStats stats() const;
+
+   private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+/// The path of this file has its time in the identity (Python sources, whose .pyc records it).
+[[nodiscard]] bool keeps_time(std::string_view path);
+
+}  // namespace pwstore

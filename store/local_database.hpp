@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/generation.hpp"
+#include "store/index.hpp"
+
+namespace pwstore {
+
+/// What `desc` of a local database entry says, beyond InstalledPackage. Lists keep their order.
+/// Source: .PKGINFO (PKGBUILD(5), makepkg) and libalpm's be_local.c as observed.
+struct PackageDescription {
+    std::string name, version, base, description, url, arch, packager;
+    int64_t build_date = 0;
+    uint64_t installed_size = 0;
+    std::vector<std::string> licenses, groups, depends, optdepends, conflicts, provides, replaces, backup;
+};
+
+/// Parse .PKGINFO. @throws Error (corrupt) without pkgname or pkgver. Unknown keys are ignored.
+[[nodiscard]] PackageDescription parse_pkginfo(std::string_view text);
+
+/// `desc`, as libalpm 13 writes it: byte-equal.
+[[nodiscard]] std::string format_desc(const PackageDescription& package, const InstalledPackage& installed);
+
+/// `files`: %FILES% sorted as libalpm does (directories with a slash), %BACKUP% with the recorded md5.
+[[nodiscard]] std::string format_files(const Manifest& manifest, const PackageDescription& package,
+                                       const InstalledPackage& installed);
+
+/// A generated or copied file below var/lib/pacman/local.
+struct DatabaseFile {
+    std::string path;        ///< relative to local/: "bash-5.2-1/desc"
+    std::string content;     ///< of desc, files, ALPM_DB_VERSION
+    ObjectId object = 0;     ///< of install, mtree, changelog: the side object
+};
+
+/// The whole local database of `packages` (upstream packages included when `generation` has upstream): directories are
+/// implied. Reads within `txn`.
+[[nodiscard]] std::vector<DatabaseFile> local_database(const ReadTxn& txn, const std::vector<InstalledPackage>& packages);
+
+}  // namespace pwstore

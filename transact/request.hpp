@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "resolver/package.hpp"
+#include "resolver/session.hpp"
+#include "store/base/events.hpp"
+#include "store/generation.hpp"
+
+namespace pwstore {
+
+/// What one container is asked to become.
+struct ContainerRequest {
+    std::string name;
+    bool create = false;
+    ContainerType type = ContainerType::base;  ///< of a created one
+    std::vector<std::string> dependencies;     ///< of a created one, in order
+    ResolveRequest packages;
+};
+
+/// One command of the user: everything in it becomes true together, or nothing does.
+struct TransactionRequest {
+    std::string command;  ///< as typed, for the history
+    std::vector<ContainerRequest> containers;
+    unsigned refresh = 0;           ///< number of -y
+    bool upgrade_all = false;       ///< -u without --target-only: every container
+    bool target_only = false;
+    bool no_confirm = false;
+    bool preview = false;           ///< plan, show, stop
+    bool force_rebuild = false;     ///< -f: build the roots of the named containers (or all) anew
+    int lock_patience_seconds = 10;
+};
+
+/// The plan of one container, for people.
+struct ContainerPlan {
+    std::string container;
+    ContainerType type = ContainerType::base;
+    bool created = false;
+    Plan plan;
+    bool rebuilt_on_top = false;  ///< no packages of its own change, but what it is built on does
+};
+
+struct TransactionReport {
+    bool changed = false;
+    bool declined = false;           ///< the user said no
+    uint64_t transaction = 0;
+    struct Changed {
+        std::string container;
+        uint64_t generation = 0;
+        size_t installed = 0, upgraded = 0, removed = 0;
+    };
+    std::vector<Changed> containers;
+    uint64_t file_bytes = 0;      ///< of the packages that were installed
+    uint64_t new_disk_bytes = 0;  ///< of them, new in the store
+    std::vector<TransactionNote> notes;  ///< failed scriptlets and hooks
+};
+
+/// The other side of a transaction: shows and answers. One thread calls it.
+class Dialogue : public ProgressSink {
+   public:
+    virtual bool confirm(const std::vector<ContainerPlan>& plans) = 0;
+    virtual int ask(const Question& question) = 0;
+    /// A line that a scriptlet or hook printed.
+    virtual void script_output(const std::string& agent, const std::string& line) = 0;
+};
+
+}  // namespace pwstore
