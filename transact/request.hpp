@@ -26,12 +26,12 @@ struct ContainerRequest {
 struct TransactionRequest {
     std::string command;  ///< as typed, for the history
     std::vector<ContainerRequest> containers;
-    unsigned refresh = 0;           ///< number of -y
-    bool upgrade_all = false;       ///< -u without --target-only: every container
+    unsigned refresh = 0;      ///< number of -y
+    bool upgrade_all = false;  ///< -u without --target-only: every container
     bool target_only = false;
     bool no_confirm = false;
-    bool preview = false;           ///< plan, show, stop
-    bool force_rebuild = false;     ///< -f: build the roots of the named containers (or all) anew
+    bool preview = false;        ///< plan, show, stop
+    bool force_rebuild = false;  ///< -f: build the roots of the named containers (or all) anew
     int lock_patience_seconds = 10;
 };
 
@@ -46,7 +46,7 @@ struct ContainerPlan {
 
 struct TransactionReport {
     bool changed = false;
-    bool declined = false;           ///< the user said no
+    bool declined = false;  ///< the user said no
     uint64_t transaction = 0;
     struct Changed {
         std::string container;
@@ -54,14 +54,14 @@ struct TransactionReport {
         size_t installed = 0, upgraded = 0, removed = 0;
     };
     std::vector<Changed> containers;
-    uint64_t file_bytes = 0;      ///< of the packages that were installed
-    uint64_t new_disk_bytes = 0;  ///< of them, new in the store
+    uint64_t file_bytes = 0;             ///< of the packages that were installed
+    uint64_t new_disk_bytes = 0;         ///< of them, new in the store
     std::vector<TransactionNote> notes;  ///< failed scriptlets and hooks
 };
 
 /// The other side of a transaction: shows and answers. One thread calls it.
 class Dialogue : public ProgressSink {
-   public:
+ public:
     virtual bool confirm(const std::vector<ContainerPlan>& plans) = 0;
     virtual int ask(const Question& question) = 0;
     /// A line that a scriptlet or hook printed.

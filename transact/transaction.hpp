@@ -12,19 +12,22 @@
 
 namespace pwstore {
 
-/// Do what `request` says to its containers and everything built on them, in one commit (docs/architecture.md,
-/// "A transaction"). Runs libalpm in this process: call it in the worker program only.
+/// Do what `request` says to its containers and everything built on them, in one commit
+/// (docs/architecture.md, "A transaction"). Runs libalpm in this process: call it in the worker program only.
 /// Locks: containers by name (held throughout), ingest (twice, briefly), LMDB.
 /// A crash at any instruction leaves every container in its old or every one in its new state.
-TransactionReport run_transaction(const Directories& directories, const TransactionRequest& request, Dialogue& dialogue);
+TransactionReport run_transaction(const Directories& directories, const TransactionRequest& request,
+                                  Dialogue& dialogue);
 
-/// Switch every container that transaction `id` (0 = the last one) changed back to what it was before. Offline.
+/// Switch every container that transaction `id` (0 = the last one) changed back to what it was before.
+/// Offline.
 TransactionReport undo_transaction(const Store& store, uint64_t id, Dialogue& dialogue);
 
-/// Drop containers: their roots, generations and records; home and configuration stay unless `with_home` / `with_config`.
+/// Drop containers: their roots, generations and records; home and configuration stay unless `with_home` /
+/// `with_config`.
 /// @throws Error (refused) when something is built on one of them, (busy) when programs run in it
-void delete_containers(const Store& store, const std::vector<ContainerName>& names, bool with_home, bool with_config,
-                       bool force, ProgressSink& sink);
+void delete_containers(const Store& store, const std::vector<ContainerName>& names, bool with_home,
+                       bool with_config, bool force, ProgressSink& sink);
 
 /// A root shell (or command) whose changes become a new generation's delta at its end.
 struct RootShellRequest {
@@ -39,7 +42,8 @@ struct RootShellResult {
 };
 RootShellResult run_root_shell(const Store& store, const RootShellRequest& request, ProgressSink& sink);
 
-/// Make sure that the current root of `name` is on disk, and write its launch record. Used by the slow path of `run`.
+/// Make sure that the current root of `name` is on disk, and write its launch record. Used by the slow path
+/// of `run`.
 void prepare_launch(const Store& store, const ContainerName& name, ProgressSink& sink);
 
 }  // namespace pwstore

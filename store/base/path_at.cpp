@@ -21,23 +21,32 @@ namespace {
 template <typename Call>
 auto retried(Call&& call) {
     auto result = call();
-    while (result < 0 && errno == EINTR) result = call();
+    while (result < 0 && errno == EINTR)
+        result = call();
     return result;
 }
 
-bool is_absence(int error_number) { return error_number == ENOENT || error_number == ENOTDIR; }
+bool is_absence(int error_number) {
+    return error_number == ENOENT || error_number == ENOTDIR;
+}
 
-int openat2_beneath(int dir, const std::string& path, int flags, mode_t mode) {
+int openat2_resolved(int dir, const std::string& path, int flags, mode_t mode, uint64_t resolve) {
     open_how how{};
     how.flags = static_cast<__u64>(flags | O_CLOEXEC);
     how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    how.resolve = static_cast<__u64>(resolve);
     const auto call = [&] {
         return static_cast<int>(::syscall(SYS_openat2, dir, path.c_str(), &how, sizeof how));
     };
     int fd = retried(call);
-    while (fd < 0 && errno == EAGAIN) fd = retried(call);  // a concurrent rename made the walk uncertain
+    while (fd < 0 && errno == EAGAIN)
+        fd = retried(call);  // a concurrent rename made the walk uncertain
     return fd;
+}
+
+int openat2_beneath(int dir, const std::string& path, int flags, mode_t mode) {
+    return openat2_resolved(dir, path, flags, mode,
+                            RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 void make_writable(int dir, const std::string& name) {
@@ -47,12 +56,15 @@ void make_writable(int dir, const std::string& name) {
     (void)::chmod(self.c_str(), 0700);
 }
 
-/// Empty and remove directory `name`; the depth of the tree is bounded by descriptors, so children are walked by fd.
+/// Empty and remove directory `name`; the depth of the tree is bounded by descriptors, so children are walked
+/// by fd.
 void remove_directory(int dir, const std::string& name) {
-    auto opened = retried([&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
+    auto opened =
+        retried([&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
     if (opened < 0 && errno == EACCES) {
         make_writable(dir, name);
-        opened = retried([&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
+        opened = retried(
+            [&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
     }
     if (opened < 0) throw Error::from_errno("open directory", name);
     const Fd handle(opened);
@@ -70,7 +82,8 @@ void remove_directory(int dir, const std::string& name) {
         throw Error::from_errno("remove", item.name);
     }
     if (::unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
-    if (errno == EACCES && ::fchmod(dir, 0700) == 0 && ::unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0) return;
+    if (errno == EACCES && ::fchmod(dir, 0700) == 0 && ::unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0)
+        return;
     throw Error::from_errno("remove directory", name);
 }
 
@@ -89,7 +102,9 @@ std::optional<Fd> try_open_at(int dir, const std::string& path, int flags, mode_
     throw Error::from_errno("open", path);
 }
 
-Fd open_dir(int dir, const std::string& path) { return open_at(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW); }
+Fd open_dir(int dir, const std::string& path) {
+    return open_at(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
 
 Fd open_beneath(int dir, const std::string& path, int flags, mode_t mode) {
     const int fd = openat2_beneath(dir, path, flags, mode);
@@ -102,6 +117,13 @@ std::optional<Fd> try_open_beneath(int dir, const std::string& path, int flags, 
     if (fd >= 0) return Fd(fd);
     if (is_absence(errno)) return std::nullopt;
     throw Error::from_errno("open beneath", path);
+}
+
+std::optional<Fd> try_open_in_root(int root, const std::string& path, int flags) {
+    const int fd = openat2_resolved(root, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    if (fd >= 0) return Fd(fd);
+    if (is_absence(errno) || errno == ELOOP) return std::nullopt;
+    throw Error::from_errno("open in root", path);
 }
 
 struct stat stat_fd(int fd, std::string_view path_for_errors) {
@@ -123,7 +145,9 @@ struct stat stat_at(int dir, const std::string& path) {
     return info;
 }
 
-bool exists_at(int dir, const std::string& path) { return try_stat_at(dir, path).has_value(); }
+bool exists_at(int dir, const std::string& path) {
+    return try_stat_at(dir, path).has_value();
+}
 
 std::string read_link_at(int dir, const std::string& path) {
     std::string target(256, '\0');
@@ -176,7 +200,8 @@ std::string read_all(int fd, std::string_view path_for_errors) {
     content.resize(sized ? static_cast<size_t>(info.st_size) + 1 : 4096);
     size_t filled = 0;
     for (;;) {
-        const ssize_t got = retried([&] { return ::read(fd, content.data() + filled, content.size() - filled); });
+        const ssize_t got =
+            retried([&] { return ::read(fd, content.data() + filled, content.size() - filled); });
         if (got < 0) throw Error::from_errno("read", path_for_errors);
         if (got == 0) break;
         filled += static_cast<size_t>(got);
@@ -267,7 +292,8 @@ void replace_symlink(int dir, const std::string& name, const std::string& target
     static std::atomic<unsigned> counter{0};
     const std::string temporary = fmt::format("{}.{}.{}.new", name, ::getpid(), counter++);
     (void)::unlinkat(dir, temporary.c_str(), 0);
-    if (::symlinkat(target.c_str(), dir, temporary.c_str()) != 0) throw Error::from_errno("make symlink", temporary);
+    if (::symlinkat(target.c_str(), dir, temporary.c_str()) != 0)
+        throw Error::from_errno("make symlink", temporary);
     if (::renameat(dir, temporary.c_str(), dir, name.c_str()) != 0) {
         const int error_number = errno;
         (void)::unlinkat(dir, temporary.c_str(), 0);

@@ -16,10 +16,12 @@
 
 namespace pwstore {
 
-/// File operations relative to a directory descriptor (AT_FDCWD for none). All descriptors are O_CLOEXEC; EINTR is
-/// retried; every failure is an Error with step and path. A final symlink is never followed unless a flag says so.
+/// File operations relative to a directory descriptor (AT_FDCWD for none). All descriptors are O_CLOEXEC;
+/// EINTR is retried; every failure is an Error with step and path. A final symlink is never followed unless a
+/// flag says so.
 
-// --- Open and look -------------------------------------------------------------------------------------------
+// --- Open and look
+// -------------------------------------------------------------------------------------------
 
 /// openat(2) with O_CLOEXEC added.
 [[nodiscard]] Fd open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
@@ -27,9 +29,14 @@ namespace pwstore {
 [[nodiscard]] std::optional<Fd> try_open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
 /// A directory, O_DIRECTORY | O_NOFOLLOW.
 [[nodiscard]] Fd open_dir(int dir, const std::string& path);
-/// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: for names that others chose.
+/// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: for names that others
+/// chose.
 [[nodiscard]] Fd open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);
-[[nodiscard]] std::optional<Fd> try_open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);
+[[nodiscard]] std::optional<Fd> try_open_beneath(int dir, const std::string& path, int flags,
+                                                 mode_t mode = 0);
+/// openat2(2) with RESOLVE_IN_ROOT: symlinks are followed, but as if `root` were "/". nullopt when it does
+/// not exist.
+[[nodiscard]] std::optional<Fd> try_open_in_root(int root, const std::string& path, int flags);
 
 [[nodiscard]] struct stat stat_fd(int fd, std::string_view path_for_errors);
 /// lstat; nullopt when the path does not exist.
@@ -45,7 +52,8 @@ struct DirectoryItem {
 /// Entries of an open directory but "." and "..", sorted by bytes.
 [[nodiscard]] std::vector<DirectoryItem> list_directory(int dir);
 
-// --- Read and write ------------------------------------------------------------------------------------------
+// --- Read and write
+// ------------------------------------------------------------------------------------------
 
 [[nodiscard]] std::string read_all(int fd, std::string_view path_for_errors);
 [[nodiscard]] std::string read_file(int dir, const std::string& path);
@@ -54,7 +62,8 @@ void write_all(int fd, std::string_view bytes, std::string_view path_for_errors)
 /// Copy `from` (current offset) to `to` until its end; returns the bytes copied.
 size_t copy_all(int from, int to, std::string_view path_for_errors);
 
-// --- Change --------------------------------------------------------------------------------------------------
+// --- Change
+// --------------------------------------------------------------------------------------------------
 
 /// mkdirat(2); an existing directory is fine, anything else there is an error.
 void make_directory(int dir, const std::string& path, mode_t mode = 0755);
@@ -62,7 +71,8 @@ void make_directory(int dir, const std::string& path, mode_t mode = 0755);
 void make_directories(int dir, const std::string& path, mode_t mode = 0755);
 /// unlinkat(2); false when it was not there.
 bool remove_file(int dir, const std::string& path);
-/// rm -rf of one name: never follows a symlink, makes directories writable first; false when it was not there.
+/// rm -rf of one name: never follows a symlink, makes directories writable first; false when it was not
+/// there.
 bool remove_tree(int dir, const std::string& name);
 /// renameat2(2); `flags` as there (RENAME_NOREPLACE, RENAME_EXCHANGE).
 void rename_at(int from_dir, const std::string& from, int to_dir, const std::string& to, unsigned flags = 0);
