@@ -8,6 +8,7 @@
 
 #include "store/generation.hpp"
 #include "store/index.hpp"
+#include "store/object_store.hpp"
 
 namespace pwstore {
 
@@ -32,13 +33,21 @@ struct PackageDescription {
 
 /// A generated or copied file below var/lib/pacman/local.
 struct DatabaseFile {
-    std::string path;        ///< relative to local/: "bash-5.2-1/desc"
-    std::string content;     ///< of desc, files, ALPM_DB_VERSION
-    ObjectId object = 0;     ///< of install, mtree, changelog: the side object
+    std::string path;     ///< relative to local/: "bash-5.2-1/desc"
+    std::string content;  ///< of desc, files, ALPM_DB_VERSION
+    ObjectId object = 0;  ///< of install, mtree, changelog: the side object
+    int64_t mtime = 0;    ///< the package's install date
 };
 
-/// The whole local database of `packages` (upstream packages included when `generation` has upstream): directories are
-/// implied. Reads within `txn`.
-[[nodiscard]] std::vector<DatabaseFile> local_database(const ReadTxn& txn, const std::vector<InstalledPackage>& packages);
+/// The whole local database of `packages` (see visible_packages(); names unique), ALPM_DB_VERSION first;
+/// directories are implied. .PKGINFO is read from `objects`, all else within `txn`. @throws Error naming the
+/// package
+[[nodiscard]] std::vector<DatabaseFile> local_database(const ReadTxn& txn, const ObjectStore& objects,
+                                                       const std::vector<InstalledPackage>& packages);
+
+/// Where the local database lies in a root.
+inline constexpr const char* kLocalDatabase = "var/lib/pacman/local";
+/// "NAME-VERSION", the directory of a package's entry.
+[[nodiscard]] std::string database_entry_name(const InstalledPackage& package);
 
 }  // namespace pwstore
