@@ -11,8 +11,8 @@
 
 namespace pwstore {
 
-/// XXH3-128 of a content, canonical (big-endian) byte order. Fast, not collision-resistant: it finds candidates, it
-/// never decides that two contents are equal.
+/// XXH3-128 of a content, canonical (big-endian) byte order. Fast, not collision-resistant: it finds
+/// candidates, it never decides that two contents are equal.
 struct Digest {
     std::array<uint8_t, 16> bytes{};
     auto operator<=>(const Digest&) const = default;
@@ -30,19 +30,19 @@ struct Sha256 {
 
 /// The digest function of a store: XXH3-128, cut to its first `bits` bits (tests use 8 to meet collisions).
 class DigestFunction {
-   public:
+ public:
     explicit DigestFunction(unsigned bits = 128) : bits_(bits) {}
     [[nodiscard]] Digest operator()(std::string_view content) const;
     [[nodiscard]] Digest cut(Digest full) const;
     [[nodiscard]] unsigned bits() const noexcept { return bits_; }
 
-   private:
+ private:
     unsigned bits_;
 };
 
 /// Digest of a content that arrives in pieces.
 class DigestStream {
-   public:
+ public:
     explicit DigestStream(const DigestFunction& function);
     ~DigestStream();
     DigestStream(DigestStream&&) noexcept;
@@ -50,13 +50,13 @@ class DigestStream {
     void update(std::string_view piece);
     [[nodiscard]] Digest finish();
 
-   private:
+ private:
     struct State;
     std::unique_ptr<State> state_;
 };
 
 class Sha256Stream {
-   public:
+ public:
     Sha256Stream();
     ~Sha256Stream();
     Sha256Stream(Sha256Stream&&) noexcept;
@@ -64,7 +64,7 @@ class Sha256Stream {
     void update(std::string_view piece);
     [[nodiscard]] Sha256 finish();
 
-   private:
+ private:
     struct State;
     std::unique_ptr<State> state_;
 };
@@ -74,6 +74,8 @@ class Sha256Stream {
 [[nodiscard]] Sha256 sha256_of_fd(int fd, std::string_view path_for_errors);
 /// Lower-case hexadecimal MD5, as pacman records for backup files.
 [[nodiscard]] std::string md5_hex(std::string_view content);
+/// XXH3-64: guards stored records against damage.
+[[nodiscard]] uint64_t checksum64(std::string_view bytes, uint64_t seed = 0);
 [[nodiscard]] std::string hex_of(std::span<const uint8_t> bytes);
 
 }  // namespace pwstore

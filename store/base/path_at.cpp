@@ -193,6 +193,12 @@ std::vector<DirectoryItem> list_directory(int dir) {
     return items;
 }
 
+size_t read_some(int fd, std::span<char> buffer, std::string_view path_for_errors) {
+    const ssize_t got = retried([&] { return ::read(fd, buffer.data(), buffer.size()); });
+    if (got < 0) throw Error::from_errno("read", path_for_errors);
+    return static_cast<size_t>(got);
+}
+
 std::string read_all(int fd, std::string_view path_for_errors) {
     std::string content;
     struct stat info {};

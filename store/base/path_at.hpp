@@ -55,6 +55,8 @@ struct DirectoryItem {
 // --- Read and write
 // ------------------------------------------------------------------------------------------
 
+/// read(2) into `buffer`, retried when interrupted; 0 at the end.
+[[nodiscard]] size_t read_some(int fd, std::span<char> buffer, std::string_view path_for_errors);
 [[nodiscard]] std::string read_all(int fd, std::string_view path_for_errors);
 [[nodiscard]] std::string read_file(int dir, const std::string& path);
 [[nodiscard]] std::optional<std::string> try_read_file(int dir, const std::string& path);

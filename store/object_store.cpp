@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/object_store.hpp"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "store/base/path_at.hpp"
+
+namespace pwstore {
+
+namespace {
+
+constexpr size_t kBuffer = 256 * 1024;
+using Buffer = std::array<char, kBuffer>;
+
+/// One per thread: most objects are small, and a fresh buffer would cost more than reading them.
+Buffer& thread_buffer() {
+    static thread_local const auto buffer = std::make_unique<Buffer>();
+    return *buffer;
+}
+
+/// File systems of which it is known that link(2) either makes another name of the same inode or fails.
+bool links_truly(int fd) {
+    struct statfs info {};
+    if (::fstatfs(fd, &info) != 0) return false;
+    constexpr std::array<uint32_t, 6> kKnown{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,  BTRFS_SUPER_MAGIC,
+                                             TMPFS_MAGIC,      F2FS_SUPER_MAGIC, 0x2FC12FC1U /* ZFS */};
+    return std::find(kKnown.begin(), kKnown.end(), static_cast<uint32_t>(info.f_type)) != kKnown.end();
+}
+
+bool is_same_inode(const struct stat& a, const struct stat& b) {
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/// Give an object's inode the mode and time of its key.
+void finish_inode(int fd, const ObjectKey& key, const std::string& path) {
+    if (::fchmod(fd, key.mode) != 0) throw Error::from_errno("set mode of object", path);
+    const timespec time{key.mtime == ObjectKey::kNoTime ? kObjectTime : key.mtime, 0};
+    const std::array<timespec, 2> times{time, time};
+    if (::futimens(fd, times.data()) != 0) throw Error::from_errno("set time of object", path);
+}
+
+/// Make `path` under `objects` by `fill(fd)`: at once when the name is free, else beside it and renamed over
+/// what lies there, so that at every moment a whole file has the name.
+template <typename Fill>
+void write_object(int objects, const std::string& path, const ObjectKey& key, const Fill& fill) {
+    std::string target = path;
+    int fd = ::openat(objects, target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST) {
+        target = path + ".new";
+        remove_tree(objects, target);
+        fd = ::openat(objects, target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    }
+    if (fd < 0) throw Error::from_errno("create object", target);
+    const Fd file(fd);
+    try {
+        fill(file.get());
+        finish_inode(file.get(), key, target);
+        if (target != path) {
+            if (const auto there = try_stat_at(objects, path); there && S_ISDIR(there->st_mode))
+                remove_tree(objects, path);
+            rename_at(objects, target, objects, path);
+        }
+    } catch (...) {
+        (void)::unlinkat(objects, target.c_str(), 0);
+        throw;
+    }
+}
+
+void copy_content(int from, int to, const std::string& path) {
+    if (::ioctl(to, FICLONE, from) == 0) return;
+    copy_all(from, to, path);
+}
+
+}  // namespace
+
+ObjectStore::ObjectStore(Fd objects, unsigned link_limit)
+    : objects_(std::move(objects)), link_limit_(link_limit), checks_links_(!links_truly(objects_.get())) {}
+
+// --- Read
+// ----------------------------------------------------------------------------------------------------
+
+Fd ObjectStore::open(const ObjectKey& key, uint16_t copy) const {
+    return open_at(objects_.get(), key.path(copy), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+}
+
+bool ObjectStore::equals(const ObjectKey& key, std::string_view content) const {
+    const Fd file(
+        ::openat(objects_.get(), key.path(0).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file) return false;
+    Buffer& buffer = thread_buffer();
+    for (;;) {
+        // One byte more than is expected shows a file that is longer.
+        const size_t wanted = std::min(buffer.size(), content.size() + 1);
+        const ssize_t got = ::read(file.get(), buffer.data(), wanted);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return false;
+        const auto length = static_cast<size_t>(got);
+        if (length > content.size() || std::memcmp(buffer.data(), content.data(), length) != 0) return false;
+        content.remove_prefix(length);
+        if (length == 0) return content.empty();
+        if (content.empty() && length < wanted) return true;
+    }
+}
+
+bool ObjectStore::is_intact(const ObjectKey& key, uint16_t copy, const DigestFunction& function) const {
+    const Fd file(
+        ::openat(objects_.get(), key.path(copy).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat info {};
+    if (!file || ::fstat(file.get(), &info) != 0) return false;
+    if (!S_ISREG(info.st_mode) || (info.st_mode & 07777U) != key.mode) return false;
+    if (static_cast<uint64_t>(info.st_size) != key.size) return false;
+    if (key.mtime != ObjectKey::kNoTime && info.st_mtim.tv_sec != key.mtime) return false;
+    Buffer& buffer = thread_buffer();
+    DigestStream stream(function);
+    uint64_t total = 0;
+    for (;;) {
+        const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return false;
+        if (got == 0) break;
+        total += static_cast<uint64_t>(got);
+        stream.update({buffer.data(), static_cast<size_t>(got)});
+    }
+    return total == key.size && stream.finish() == key.digest;
+}
+
+// --- Write
+// ---------------------------------------------------------------------------------------------------
+
+void ObjectStore::create(const ObjectKey& key, uint16_t copy, std::string_view content) const {
+    const std::string path = key.path(copy);
+    write_object(objects_.get(), path, key, [&](int fd) { write_all(fd, content, path); });
+    failpoint("after-object-create");
+}
+
+void ObjectStore::adopt(const ObjectKey& key, uint16_t copy, int dir, const char* staged_name) const {
+    const std::string path = key.path(copy);
+    const Fd file = open_at(dir, staged_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const struct stat info = stat_fd(file.get(), staged_name);
+    if (!S_ISREG(info.st_mode) || info.st_nlink != 1) {
+        throw Error("adopt object", staged_name, "not a regular file with one name").as(Fault::refused);
+    }
+    finish_inode(file.get(), key, staged_name);
+    if (const auto there = try_stat_at(objects_.get(), path); there && S_ISDIR(there->st_mode)) {
+        remove_tree(objects_.get(), path);
+    }
+    rename_at(dir, staged_name, objects_.get(), path);
+    failpoint("after-object-adopt");
+}
+
+void ObjectStore::add_copy(const ObjectKey& key, uint16_t from, uint16_t to) const {
+    const Fd source = open(key, from);
+    const std::string path = key.path(to);
+    write_object(objects_.get(), path, key, [&](int fd) { copy_content(source.get(), fd, path); });
+    failpoint("after-object-copy");
+}
+
+bool ObjectStore::remove(const ObjectKey& key, uint16_t copy) const {
+    return remove_file(objects_.get(), key.path(copy));
+}
+
+// --- Link
+// ----------------------------------------------------------------------------------------------------
+
+LinkOutcome ObjectStore::link(const ObjectKey& key, uint16_t copy, int dir, const char* name) const {
+    const std::string path = key.path(copy);
+    if (link_limit_ != 0 && stat_at(objects_.get(), path).st_nlink >= link_limit_)
+        return LinkOutcome::too_many_links;
+    if (::linkat(objects_.get(), path.c_str(), dir, name, 0) != 0) {
+        const int error_number = errno;
+        if (error_number == EMLINK) return LinkOutcome::too_many_links;
+        if (error_number == EXDEV || error_number == EPERM || error_number == EOPNOTSUPP)
+            return LinkOutcome::not_linkable;
+        throw Error::from_errno("link object " + path + " as", name, error_number);
+    }
+    if (!checks_links_ || is_same_inode(stat_at(objects_.get(), path), stat_at(dir, name)))
+        return LinkOutcome::linked;
+    // An overlay that copied the object up: a file of its own, which is not what was asked for.
+    remove_file(dir, name);
+    return LinkOutcome::not_linkable;
+}
+
+}  // namespace pwstore
