@@ -34,6 +34,9 @@ struct Delta {
     std::vector<DeltaEntry> entries;
     [[nodiscard]] std::string encode() const;
     static Delta decode(std::string_view bytes);
+    /// The ids of all objects of an encoded delta, without decoding the entries.
+    static void for_each_object(std::string_view bytes, void (*visit)(void* context, ObjectId id),
+                                void* context);
     [[nodiscard]] const DeltaEntry* find(std::string_view path) const;
 };
 
@@ -71,9 +74,9 @@ struct UpstreamRef {
 struct Generation {
     std::string container;
     uint64_t number = 0;
-    uint64_t parent = 0;     ///< 0 = none
+    uint64_t parent = 0;  ///< 0 = none
     uint64_t transaction = 0;
-    std::string cause;       ///< the command in words: "install neovim"
+    std::string cause;  ///< the command in words: "install neovim"
     int64_t time = 0;
     std::vector<UpstreamRef> upstream;
     std::vector<InstalledPackage> packages;  ///< in the order in which their files are laid down; later wins
@@ -94,8 +97,8 @@ enum class ContainerType : uint8_t { base = 1, slice = 2, aggregate = 3, symboli
 /// What the index knows of a container besides its generations.
 struct ContainerRow {
     ContainerType type = ContainerType::base;
-    uint64_t current = 0;       ///< 0 = created, nothing installed yet
-    uint64_t last_number = 0;   ///< highest generation number ever given
+    uint64_t current = 0;      ///< 0 = created, nothing installed yet
+    uint64_t last_number = 0;  ///< highest generation number ever given
     std::vector<std::string> dependencies;
 
     [[nodiscard]] std::string encode() const;
