@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,11 +17,14 @@ namespace pwstore {
 struct PackageDescription {
     std::string name, version, base, description, url, arch, packager;
     int64_t build_date = 0;
-    uint64_t installed_size = 0;
+    uint64_t installed_size = 0;  ///< all ones when .PKGINFO has no number there: libalpm writes -1
     std::vector<std::string> licenses, groups, depends, optdepends, conflicts, provides, replaces, backup;
+    /// Keys of .PKGINFO that are there with an empty value ("url"): libalpm writes an empty section for them.
+    std::set<std::string> empty_keys;
 };
 
-/// Parse .PKGINFO. @throws Error (corrupt) without pkgname or pkgver. Unknown keys are ignored.
+/// Parse .PKGINFO as libalpm does: lines "key = value", nothing trimmed. Unknown keys are ignored.
+/// @throws Error (corrupt) without pkgname or pkgver
 [[nodiscard]] PackageDescription parse_pkginfo(std::string_view text);
 
 /// `desc`, as libalpm 13 writes it: byte-equal.

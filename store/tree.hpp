@@ -32,15 +32,18 @@ struct Tree {
     [[nodiscard]] const TreeEntry* resolve(std::string_view path) const;
 };
 
-/// Labels of the generated layers.
+/// Labels of the generated layers; kParentLayer is that of directories that no layer names but something lies
+/// in.
 inline constexpr const char* kDatabaseLayer = "local database";
 inline constexpr const char* kMountPointLayer = "mount points";
+inline constexpr const char* kParentLayer = "parent directories";
 
 /// How a layer treats what lies below it.
 enum class LayerKind : uint8_t {
     package,    ///< an existing directory, or symlink to one, is left alone; only non-directories replace
     delta,      ///< what was done to the tree: replaces anything, directories' metadata too; whiteouts remove
-    generated,  ///< as package, but may replace nothing: it fills what is absent
+    generated,  ///< fills what is absent, replaces nothing; a later layer's metadata for one of its
+                ///< directories win
 };
 
 /// One input of a merge: entries that are laid over those before.

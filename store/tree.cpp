@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/tree.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "store/base/bytes.hpp"
+#include "store/base/error.hpp"
+#include "store/base/names.hpp"
+#include "store/local_database.hpp"
+
+namespace pwstore {
+
+namespace {
+
+constexpr unsigned kMostSymlinks = 40;  // as the kernel's limit of one path walk
+constexpr std::string_view kDeltaLabel = "delta of ";
+
+bool is_below(std::string_view path, std::string_view directory) {
+    return path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/';
+}
+
+Entry directory_entry(std::string path, uint32_t mode, int64_t mtime) {
+    Entry entry;
+    entry.path = std::move(path);
+    entry.kind = EntryKind::directory;
+    entry.mode = mode;
+    entry.mtime = mtime;
+    return entry;
+}
+
+/// The directory that `path` names, its symlinks followed inside the tree, as a path; nullopt when there is
+/// none.
+std::optional<std::string> followed(const Tree& tree, std::string from, std::string_view path,
+                                    unsigned& budget) {
+    if (path.starts_with('/')) from.clear();
+    while (!path.empty()) {
+        const size_t slash = path.find('/');
+        const std::string_view component = path.substr(0, slash);
+        path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+        if (component.empty() || component == ".") continue;
+        if (component == "..") {
+            const size_t last = from.rfind('/');
+            from.resize(last == std::string::npos ? 0 : last);
+            continue;
+        }
+        const std::string next = (from.empty() ? from : from + "/").append(component);
+        const TreeEntry* there = tree.find(next);
+        if (there == nullptr) return std::nullopt;
+        if (there->entry.kind == EntryKind::symlink) {
+            if (budget-- == 0) return std::nullopt;
+            std::optional<std::string> target = followed(tree, from, there->entry.target, budget);
+            if (!target) return std::nullopt;
+            from = std::move(*target);
+            continue;
+        }
+        if (there->entry.kind != EntryKind::directory) return std::nullopt;
+        from = next;
+    }
+    return from;
+}
+
+}  // namespace
+
+// --- Tree ---
+
+const TreeEntry* Tree::find(std::string_view path) const {
+    const auto at = std::lower_bound(
+        entries.begin(), entries.end(), path,
+        [](const TreeEntry& entry, std::string_view wanted) { return entry.entry.path < wanted; });
+    return at != entries.end() && at->entry.path == path ? &*at : nullptr;
+}
+
+const TreeEntry* Tree::resolve(std::string_view path) const {
+    if (const TreeEntry* direct = find(path)) return direct;
+    const size_t slash = path.rfind('/');
+    if (slash == std::string_view::npos) return nullptr;
+    unsigned budget = kMostSymlinks;
+    std::optional<std::string> parent = followed(*this, {}, path.substr(0, slash), budget);
+    if (!parent) return nullptr;
+    if (!parent->empty()) *parent += '/';
+    return find(parent->append(path.substr(slash + 1)));
+}
+
+std::vector<Entry> mount_point_entries(std::string_view container) {
+    std::vector<Entry> entries;
+    for (const char* name : {"dev", "home"})
+        entries.push_back(directory_entry(name, 0755, kObjectTime));
+    entries.push_back(directory_entry("home/" + std::string(container), 0755, kObjectTime));
+    for (const char* name : {"mnt", "proc"})
+        entries.push_back(directory_entry(name, 0755, kObjectTime));
+    entries.push_back(directory_entry("root", 0700, kObjectTime));
+    for (const char* name : {"run", "sys"})
+        entries.push_back(directory_entry(name, 0755, kObjectTime));
+    entries.push_back(directory_entry("tmp", 01777, kObjectTime));
+    for (const char* name : {"var", "var/lib", "var/lib/pacman"}) {
+        entries.push_back(directory_entry(name, 0755, kObjectTime));
+    }
+    return entries;
+}
+
+// --- The tree of a generation ---
+
+namespace {
+
+/// Layers and what they point to.
+class LayerStack {
+ public:
+    explicit LayerStack(const ReadTxn& txn) : txn_(txn) {}
+
+    void add(std::string label, std::vector<Entry> entries, LayerKind kind) {
+        kept_.push_back(std::move(entries));
+        layers_.push_back({std::move(label), &kept_.back(), kind, nullptr});
+    }
+    void add_packages(const Generation& generation) {
+        for (const InstalledPackage& package : generation.packages) {
+            add("package " + package.name + " " + package.version, txn_.manifest(package.manifest).entries,
+                LayerKind::package);
+        }
+    }
+    void add_delta(const Generation& generation) {
+        if (generation.delta == 0) return;
+        std::vector<Entry> entries;
+        for (DeltaEntry& item : txn_.delta(generation.delta).entries)
+            entries.push_back(std::move(item.entry));
+        add(std::string(kDeltaLabel) + generation.container + "@" + std::to_string(generation.number),
+            std::move(entries), LayerKind::delta);
+    }
+    void add_database(const ObjectStore& objects, const Generation& generation);
+
+    [[nodiscard]] const std::vector<TreeLayer>& layers() const noexcept { return layers_; }
+
+ private:
+    const ReadTxn& txn_;
+    std::deque<std::vector<Entry>> kept_;  // a deque: layers point into it
+    std::vector<std::string> inlined_;
+    std::vector<TreeLayer> layers_;
+};
+
+/// Every file's directory is made once, with its package's date.
+void LayerStack::add_database(const ObjectStore& objects, const Generation& generation) {
+    const std::string top = kLocalDatabase;
+    Entry nothing_else = directory_entry(top, 0, 0);
+    nothing_else.kind = EntryKind::whiteout;
+    add(kDatabaseLayer, {std::move(nothing_else)}, LayerKind::delta);
+
+    std::vector<std::pair<Entry, std::string>> made;
+    made.emplace_back(directory_entry(top, 0755, kObjectTime), "");
+    std::string last;
+    for (DatabaseFile& file : local_database(txn_, objects, visible_packages(txn_, generation))) {
+        const size_t slash = file.path.find('/');
+        if (slash != std::string::npos && file.path.substr(0, slash) != last) {
+            last = file.path.substr(0, slash);
+            made.emplace_back(directory_entry(top + "/" + last, 0755, file.mtime), "");
+        }
+        Entry entry;
+        entry.path = top + "/" + file.path;
+        entry.mode = 0644;
+        entry.mtime = file.mtime;
+        entry.object = file.object;
+        entry.size = file.object != 0 ? txn_.object(file.object).first.size : file.content.size();
+        made.emplace_back(std::move(entry), std::move(file.content));
+    }
+    std::sort(made.begin(), made.end(),
+              [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
+    std::vector<Entry> entries;
+    for (auto& [entry, content] : made) {
+        entries.push_back(std::move(entry));
+        inlined_.push_back(std::move(content));
+    }
+    add(kDatabaseLayer, std::move(entries), LayerKind::package);
+    layers_.back().inlined = &inlined_;
+}
+
+Generation upstream_generation(const ReadTxn& txn, const Generation& generation, const UpstreamRef& ref) {
+    std::optional<Generation> found = txn.generation(ContainerName(ref.container), ref.generation);
+    if (!found) {
+        const std::string name = generation.container + "@" + std::to_string(generation.number);
+        throw Error("read generation", name,
+                    "its upstream " + ref.container + "@" + std::to_string(ref.generation) + " is missing")
+            .as(Fault::corrupt);
+    }
+    return std::move(*found);
+}
+
+enum class OwnDelta { with, without };
+
+void add_content(LayerStack& stack, const ReadTxn& txn, const Generation& generation, OwnDelta own_delta) {
+    for (const UpstreamRef& ref : generation.upstream) {
+        const Generation below = upstream_generation(txn, generation, ref);
+        stack.add_packages(below);
+        stack.add_delta(below);
+    }
+    stack.add_packages(generation);
+    if (own_delta == OwnDelta::with) stack.add_delta(generation);
+}
+
+Tree whole_tree(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation,
+                OwnDelta own_delta) {
+    LayerStack stack(txn);
+    // Below everything, so that symlinks like var/run → ../run lead somewhere; and again above, against
+    // whiteouts.
+    stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
+    add_content(stack, txn, generation, own_delta);
+    stack.add_database(objects, generation);
+    stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
+    return merge_layers(stack.layers());
+}
+
+}  // namespace
+
+std::vector<InstalledPackage> visible_packages(const ReadTxn& txn, const Generation& generation) {
+    std::vector<InstalledPackage> all;
+    for (const UpstreamRef& ref : generation.upstream) {
+        for (InstalledPackage& package : upstream_generation(txn, generation, ref).packages)
+            all.push_back(std::move(package));
+    }
+    all.insert(all.end(), generation.packages.begin(), generation.packages.end());
+    std::unordered_map<std::string_view, size_t> last;
+    for (size_t at = 0; at < all.size(); ++at)
+        last[all[at].name] = at;
+    std::vector<InstalledPackage> visible;
+    for (size_t at = 0; at < all.size(); ++at) {
+        if (last[all[at].name] == at) visible.push_back(all[at]);
+    }
+    return visible;
+}
+
+Tree tree_of(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation) {
+    return whole_tree(txn, objects, generation, OwnDelta::with);
+}
+
+Tree tree_without_own_delta(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation) {
+    return whole_tree(txn, objects, generation, OwnDelta::without);
+}
+
+Tree content_tree(const ReadTxn& txn, const Generation& generation) {
+    LayerStack stack(txn);
+    stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
+    add_content(stack, txn, generation, OwnDelta::with);
+    return merge_layers(stack.layers());
+}
+
+// --- Digests ---
+
+namespace {
+
+void put_canonical(ByteWriter& out, const ReadTxn& txn, const TreeEntry& entry, bool with_time) {
+    const Entry& what = entry.entry;
+    out.put_string(what.path);
+    out.put(what.kind);
+    if (what.kind != EntryKind::symlink) out.put(what.mode);
+    out.put(what.uid);
+    out.put(what.gid);
+    if (with_time) {
+        out.put(what.mtime);
+        out.put(what.mtime_ns);
+    }
+    if (what.kind == EntryKind::symlink) out.put_string(what.target);
+    if (what.kind == EntryKind::file) {
+        const Sha256 content =
+            what.object != 0 ? txn.object(what.object).second.sha256 : sha256_of(entry.inlined);
+        out.put_bytes({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()});
+    }
+    out.put(static_cast<uint32_t>(what.xattrs.size()));
+    for (const auto& [name, value] : what.xattrs) {
+        out.put_string(name);
+        out.put_string(value);
+    }
+}
+
+}  // namespace
+
+Sha256 tree_digest(const ReadTxn& txn, const Tree& tree) {
+    std::vector<bool> skipped;
+    std::vector<bool> timed;
+    for (const std::string& label : tree.layers) {
+        skipped.push_back(label == kDatabaseLayer || label == kMountPointLayer || label == kParentLayer);
+        timed.push_back(!label.starts_with(kDeltaLabel));
+    }
+    Sha256Stream digest;
+    digest.update("pwstore tree 1\n");
+    for (const TreeEntry& entry : tree.entries) {
+        if (skipped[entry.layer]) continue;
+        ByteWriter canonical;
+        put_canonical(canonical, txn, entry, timed[entry.layer]);
+        digest.update(canonical.bytes());
+    }
+    return digest.finish();
+}
+
+Sha256 entry_digest(const ReadTxn& txn, const TreeEntry& entry) {
+    ByteWriter canonical;
+    put_canonical(canonical, txn, entry, false);
+    return sha256_of(canonical.bytes());
+}
+
+// --- Copies ---
+
+bool is_copied(const TreeEntry& entry) {
+    const Entry& file = entry.entry;
+    if (file.kind != EntryKind::file) return false;
+    return file.size == 0 || file.object == 0 || !file.backup_md5.empty() || is_below(file.path, "etc") ||
+           is_below(file.path, "var/lib/pacman") || file.path == "var/lib/dbus/machine-id";
+}
+
+}  // namespace pwstore
