@@ -27,7 +27,7 @@ struct PlanStep {
     PackageInfo package;      ///< the new one; of a removal the old one
     std::string old_version;  ///< empty for an install
     uint64_t old_installed_size = 0;
-    bool explicitly = true;   ///< the reason the package will have
+    bool explicitly = true;             ///< the reason the package will have
     std::vector<std::string> replaces;  ///< installed packages that this one takes the place of
     // Known after fetching:
     std::string archive;      ///< absolute path

@@ -10,34 +10,54 @@ namespace pwstore {
 /// One [section] of repositories.conf.
 struct Repository {
     std::string name;
-    std::vector<std::string> servers;    ///< $repo and $arch replaced
-    std::vector<std::string> sig_level;  ///< tokens as in pacman.conf(5), empty = the file's default
-    std::vector<std::string> usage;
+    std::vector<std::string> servers;        ///< $repo and $arch replaced
+    std::vector<std::string> cache_servers;  ///< used by libalpm 14 and newer
+    std::vector<std::string> sig_level;      ///< tokens as in pacman.conf(5), applied over those of [options]
+    std::vector<std::string> usage;          ///< Sync, Search, Install, Upgrade; empty = all
 };
 
-/// repositories.conf: the syntax of pacman.conf(5), Include and globbing included.
+/// repositories.conf: the syntax of pacman.conf(5), Include and globbing included. Directives about places
+/// (RootDir, DBPath, CacheDir …) and looks (Color …) are accepted and ignored: pwstore has its own.
 struct PacmanConfig {
-    std::vector<std::string> architectures;
-    std::vector<std::string> sig_level, local_file_sig_level;
+    std::vector<std::string> architectures;         ///< "auto" replaced; empty = packages of any architecture
+    std::vector<std::string> sig_level;             ///< applied over "Required DatabaseOptional"
+    std::vector<std::string> local_file_sig_level;  ///< applied over sig_level; empty = Optional
+    std::vector<std::string> remote_file_sig_level;  ///< applied over sig_level
     std::vector<std::string> ignore_packages, ignore_groups, hold_packages, no_upgrade, no_extract;
     bool check_space = true;
     unsigned parallel_downloads = 5;
     bool disable_download_timeout = false;
     std::vector<Repository> repositories;
+    std::vector<std::string> warnings;  ///< "FILE:LINE: …", what was not understood
 };
 
+/// Read `path` and all that it includes. Relative includes are relative to the including file.
 /// @throws Error (usage) naming file and line
 [[nodiscard]] PacmanConfig parse_pacman_config(const std::string& path);
 
 /// Where the default came from, for one line on screen.
 struct RepositoriesFile {
     std::string path;
-    std::string origin;    ///< empty when the file was there already
+    std::string origin;  ///< "/etc/pacman.conf", …; empty when the file was there already
 };
 
-/// $config/repositories.conf; when it is missing it is written once from the first that applies: (1) the host's pacman.conf or
-/// mirrorlist, (2) a local repository in `local_repository_dir`, (3) x86_64 with the Arch keyring present: Arch's geo mirror, SigLevel Required.
-/// @throws Error with both ways out as hint when none applies. Never an unsigned remote by default.
-[[nodiscard]] RepositoriesFile ensure_repositories(const std::string& config_dir, const std::string& local_repository_dir);
+/// Where the host keeps what the default is made from. Tests put other paths here.
+struct HostFiles {
+    std::string pacman_conf = "/etc/pacman.conf";
+    std::string mirrorlist = "/etc/pacman.d/mirrorlist";
+    std::vector<std::string> arch_keyrings = {"/usr/share/pacman/keyrings/archlinux.gpg",
+                                              "/usr/share/keyrings/archlinux.gpg"};
+    std::string machine = {};  ///< as uname -m says; empty = ask uname
+};
+
+/// $config/repositories.conf; when it is missing it is written once from the first that applies: (1) the
+/// host's pacman.conf or mirrorlist, (2) a local repository (NAME.db) in `local_repository_dir`, (3) x86_64
+/// with the Arch keyring present: Arch's geo mirror, SigLevel Required. With (1) and (3), local repositories
+/// are added below. Remote repositories are never written without "SigLevel = Required"; "Optional TrustAll"
+/// is written for file:// only. Lock: none, the file appears whole; two writers write the same.
+/// @throws Error with both ways out as hint when none applies
+[[nodiscard]] RepositoriesFile ensure_repositories(const std::string& config_dir,
+                                                   const std::string& local_repository_dir,
+                                                   const HostFiles& host = {});
 
 }  // namespace pwstore

@@ -35,19 +35,21 @@ using Asker = std::function<int(const Question&)>;
 
 /// Where one libalpm handle works.
 struct SessionSpec {
-    std::string root;                    ///< absolute; file conflicts are looked up here
-    std::string database;                ///< dbpath: holds local/ and sync/
+    std::string root;      ///< absolute; file conflicts are looked up here
+    std::string database;  ///< dbpath: holds local/ and sync/
     std::vector<std::string> cache_dirs;
     std::string gnupg_dir;
-    std::string log_file;                ///< empty = none
+    std::string log_file;  ///< empty = none
     PacmanConfig config;
-    std::vector<std::string> foreign;    ///< names of upstream packages: never upgraded, replaced or removed here
+    std::vector<std::string>
+        foreign;  ///< names of upstream packages: never upgraded, replaced or removed here
     bool no_confirm = false;
 };
 
 /// What is wanted of one container.
 struct ResolveRequest {
-    std::vector<std::string> install;        ///< targets of -S: name, repo/name, group, provision, with version constraint
+    std::vector<std::string>
+        install;  ///< targets of -S: name, repo/name, group, provision, with version constraint
     std::vector<std::string> archive_files;  ///< targets of -U
     std::vector<std::string> remove;         ///< targets of -R
     bool upgrade = false;                    ///< -u
@@ -60,7 +62,7 @@ struct ResolveRequest {
 
 /// One libalpm handle. Not thread-safe, and not across handles either: one process uses one at a time.
 class Session {
-   public:
+ public:
     /// @throws Error (usage for a bad configuration)
     Session(const SessionSpec& spec, ProgressSink& sink, Asker asker);
     ~Session();
@@ -69,19 +71,21 @@ class Session {
 
     /// -y: bring the sync databases up to date; `force` = -yy. Returns whether anything changed.
     bool refresh(bool force);
-    /// Resolve without changing anything. @throws Error (usage, failure) listing every problem, one per line in hint().
+    /// Resolve without changing anything. @throws Error (usage, failure) listing every problem, one per line
+    /// in hint().
     [[nodiscard]] Plan prepare(const ResolveRequest& request);
-    /// prepare(), then download, check signatures, checksums, and file conflicts; every step's archive is on disk after it.
-    /// Nothing else is touched. @throws Error listing each conflict with its owner
+    /// prepare(), then download, check signatures, checksums, and file conflicts; every step's archive is on
+    /// disk after it. Nothing else is touched. @throws Error listing each conflict with its owner
     [[nodiscard]] Plan fetch(const ResolveRequest& request);
     /// Problems of the installed set as it is: "foo: requires bar>=2", and conflicts. Empty = sound.
     [[nodiscard]] std::vector<std::string> check_installed();
-    /// Packages of the sync databases whose name, description, provision or group matches every regular expression.
+    /// Packages of the sync databases whose name, description, provision or group matches every regular
+    /// expression.
     [[nodiscard]] std::vector<PackageInfo> search(const std::vector<std::string>& expressions);
     [[nodiscard]] std::optional<PackageInfo> find(const std::string& name);
     [[nodiscard]] static int compare_versions(const std::string& a, const std::string& b);
 
-   private:
+ private:
     struct State;
     std::unique_ptr<State> state_;
 };

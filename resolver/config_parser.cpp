@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+
+#include "resolver/config_lines.hpp"
+#include "resolver/repositories.hpp"
+#include "resolver/signature_level.hpp"
+#include "store/base/error.hpp"
+
+namespace pwstore {
+
+namespace {
+
+constexpr int kIncludeDepth = 10;
+
+/// Directives of [options] that are fine in a pacman.conf and mean nothing here.
+constexpr std::array kIgnoredOptions = {"RootDir",
+                                        "DBPath",
+                                        "CacheDir",
+                                        "HookDir",
+                                        "GPGDir",
+                                        "LogFile",
+                                        "CleanMethod",
+                                        "UseSyslog",
+                                        "Color",
+                                        "NoProgressBar",
+                                        "ILoveCandy",
+                                        "VerbosePkgLists",
+                                        "TotalDownload",
+                                        "UseDelta",
+                                        "DownloadUser",
+                                        "DisableSandbox",
+                                        "DisableSandboxFilesystem",
+                                        "DisableSandboxSyscalls"};
+constexpr std::array kUsages = {"Sync", "Search", "Install", "Upgrade", "All"};
+
+template <typename List>
+bool is_one_of(const List& list, std::string_view word) {
+    return std::any_of(list.begin(), list.end(), [&](std::string_view known) { return known == word; });
+}
+
+std::string replaced(std::string text, std::string_view variable, std::string_view by) {
+    for (size_t at = text.find(variable); at != std::string::npos; at = text.find(variable, at + by.size())) {
+        text.replace(at, variable.size(), by);
+    }
+    return text;
+}
+
+/// Reads one file with all that it includes. The section stays the current one across the end of an include,
+/// as in pacman.
+class Parser {
+ public:
+    PacmanConfig parse(const std::string& path);
+
+ private:
+    struct Place {
+        const std::string& file;
+        size_t line;
+    };
+    void read(const std::string& file, int depth);
+    void open_section(const Place& place, const std::string& name);
+    void include(const Place& place, const ConfigLine& line, int depth);
+    void option(const Place& place, const ConfigLine& line);
+    bool flag_option(const ConfigLine& line);
+    bool list_option(const Place& place, const ConfigLine& line);
+    void repository_directive(const Place& place, const ConfigLine& line);
+    void finish();
+
+    [[noreturn]] static void fail(const Place& place, const std::string& cause) {
+        throw Error("read configuration", place.file, fmt::format("line {}: {}", place.line, cause))
+            .as(Fault::usage);
+    }
+    static const std::string& needed_value(const Place& place, const ConfigLine& line) {
+        if (!line.value || line.value->empty()) fail(place, fmt::format("'{}' needs a value", line.key));
+        return *line.value;
+    }
+    static std::vector<std::string> signature_tokens(const Place& place, const ConfigLine& line);
+    void warn(const Place& place, const std::string& text) {
+        config_.warnings.push_back(fmt::format("{}:{}: {}", place.file, place.line, printable(text)));
+    }
+
+    PacmanConfig config_;
+    std::string section_;
+    Repository* repository_ = nullptr;  ///< of the current section; null in [options]
+    Repository second_;                 ///< takes the lines of a section that is there twice
+};
+
+PacmanConfig Parser::parse(const std::string& path) {
+    config_.check_space = false;
+    read(path, 0);
+    finish();
+    return std::move(config_);
+}
+
+void Parser::read(const std::string& file, int depth) {
+    for (const ConfigLine& line : read_config_lines(file)) {
+        const Place place{file, line.number};
+        if (line.opens) {
+            open_section(place, *line.opens);
+        } else if (line.key == "Include") {
+            include(place, line, depth);
+        } else if (section_.empty()) {
+            fail(place, fmt::format("'{}' stands before the first section", printable(line.key)));
+        } else if (section_ == "options") {
+            option(place, line);
+        } else {
+            repository_directive(place, line);
+        }
+    }
+}
+
+void Parser::open_section(const Place& place, const std::string& name) {
+    section_ = name;
+    repository_ = nullptr;
+    if (name == "options") return;
+    if (name.empty() || name == "local" || name.front() == '.' || name.front() == '-' ||
+        name.find_first_of("/ \t") != std::string::npos) {
+        fail(place, fmt::format("'{}' cannot be the name of a repository", printable(name)));
+    }
+    const auto known = std::find_if(config_.repositories.begin(), config_.repositories.end(),
+                                    [&](const Repository& repository) { return repository.name == name; });
+    if (known != config_.repositories.end()) {
+        warn(place, fmt::format("the repository [{}] is there twice, the second is ignored", name));
+        second_ = {};
+        repository_ = &second_;
+        return;
+    }
+    config_.repositories.emplace_back().name = name;
+    repository_ = &config_.repositories.back();
+}
+
+void Parser::include(const Place& place, const ConfigLine& line, int depth) {
+    const std::string& pattern = needed_value(place, line);
+    if (depth >= kIncludeDepth)
+        fail(place, fmt::format("includes are nested more than {} deep", kIncludeDepth));
+    for (const std::string& file : included_files(place.file, pattern)) {
+        in_step(fmt::format("{}:{}: include", printable(place.file), place.line),
+                [&] { read(file, depth + 1); });
+    }
+}
+
+bool Parser::flag_option(const ConfigLine& line) {
+    if (line.key == "CheckSpace") {
+        config_.check_space = true;
+    } else if (line.key == "DisableDownloadTimeout") {
+        config_.disable_download_timeout = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+std::vector<std::string> Parser::signature_tokens(const Place& place, const ConfigLine& line) {
+    std::vector<std::string> tokens = words(needed_value(place, line));
+    for (const std::string& token : tokens) {
+        if (!is_signature_token(token)) {
+            fail(place, fmt::format("'{}' is not a word of {}", printable(token), line.key));
+        }
+    }
+    return tokens;
+}
+
+bool Parser::list_option(const Place& place, const ConfigLine& line) {
+    const std::map<std::string_view, std::vector<std::string>*> lists = {
+        {"NoUpgrade", &config_.no_upgrade},      {"NoExtract", &config_.no_extract},
+        {"IgnorePkg", &config_.ignore_packages}, {"IgnoreGroup", &config_.ignore_groups},
+        {"HoldPkg", &config_.hold_packages},     {"Architecture", &config_.architectures}};
+    const std::map<std::string_view, std::vector<std::string>*> levels = {
+        {"SigLevel", &config_.sig_level},
+        {"LocalFileSigLevel", &config_.local_file_sig_level},
+        {"RemoteFileSigLevel", &config_.remote_file_sig_level}};
+    if (const auto list = lists.find(line.key); list != lists.end()) {
+        const std::vector<std::string> values = words(line.value.value_or(""));
+        list->second->insert(list->second->end(), values.begin(), values.end());
+        return true;
+    }
+    if (const auto level = levels.find(line.key); level != levels.end()) {
+        const std::vector<std::string> tokens = signature_tokens(place, line);
+        level->second->insert(level->second->end(), tokens.begin(), tokens.end());
+        return true;
+    }
+    return false;
+}
+
+void Parser::option(const Place& place, const ConfigLine& line) {
+    if (flag_option(line) || list_option(place, line) || is_one_of(kIgnoredOptions, line.key)) return;
+    if (line.key == "ParallelDownloads") {
+        const std::string& text = needed_value(place, line);
+        unsigned number = 0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (problem != std::errc{} || end != text.data() + text.size() || number == 0 || number > 1000) {
+            fail(place,
+                 fmt::format("ParallelDownloads needs a number from 1 to 1000, not '{}'", printable(text)));
+        }
+        config_.parallel_downloads = number;
+    } else if (line.key == "XferCommand") {
+        warn(place, "XferCommand is not used, libalpm downloads by itself");
+    } else {
+        warn(place, fmt::format("the directive '{}' of section [options] is not known", line.key));
+    }
+}
+
+void Parser::repository_directive(const Place& place, const ConfigLine& line) {
+    if (line.key == "Server") {
+        repository_->servers.push_back(needed_value(place, line));
+    } else if (line.key == "CacheServer") {
+        repository_->cache_servers.push_back(needed_value(place, line));
+    } else if (line.key == "SigLevel") {
+        const std::vector<std::string> tokens = signature_tokens(place, line);
+        repository_->sig_level.insert(repository_->sig_level.end(), tokens.begin(), tokens.end());
+    } else if (line.key == "Usage") {
+        for (std::string& usage : words(needed_value(place, line))) {
+            if (!is_one_of(kUsages, usage))
+                fail(place, fmt::format("'{}' is not a word of Usage", printable(usage)));
+            repository_->usage.push_back(std::move(usage));
+        }
+    } else {
+        warn(place, fmt::format("the directive '{}' of section [{}] is not known", line.key, section_));
+    }
+}
+
+void Parser::finish() {
+    std::replace(config_.architectures.begin(), config_.architectures.end(), std::string("auto"),
+                 machine_name());
+    const std::string architecture =
+        config_.architectures.empty() ? machine_name() : config_.architectures.front();
+    for (Repository& repository : config_.repositories) {
+        for (std::vector<std::string>* urls : {&repository.servers, &repository.cache_servers}) {
+            for (std::string& url : *urls) {
+                url = replaced(replaced(std::move(url), "$arch", architecture), "$repo", repository.name);
+            }
+        }
+    }
+}
+
+}  // namespace
+
+PacmanConfig parse_pacman_config(const std::string& path) {
+    return Parser().parse(path);
+}
+
+}  // namespace pwstore
