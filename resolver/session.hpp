@@ -55,6 +55,7 @@ struct ResolveRequest {
     bool upgrade = false;                    ///< -u
     bool downgrade = false;                  ///< -uu
     bool needed = false, as_deps = false, as_explicit = false;
+    bool no_save = false;                                                              ///< -n of -R
     bool recursive = false, recursive_all = false, cascade = false, unneeded = false;  ///< -s -ss -c -u of -R
     bool no_dep_version = false, no_deps = false;                                      ///< -d, -dd
     std::vector<std::string> overwrite, ignore, ignore_groups, assume_installed;

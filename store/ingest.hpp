@@ -78,6 +78,8 @@ class Ingestor {
     /// puts. With `sync` the file system is synced first and the rows are durable. Releases the ingest lock.
     void commit(const Lease* lease, bool sync, const std::function<void(WriteTxn&)>& also = {});
 
+    /// Every archive added so far, in order; ids are filled in when commit() calls `also`, and afterwards.
+    [[nodiscard]] const std::vector<IngestedArchive>& results() const;
     [[nodiscard]] IngestStats stats() const;
 
    private:

@@ -129,7 +129,8 @@ class LayerStack {
         add(std::string(kDeltaLabel) + generation.container + "@" + std::to_string(generation.number),
             std::move(entries), LayerKind::delta);
     }
-    void add_database(const ObjectStore& objects, const Generation& generation);
+    void add_database(const ObjectStore& objects, const Generation& generation,
+                      const GenerationSource& pending);
 
     [[nodiscard]] const std::vector<TreeLayer>& layers() const noexcept { return layers_; }
 
@@ -141,7 +142,8 @@ class LayerStack {
 };
 
 /// Every file's directory is made once, with its package's date.
-void LayerStack::add_database(const ObjectStore& objects, const Generation& generation) {
+void LayerStack::add_database(const ObjectStore& objects, const Generation& generation,
+                              const GenerationSource& pending) {
     const std::string top = kLocalDatabase;
     Entry nothing_else = directory_entry(top, 0, 0);
     nothing_else.kind = EntryKind::whiteout;
@@ -150,7 +152,7 @@ void LayerStack::add_database(const ObjectStore& objects, const Generation& gene
     std::vector<std::pair<Entry, std::string>> made;
     made.emplace_back(directory_entry(top, 0755, kObjectTime), "");
     std::string last;
-    for (DatabaseFile& file : local_database(txn_, objects, visible_packages(txn_, generation))) {
+    for (DatabaseFile& file : local_database(txn_, objects, visible_packages(txn_, generation, pending))) {
         const size_t slash = file.path.find('/');
         if (slash != std::string::npos && file.path.substr(0, slash) != last) {
             last = file.path.substr(0, slash);
@@ -175,8 +177,10 @@ void LayerStack::add_database(const ObjectStore& objects, const Generation& gene
     layers_.back().inlined = &inlined_;
 }
 
-Generation upstream_generation(const ReadTxn& txn, const Generation& generation, const UpstreamRef& ref) {
-    std::optional<Generation> found = txn.generation(ContainerName(ref.container), ref.generation);
+Generation upstream_generation(const ReadTxn& txn, const Generation& generation, const UpstreamRef& ref,
+                               const GenerationSource& pending) {
+    std::optional<Generation> found = pending ? pending(ref) : std::nullopt;
+    if (!found) found = txn.generation(ContainerName(ref.container), ref.generation);
     if (!found) {
         const std::string name = generation.container + "@" + std::to_string(generation.number);
         throw Error("read generation", name,
@@ -188,9 +192,10 @@ Generation upstream_generation(const ReadTxn& txn, const Generation& generation,
 
 enum class OwnDelta { with, without };
 
-void add_content(LayerStack& stack, const ReadTxn& txn, const Generation& generation, OwnDelta own_delta) {
+void add_content(LayerStack& stack, const ReadTxn& txn, const Generation& generation, OwnDelta own_delta,
+                 const GenerationSource& pending) {
     for (const UpstreamRef& ref : generation.upstream) {
-        const Generation below = upstream_generation(txn, generation, ref);
+        const Generation below = upstream_generation(txn, generation, ref, pending);
         stack.add_packages(below);
         stack.add_delta(below);
     }
@@ -199,23 +204,24 @@ void add_content(LayerStack& stack, const ReadTxn& txn, const Generation& genera
 }
 
 Tree whole_tree(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation,
-                OwnDelta own_delta) {
+                OwnDelta own_delta, const GenerationSource& pending) {
     LayerStack stack(txn);
     // Below everything, so that symlinks like var/run → ../run lead somewhere; and again above, against
     // whiteouts.
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
-    add_content(stack, txn, generation, own_delta);
-    stack.add_database(objects, generation);
+    add_content(stack, txn, generation, own_delta, pending);
+    stack.add_database(objects, generation, pending);
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
     return merge_layers(stack.layers());
 }
 
 }  // namespace
 
-std::vector<InstalledPackage> visible_packages(const ReadTxn& txn, const Generation& generation) {
+std::vector<InstalledPackage> visible_packages(const ReadTxn& txn, const Generation& generation,
+                                               const GenerationSource& pending) {
     std::vector<InstalledPackage> all;
     for (const UpstreamRef& ref : generation.upstream) {
-        for (InstalledPackage& package : upstream_generation(txn, generation, ref).packages)
+        for (InstalledPackage& package : upstream_generation(txn, generation, ref, pending).packages)
             all.push_back(std::move(package));
     }
     all.insert(all.end(), generation.packages.begin(), generation.packages.end());
@@ -229,18 +235,20 @@ std::vector<InstalledPackage> visible_packages(const ReadTxn& txn, const Generat
     return visible;
 }
 
-Tree tree_of(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation) {
-    return whole_tree(txn, objects, generation, OwnDelta::with);
+Tree tree_of(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation,
+             const GenerationSource& pending) {
+    return whole_tree(txn, objects, generation, OwnDelta::with, pending);
 }
 
-Tree tree_without_own_delta(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation) {
-    return whole_tree(txn, objects, generation, OwnDelta::without);
+Tree tree_without_own_delta(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation,
+                            const GenerationSource& pending) {
+    return whole_tree(txn, objects, generation, OwnDelta::without, pending);
 }
 
-Tree content_tree(const ReadTxn& txn, const Generation& generation) {
+Tree content_tree(const ReadTxn& txn, const Generation& generation, const GenerationSource& pending) {
     LayerStack stack(txn);
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
-    add_content(stack, txn, generation, OwnDelta::with);
+    add_content(stack, txn, generation, OwnDelta::with, pending);
     return merge_layers(stack.layers());
 }
 

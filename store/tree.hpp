@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,25 +72,30 @@ struct TreeLayer {
 /// something
 [[nodiscard]] Tree merge_layers(const std::vector<TreeLayer>& layers);
 
+/// Finds generations that are not in the index yet; nullopt = look there. An empty function knows none.
+using GenerationSource = std::function<std::optional<Generation>(const UpstreamRef&)>;
+
 /// The packages that the local database of `generation` lists, in the order in which their files are laid
 /// down: those of its upstream generations, then its own; of several with one name the one laid down last, as
 /// its files are the ones there.
 /// @throws Error (corrupt) when an upstream generation is missing
-[[nodiscard]] std::vector<InstalledPackage> visible_packages(const ReadTxn& txn,
-                                                             const Generation& generation);
+[[nodiscard]] std::vector<InstalledPackage> visible_packages(const ReadTxn& txn, const Generation& generation,
+                                                             const GenerationSource& pending = {});
 
 /// The whole tree of a generation: for each upstream generation in order its packages and its delta, then its
 /// own packages and delta, the local database, the mount points. Reads .PKGINFO objects from `objects`, all
 /// else within `txn`.
 /// @throws Error (corrupt) when a record is missing
-[[nodiscard]] Tree tree_of(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation);
+[[nodiscard]] Tree tree_of(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation,
+                           const GenerationSource& pending = {});
 
 /// tree_of without the generation's own delta: what that delta is relative to. Upstream deltas are in.
 [[nodiscard]] Tree tree_without_own_delta(const ReadTxn& txn, const ObjectStore& objects,
-                                          const Generation& generation);
+                                          const Generation& generation, const GenerationSource& pending = {});
 
 /// tree_of without the generated layers (local database, mount points): what packages and deltas say.
-[[nodiscard]] Tree content_tree(const ReadTxn& txn, const Generation& generation);
+[[nodiscard]] Tree content_tree(const ReadTxn& txn, const Generation& generation,
+                                const GenerationSource& pending = {});
 
 /// SHA-256 over the canonical form of every entry that a package or delta gave (path, kind, true metadata,
 /// content SHA-256; docs/format.md). The generated layers are left out: they are functions of the recipe, of

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "store/store.hpp"
+
+namespace pwstore {
+
+/// Remove roots/NAME@N of which the index knows no generation: left by a transaction that died before its
+/// commit. Lock: the container's, held by the caller.
+void remove_unrecorded_roots(const Store& store, const ContainerName& name);
+
+}  // namespace pwstore

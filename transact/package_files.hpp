@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "mount/assembler.hpp"
+#include "store/base/events.hpp"
+#include "store/manifest.hpp"
+#include "store/tree.hpp"
+#include "transact/act_log.hpp"
+
+namespace pwstore {
+
+/// Patterns of repositories.conf that bend the laying down of files.
+struct FileRules {
+    std::vector<std::string> no_extract;
+    std::vector<std::string> no_upgrade;
+    bool no_save = false;  ///< removal leaves no .pacsave
+};
+
+/// Lays down and removes the files of packages in one root under construction, as pacman does: three-way rule
+/// for backup files (.pacnew), .pacsave on removal, NoExtract, NoUpgrade, files that move between packages,
+/// directories that others still use. What ends up different from the merge of the layers is logged.
+class PackageFiles {
+ public:
+    /// @param layers the merge of all layers as it will be when the transaction is done, without the delta
+    PackageFiles(RootWriter& writer, const Tree& layers, const FileRules& rules, ActLog& log,
+                 ProgressSink& sink);
+
+    /// @param old the manifest that it takes the place of, null on a fresh install
+    void install(const Manifest& package, const Manifest* old);
+    /// Remove what `package` has and no package has afterwards.
+    void remove(const Manifest& package);
+    /// Directories whose content changed or which a changed package names; their metadata is to be settled at
+    /// the end.
+    [[nodiscard]] const std::unordered_set<std::string>& directories() const noexcept { return directories_; }
+
+ private:
+    void install_entry(const Entry& entry, const Manifest* old);
+    void install_backup(const Entry& entry, const Entry* old_entry);
+    void remove_outdated(const Manifest& old, const Manifest& package);
+    void remove_entry(const Entry& entry, bool is_removal);
+    void save_changed(const std::string& path);
+    void place(const Entry& entry, std::string_view as = {});
+    void install_database_entry(const Manifest& package);
+    void remove_database_entry(const Manifest& package);
+    void note_directory_of(std::string_view path);
+    void special(const std::string& path);
+
+    RootWriter& writer_;
+    const Tree& layers_;
+    const FileRules& rules_;
+    ActLog& log_;
+    ProgressSink& sink_;
+    std::unordered_set<std::string> directories_;
+};
+
+}  // namespace pwstore

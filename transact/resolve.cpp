@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "transact/resolve.hpp"
+
+#include "mount/root.hpp"
+#include "store/base/path_at.hpp"
+#include "transact/view.hpp"
+
+namespace pwstore {
+
+std::string view_name(const Work& work) {
+    return "view-" + work.name.str();
+}
+
+void make_view(TransactionState& state, const Work& work) {
+    const ReadTxn txn = state.store.index().read();
+    std::vector<PlannedPackage> packages = state.upstream_packages(txn, work);
+    std::vector<PlannedPackage> own = work.packages;
+    // Nearest wins: libalpm refuses two entries of one name.
+    std::erase_if(packages, [&](const PlannedPackage& below) {
+        return std::any_of(own.begin(), own.end(), [&](const PlannedPackage& mine) {
+            return mine.installed.name == below.installed.name;
+        });
+    });
+    packages.insert(packages.end(), own.begin(), own.end());
+    remove_tree(state.staging->fd(), view_name(work));
+    write_view(txn, state.store.objects(), state.staging->fd(), view_name(work),
+               state.store.layout().path(names::kSync), packages);
+}
+
+SessionSpec session_spec(const TransactionState& state, const Work& work, std::vector<std::string> foreign) {
+    const Layout& layout = state.store.layout();
+    const std::string staging = layout.path(state.staging->name());
+    SessionSpec spec;
+    // A container that stands on others is checked for conflicts against its merged tree by the engine
+    // itself.
+    const bool checks_its_root = work.upstream.empty() && work.before;
+    if (checks_its_root) {
+        spec.root = layout.path(Layout::root_name(work.name, work.before->number));
+    } else {
+        spec.root = staging + "/empty";
+        make_directory(state.staging->fd(), "empty");
+    }
+    spec.database = staging + "/" + view_name(work);
+    spec.cache_dirs = {layout.directories().cache + "/pkg"};
+    spec.gnupg_dir = layout.path(names::kGnupg);
+    spec.config = state.config;
+    spec.foreign = std::move(foreign);
+    spec.no_confirm = state.request.no_confirm;
+    return spec;
+}
+
+ResolveContext::ResolveContext(TransactionState& state, const Work& work) : state_(state) {
+    std::vector<std::string> foreign;
+    const ReadTxn txn = state.store.index().read();
+    for (const PlannedPackage& package : state.upstream_packages(txn, work))
+        foreign.push_back(package.installed.name);
+    spec_ = session_spec(state, work, std::move(foreign));
+}
+
+Asker ResolveContext::asker() const {
+    if (state_.request.no_confirm) return {};
+    return [&dialogue = state_.dialogue](const Question& question) { return dialogue.ask(question); };
+}
+
+}  // namespace pwstore

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "transact/root_build.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "mount/container_config.hpp"
+#include "resolver/session.hpp"
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "store/base/path_at.hpp"
+#include "transact/delta_builder.hpp"
+#include "transact/harvest.hpp"
+#include "transact/layering.hpp"
+#include "transact/package_files.hpp"
+#include "transact/recipe.hpp"
+
+namespace pwstore {
+
+namespace {
+
+std::string object_text(const Store& store, const ReadTxn& txn, ObjectId id) {
+    const auto [key, row] = txn.object(id);
+    return read_all(store.objects().open(key).get(), "side object");
+}
+
+const InstalledPackage* find_planned(const std::vector<PlannedPackage>& packages, const std::string& name) {
+    const auto found = std::find_if(packages.begin(), packages.end(),
+                                    [&](const PlannedPackage& p) { return p.installed.name == name; });
+    return found == packages.end() ? nullptr : &found->installed;
+}
+
+void add_paths(const Manifest& manifest, std::set<std::string>& paths) {
+    for (const Entry& entry : manifest.entries) {
+        paths.insert(entry.kind == EntryKind::directory ? entry.path + "/" : entry.path);
+    }
+}
+
+}  // namespace
+
+RootBuild::RootBuild(TransactionState& state, Work& work, ScriptMode mode)
+    : state_(state), work_(work), mode_(mode), directory_("root-" + work.name.str()) {}
+
+RootBuild::~RootBuild() = default;
+
+void RootBuild::draft_generation() {
+    Generation& after = work_.after;
+    after.container = work_.name.str();
+    after.number = work_.row.last_number + 1;
+    after.parent = work_.before ? work_.before->number : 0;
+    after.cause = state_.request.command;
+    after.time = state_.now;
+    const ReadTxn txn = state_.store.index().read();
+    for (const std::string& name : work_.upstream) {
+        after.upstream.push_back({name, state_.upstream_generation(txn, name).number});
+    }
+    for (const PlannedPackage& package : work_.packages)
+        after.packages.push_back(package.installed);
+    const auto config = load_config(state_.store.layout().directories().config, work_.name);
+    after.policy = config.value_or(ContainerConfig{}).policy_digest();
+    layers_ = tree_without_own_delta(txn, state_.store.objects(), after, state_.generation_source());
+    if (work_.before) delta_before_ = txn.delta(work_.before->delta);
+}
+
+/// The container as it was, on top of what is below it now.
+Tree RootBuild::start_tree() {
+    Generation start = work_.after;
+    start.packages.clear();
+    start.delta = 0;
+    if (work_.before) {
+        start.packages = work_.before->packages;
+        start.delta = work_.before->delta;
+    }
+    if (work_.before && start.upstream != work_.before->upstream && start.delta != 0) {
+        LayeredDelta carried;
+        {
+            const ReadTxn txn = state_.store.index().read();
+            const Tree ground =
+                tree_without_own_delta(txn, state_.store.objects(), start, state_.generation_source());
+            carried = carry_over(txn, delta_before_, ground);
+        }
+        for (const std::string& text : carried.messages) {
+            state_.dialogue.message(Severity::warning, fmt::format("{}: {}", work_.name.str(), text));
+        }
+        delta_before_ = std::move(carried.delta);
+        WriteTxn txn = state_.store.index().write();
+        start.delta = txn.add_delta(delta_before_);
+        txn.commit();
+    }
+    return tree_of(state_.store.index().read(), state_.store.objects(), start, state_.generation_source());
+}
+
+void RootBuild::start() {
+    draft_generation();
+    failpoint("build.drafted");
+    const Tree tree = start_tree();
+    remove_tree(state_.staging->fd(), directory_);
+    make_directory(state_.staging->fd(), directory_, 0755);
+    root_ = open_dir(state_.staging->fd(), directory_);
+    const LinkPolicy policy = mode_ == ScriptMode::overlay ? LinkPolicy::link : LinkPolicy::private_copies;
+    AssembleOptions options;
+    options.policy = policy;
+    state_.dialogue.progress("assemble", work_.name.str(), 0, tree.entries.size());
+    assemble(state_.store, tree, root_.get(), options);
+    failpoint("build.assembled");
+    writer_ = std::make_unique<RootWriter>(state_.store, root_.get(), policy);
+    const std::string scratch = "scratch-" + work_.name.str();
+    remove_tree(state_.staging->fd(), scratch);
+    make_directory(state_.staging->fd(), scratch, 0700);
+    const std::string staging = state_.store.layout().path(state_.staging->name());
+    scripts_ = std::make_unique<ScriptRunner>(mode_, staging + "/" + directory_, root_.get(),
+                                              staging + "/" + scratch, work_.log, state_.dialogue);
+}
+
+Manifest RootBuild::manifest_before(const std::string& package) const {
+    const InstalledPackage* installed = work_.before ? work_.before->find_package(package) : nullptr;
+    if (installed == nullptr)
+        throw Error("find installed package", package, "its record is missing").as(Fault::corrupt);
+    return state_.store.index().read().manifest(installed->manifest);
+}
+
+std::string RootBuild::install_script(const Manifest& manifest) const {
+    if (manifest.install == 0) return {};
+    return object_text(state_.store, state_.store.index().read(), manifest.install);
+}
+
+void RootBuild::add_step_events(const Plan& plan, const Work& owner, HookEvents& events) const {
+    const ReadTxn txn = state_.store.index().read();
+    for (const PlanStep& step : plan.steps) {
+        const std::string& name = step.package.name;
+        const InstalledPackage* now = find_planned(owner.packages, name);
+        const InstalledPackage* old = owner.before ? owner.before->find_package(name) : nullptr;
+        if (step.kind == StepKind::remove) {
+            events.removed_packages.insert(name);
+        } else {
+            (old != nullptr ? events.upgraded_packages : events.installed_packages).insert(name);
+            add_paths(txn.manifest(now->manifest), events.added_paths);
+        }
+        if (old != nullptr) add_paths(txn.manifest(old->manifest), events.removed_paths);
+    }
+}
+
+/// What hooks see: this container's own changes, and those below it. A new container over several others has
+/// never had their hooks run together, so all of their packages count as new to it.
+HookEvents RootBuild::events() const {
+    HookEvents events;
+    add_step_events(work_.plan, work_, events);
+    if (work_.before) {
+        for (const std::string& name : work_.upstream) {
+            const Work* below = state_.find(name);
+            if (below != nullptr && below->affected) add_step_events(below->plan, *below, events);
+        }
+    } else if (work_.upstream.size() > 1) {
+        const ReadTxn txn = state_.store.index().read();
+        for (const PlannedPackage& package : state_.upstream_packages(txn, work_)) {
+            events.installed_packages.insert(package.installed.name);
+            add_paths(txn.manifest(package.installed.manifest), events.added_paths);
+        }
+    }
+    return events;
+}
+
+bool RootBuild::is_installed(const std::string& dependency) const {
+    const ReadTxn txn = state_.store.index().read();
+    std::vector<PlannedPackage> packages = state_.upstream_packages(txn, work_);
+    packages.insert(packages.end(), work_.packages.begin(), work_.packages.end());
+    std::vector<std::pair<std::string, std::string>> provided;
+    for (const PlannedPackage& package : packages) {
+        if (package.installed.manifest == 0) continue;
+        const Manifest manifest = txn.manifest(package.installed.manifest);
+        provided.emplace_back(manifest.name, manifest.version);
+        for (const std::string& provision :
+             parse_pkginfo(object_text(state_.store, txn, manifest.pkginfo)).provides) {
+            const size_t equals = provision.find('=');
+            provided.emplace_back(provision.substr(0, equals),
+                                  equals == std::string::npos ? "" : provision.substr(equals + 1));
+        }
+    }
+    return is_satisfied(dependency, provided);
+}
+
+void RootBuild::apply_step(const PlanStep& step) {
+    const std::string& name = step.package.name;
+    const ResolveRequest& wanted = work_.request.packages;
+    FileRules rules;
+    rules.no_extract = state_.config.no_extract;
+    rules.no_upgrade = state_.config.no_upgrade;
+    rules.no_save = wanted.no_save;
+    PackageFiles files(*writer_, layers_, rules, work_.log, state_.dialogue);
+    if (step.kind == StepKind::remove) {
+        const Manifest old = manifest_before(name);
+        const std::string script = install_script(old);
+        scripts_->run_scriptlet(name, script, ScriptletKind::pre_remove, {old.version});
+        files.remove(old);
+        scripts_->run_scriptlet(name, script, ScriptletKind::post_remove, {old.version});
+    } else {
+        const Manifest manifest =
+            state_.store.index().read().manifest(find_planned(work_.packages, name)->manifest);
+        const std::string script = install_script(manifest);
+        const bool had = work_.before && work_.before->find_package(name) != nullptr;
+        const std::optional<Manifest> old = had ? std::optional(manifest_before(name)) : std::nullopt;
+        std::vector<std::string> versions{manifest.version};
+        if (old) versions.push_back(old->version);
+        scripts_->run_scriptlet(name, script, old ? ScriptletKind::pre_upgrade : ScriptletKind::pre_install,
+                                versions);
+        files.install(manifest, old ? &*old : nullptr);
+        scripts_->run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install,
+                                versions);
+    }
+    directories_.insert(files.directories().begin(), files.directories().end());
+}
+
+void RootBuild::run_plan() {
+    const auto installed = [this](const std::string& dependency) { return is_installed(dependency); };
+    const std::vector<Hook> before = load_hooks(root_.get());
+    // Triggers are looked at only when there is something that they could start.
+    HookEvents what;
+    if (!before.empty()) what = events();
+    scripts_->run_hooks(Hook::When::pre_transaction, before, what, false, installed);
+    failpoint("build.pre-hooks");
+    size_t done = 0;
+    for (const PlanStep& step : work_.plan.steps) {
+        state_.dialogue.progress(step.kind == StepKind::remove ? "remove" : "install", step.package.name,
+                                 ++done, work_.plan.steps.size());
+        in_step(
+            fmt::format("{} '{}' {} '{}'", step.kind == StepKind::remove ? "remove" : "install",
+                        step.package.name, step.kind == StepKind::remove ? "from" : "into", work_.name.str()),
+            [&] { apply_step(step); });
+    }
+    failpoint("build.packages");
+    const std::vector<Hook> after = load_hooks(root_.get());
+    if (!after.empty() && before.empty()) what = events();
+    scripts_->run_hooks(Hook::When::post_transaction, after, what, true, installed);
+    failpoint("build.post-hooks");
+    for (const TransactionNote& note : scripts_->notes())
+        work_.after.notes.push_back(note);
+}
+
+void RootBuild::take_changes(int upper) {
+    apply_upper(upper, root_.get(), {Cause::user, "root shell", {}}, work_.log);
+}
+
+void RootBuild::record_delta() {
+    if (work_.log.paths().empty() && delta_before_.entries.empty()) return;
+    Ingestor ingestor(state_.store, state_.dialogue);
+    const auto latest =
+        std::getenv("SOURCE_DATE_EPOCH") != nullptr ? std::optional(state_.now) : std::nullopt;
+    work_.delta = build_delta(state_.store.index().read(), ingestor, root_.get(), layers_, delta_before_,
+                              work_.log, latest);
+    state_.stats += ingestor.stats();
+    failpoint("build.harvested");
+    ingestor.commit(&*state_.lease, false, [&](WriteTxn& txn) {
+        if (!work_.delta.entries.empty()) work_.after.delta = txn.add_delta(work_.delta);
+        for (const DeltaEntry& entry : work_.delta.entries) {
+            if (entry.entry.object != 0) state_.leased.objects.push_back(entry.entry.object);
+        }
+        state_.lease->record(txn, state_.leased);
+    });
+}
+
+/// Make the scripted root exactly what assembling `final_tree` would give.
+void RootBuild::settle(const Tree& final_tree) {
+    if (mode_ == ScriptMode::private_copy) {
+        writer_.reset();
+        scripts_.reset();
+        root_.reset();
+        remove_tree(state_.staging->fd(), directory_);
+        make_directory(state_.staging->fd(), directory_, 0755);
+        root_ = open_dir(state_.staging->fd(), directory_);
+        assemble(state_.store, final_tree, root_.get());
+        return;
+    }
+    for (const auto& [path, touch] : work_.log.paths()) {
+        const TreeEntry* entry = final_tree.find(path);
+        if (entry == nullptr) {
+            writer_->remove(path);
+        } else if (entry->entry.kind != EntryKind::directory) {
+            writer_->place(*entry);
+        } else {
+            directories_.insert(path);
+        }
+        if (const auto parent = split_path(path).first; !parent.empty()) directories_.emplace(parent);
+    }
+    writer_->settle_directories(final_tree, directories_);
+}
+
+void RootBuild::digest(const Tree& final_tree) {
+    const ReadTxn txn = state_.store.index().read();
+    work_.after.recipe_digest = recipe_digest(txn, work_.row.type, work_.after, state_.generation_source());
+    work_.after.tree_digest = tree_digest(txn, final_tree);
+    work_.after.digest = generation_digest(work_.after, work_.before ? work_.before->digest : Sha256{});
+}
+
+void RootBuild::finish() {
+    scripts_.reset();
+    record_delta();
+    failpoint("build.delta-recorded");
+    const Tree final_tree =
+        tree_of(state_.store.index().read(), state_.store.objects(), work_.after, state_.generation_source());
+    settle(final_tree);
+    digest(final_tree);
+    root_.reset();
+    work_.staged_root = directory_;
+    failpoint("build.done");
+}
+
+}  // namespace pwstore

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+
+#include "mount/assembler.hpp"
+#include "transact/hook.hpp"
+#include "transact/script_runner.hpp"
+#include "transact/work.hpp"
+
+namespace pwstore {
+
+/// Builds the next root of one container in the staging folder: start(), then what changes it, then finish().
+class RootBuild {
+ public:
+    RootBuild(TransactionState& state, Work& work, ScriptMode mode);
+    ~RootBuild();
+    RootBuild(const RootBuild&) = delete;
+    RootBuild& operator=(const RootBuild&) = delete;
+
+    /// Draft the generation and assemble what the container is before its own packages change, on top of what
+    /// is below it now.
+    void start();
+    /// Hooks, scriptlets and files of the plan, in pacman's order.
+    void run_plan();
+    /// Take over the upper directory of a root shell that ran on the current root.
+    void take_changes(int upper);
+    /// Derive the delta, ingest it (recording commit), make the root exactly what a rebuild gives, compute
+    /// the digests.
+    void finish();
+
+ private:
+    void draft_generation();
+    Tree start_tree();
+    HookEvents events() const;
+    void add_step_events(const Plan& plan, const Work& owner, HookEvents& events) const;
+    void apply_step(const PlanStep& step);
+    [[nodiscard]] Manifest manifest_before(const std::string& package) const;
+    [[nodiscard]] std::string install_script(const Manifest& manifest) const;
+    [[nodiscard]] bool is_installed(const std::string& dependency) const;
+    void record_delta();
+    void settle(const Tree& final_tree);
+    void digest(const Tree& final_tree);
+
+    TransactionState& state_;
+    Work& work_;
+    ScriptMode mode_;
+    std::string directory_;  ///< below the staging folder
+    Fd root_;
+    Tree layers_;  ///< of the draft, without its delta
+    Delta delta_before_;
+    std::unique_ptr<RootWriter> writer_;
+    std::unique_ptr<ScriptRunner> scripts_;
+    std::unordered_set<std::string> directories_;
+};
+
+}  // namespace pwstore

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "transact/script_runner.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "store/base/path_at.hpp"
+#include "transact/harvest.hpp"
+
+namespace pwstore {
+
+namespace {
+
+std::string shell_of(int root) {
+    return try_open_in_root(root, "usr/bin/bash", O_PATH) ? "/usr/bin/bash" : "/bin/sh";
+}
+
+std::string joined_lines(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const std::string& line : lines)
+        text += line + "\n";
+    return text;
+}
+
+}  // namespace
+
+ScriptRunner::ScriptRunner(ScriptMode mode, std::string root_path, int root, std::string scratch, ActLog& log,
+                           Dialogue& dialogue)
+    : mode_(mode),
+      root_path_(std::move(root_path)),
+      root_(root),
+      scratch_(std::move(scratch)),
+      log_(log),
+      dialogue_(dialogue) {}
+
+ScriptRunner::~ScriptRunner() = default;
+
+ScriptSandbox& ScriptRunner::sandbox() {
+    if (!sandbox_) sandbox_ = std::make_unique<ScriptSandbox>(mode_, root_path_, scratch_);
+    return *sandbox_;
+}
+
+void ScriptRunner::in_area(const Touch& who, const std::function<void()>& commands) {
+    std::optional<RootScan> before;
+    if (mode_ == ScriptMode::private_copy) before.emplace(root_);
+    sandbox().begin();
+    commands();
+    sandbox().end();
+    failpoint("script.ended");
+    if (before) {
+        before->log_changes(RootScan(root_), who, log_);
+    } else {
+        apply_upper(sandbox().upper(), root_, who, log_);
+        sandbox().discard();
+    }
+    failpoint("script.harvested");
+}
+
+ScriptResult ScriptRunner::run(const std::string& agent, const ScriptCommand& command) {
+    const ScriptResult result = sandbox().run(
+        command, [&](std::string_view line) { dialogue_.script_output(agent, std::string(line)); });
+    if (!result.started && result.status == 125) {
+        throw Error("start the sandbox for", agent,
+                    fmt::format("'{}' could not be started", command.argv.front()))
+            .with_hint("'pwstore doctor' says what this machine lacks");
+    }
+    return result;
+}
+
+void ScriptRunner::note(const std::string& subject, const std::string& text) {
+    notes_.push_back({subject, text});
+    dialogue_.message(Severity::error, fmt::format("{}: {}", subject, text));
+}
+
+void ScriptRunner::run_scriptlet(const std::string& package, std::string_view install_script,
+                                 ScriptletKind kind, const std::vector<std::string>& versions) {
+    if (!has_scriptlet(install_script, kind)) return;
+    const std::string agent = fmt::format("{} {}", package, scriptlet_function(kind));
+    dialogue_.progress("scriptlet", agent, 0, 0);
+    const ScriptCommand command = scriptlet_command(install_script, kind, versions, shell_of(root_));
+    in_area({Cause::scriptlet, package, {}}, [&] {
+        const ScriptResult result = run(agent, command);
+        if (!result.succeeded())
+            note(agent, fmt::format("the scriptlet failed with status {}", result.status));
+    });
+}
+
+bool ScriptRunner::has_ldconfig() const {
+    return try_open_in_root(root_, "etc/ld.so.conf", O_PATH) &&
+           try_open_in_root(root_, "sbin/ldconfig", O_PATH);
+}
+
+void ScriptRunner::run_hook(const Hook& hook, const HookMatch& match,
+                            const std::function<bool(const std::string&)>& is_installed) {
+    const std::string& title = hook.description.empty() ? hook.name : hook.description;
+    const auto missing =
+        std::find_if(hook.depends.begin(), hook.depends.end(),
+                     [&](const std::string& dependency) { return !is_installed(dependency); });
+    const auto fail = [&](const std::string& text) {
+        note(fmt::format("hook {}", hook.name), text);
+        if (hook.abort_on_fail) {
+            throw Error("run hook", hook.name, text)
+                .with_hint("the hook forbids the transaction; nothing was changed");
+        }
+    };
+    if (missing != hook.depends.end()) {
+        fail(fmt::format("it needs '{}', which is not installed", *missing));
+        return;
+    }
+    dialogue_.progress("hook", title, 0, 0);
+    ScriptCommand command;
+    command.argv = hook.exec;
+    if (hook.needs_targets) command.input = joined_lines(match.targets);
+    const ScriptResult result = run(title, command);
+    if (!result.succeeded())
+        fail(fmt::format("'{}' failed with status {}", fmt::join(hook.exec, " "), result.status));
+}
+
+void ScriptRunner::run_hooks(Hook::When when, const std::vector<Hook>& hooks, const HookEvents& events,
+                             bool ldconfig_first,
+                             const std::function<bool(const std::string&)>& is_installed) {
+    if (ldconfig_first && has_ldconfig()) {
+        in_area({Cause::ldconfig, "ldconfig", {}}, [&] {
+            ScriptCommand command;
+            command.argv = {"/sbin/ldconfig"};
+            const ScriptResult result = run("ldconfig", command);
+            if (!result.succeeded()) note("ldconfig", fmt::format("failed with status {}", result.status));
+        });
+    }
+    std::vector<std::pair<const Hook*, HookMatch>> due;
+    for (const Hook& hook : hooks) {
+        if (hook.when != when) continue;
+        HookMatch match = match_hook(hook, events);
+        if (match.triggered) due.emplace_back(&hook, std::move(match));
+    }
+    if (due.empty()) return;
+    std::string names;
+    for (const auto& [hook, match] : due)
+        names += (names.empty() ? "" : ",") + hook->name;
+    in_area({Cause::hook, due.size() == 1 ? due.front().first->name : names, {}}, [&] {
+        for (const auto& [hook, match] : due)
+            run_hook(*hook, match, is_installed);
+    });
+}
+
+}  // namespace pwstore

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "mount/root.hpp"
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "transact/cleanup.hpp"
+#include "transact/work.hpp"
+
+namespace pwstore {
+
+namespace {
+
+using Dependencies = std::map<std::string, std::vector<std::string>>;
+
+Dependencies all_dependencies(const ReadTxn& txn, const TransactionRequest& request) {
+    Dependencies dependencies;
+    for (const ContainerName& name : txn.containers()) {
+        const auto row = txn.container(name);
+        if (row && row->type != ContainerType::symbolic) dependencies[name.str()] = row->dependencies;
+    }
+    for (const ContainerRequest& wanted : request.containers) {
+        if (wanted.create) dependencies[wanted.name] = wanted.dependencies;
+    }
+    return dependencies;
+}
+
+/// Everything below `name`, lowest first.
+void add_upstream(const Dependencies& dependencies, const std::string& name,
+                  std::vector<std::string>& upstream) {
+    for (const std::string& below : dependencies.at(name)) {
+        add_upstream(dependencies, below, upstream);
+        if (std::find(upstream.begin(), upstream.end(), below) == upstream.end()) upstream.push_back(below);
+    }
+}
+
+void check_creation(const ReadTxn& txn, const ContainerRequest& wanted) {
+    const auto refuse = [&](std::string_view cause) {
+        throw Error("create container", wanted.name, cause).as(Fault::usage);
+    };
+    const auto row = txn.container(ContainerName(wanted.name));
+    if (row) refuse("it exists already");
+    switch (wanted.type) {
+        case ContainerType::base:
+            if (!wanted.dependencies.empty())
+                refuse("a base container is built on nothing, it takes no dependencies");
+            break;
+        case ContainerType::slice:
+        case ContainerType::aggregate:
+            if (wanted.dependencies.empty()) refuse("it needs at least one dependency (--dep=NAME)");
+            break;
+        case ContainerType::symbolic:
+            refuse("a symbolic container cannot be transacted");
+            break;
+    }
+}
+
+void check_request(const ReadTxn& txn, const TransactionRequest& request, const Dependencies& dependencies) {
+    std::set<std::string> names;
+    for (const ContainerRequest& wanted : request.containers) {
+        if (!names.insert(wanted.name).second) {
+            throw Error("read request", wanted.name, "the container is named twice").as(Fault::usage);
+        }
+        if (wanted.create) {
+            check_creation(txn, wanted);
+        } else if (!dependencies.contains(wanted.name)) {
+            const auto row = txn.container(ContainerName(wanted.name));
+            throw Error("find container", wanted.name,
+                        row ? "it is symbolic and cannot be transacted" : "there is no such container")
+                .as(Fault::usage)
+                .with_hint("'pwstore ls' lists the containers");
+        }
+    }
+}
+
+/// The named containers, those built on them, and with upgrade_all every other one; dependencies first.
+std::vector<std::string> members(const TransactionRequest& request, const Dependencies& dependencies) {
+    std::set<std::string> named;
+    for (const ContainerRequest& wanted : request.containers)
+        named.insert(wanted.name);
+    const bool everyone = request.upgrade_all && !request.target_only;
+    std::vector<std::string> chosen;
+    for (const std::string& name : dependency_order(dependencies)) {
+        std::vector<std::string> upstream;
+        add_upstream(dependencies, name, upstream);
+        const bool dependent = std::any_of(upstream.begin(), upstream.end(),
+                                           [&](const std::string& below) { return named.contains(below); });
+        if (everyone || dependent || named.contains(name)) chosen.push_back(name);
+    }
+    return chosen;
+}
+
+Work make_work(const ReadTxn& txn, const TransactionRequest& request, const Dependencies& dependencies,
+               const std::string& name) {
+    Work work{ContainerName(name)};
+    const auto wanted = std::find_if(request.containers.begin(), request.containers.end(),
+                                     [&](const ContainerRequest& item) { return item.name == name; });
+    if (wanted != request.containers.end()) work.request = *wanted;
+    work.request.name = name;
+    if (request.upgrade_all && (!request.target_only || wanted != request.containers.end())) {
+        work.request.packages.upgrade = true;
+    }
+    if (const auto row = txn.container(work.name)) {
+        work.row = *row;
+        if (row->current != 0) {
+            work.before = txn.generation(work.name, row->current);
+            if (!work.before)
+                throw Error("read current generation", name, "its record is missing").as(Fault::corrupt);
+        }
+    } else {
+        work.row.type = work.request.type;
+        work.row.dependencies = work.request.dependencies;
+    }
+    add_upstream(dependencies, name, work.upstream);
+    return work;
+}
+
+}  // namespace
+
+void begin_stage(TransactionState& state) {
+    Dependencies dependencies;
+    std::vector<std::string> names;
+    {
+        const ReadTxn txn = state.store.index().read();
+        dependencies = all_dependencies(txn, state.request);
+        check_request(txn, state.request, dependencies);
+        names = members(state.request, dependencies);
+    }
+    std::vector<std::string> by_name = names;
+    std::sort(by_name.begin(), by_name.end());
+    const std::chrono::seconds patience(state.request.lock_patience_seconds);
+    for (const std::string& name : by_name) {
+        state.locks.push_back(
+            state.store.lock_container(ContainerName(name), patience, state.request.command));
+    }
+    failpoint("begin.locked");
+    {
+        const ReadTxn txn = state.store.index().read();  // what the locks now keep as it is
+        if (members(state.request, all_dependencies(txn, state.request)) != names) {
+            throw Error("lock containers", "", "a container was created or removed at this moment")
+                .as(Fault::busy)
+                .with_hint("try again");
+        }
+        for (const std::string& name : names)
+            state.works.push_back(make_work(txn, state.request, dependencies, name));
+    }
+    for (const Work& work : state.works)
+        remove_unrecorded_roots(state.store, work.name);
+    state.staging.emplace(Staging::create(state.store, state.request.command));
+    state.lease.emplace(
+        Lease::create(state.store.index(), state.store.layout().data(), state.request.command));
+    failpoint("begin.done");
+}
+
+}  // namespace pwstore

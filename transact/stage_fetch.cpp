@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "mount/root.hpp"
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "store/base/path_at.hpp"
+#include "transact/resolve.hpp"
+#include "transact/view.hpp"
+
+namespace pwstore {
+
+namespace {
+
+bool brings_archives(const Plan& plan) {
+    return std::any_of(plan.steps.begin(), plan.steps.end(),
+                       [](const PlanStep& s) { return s.kind != StepKind::remove; });
+}
+
+bool same_decision(const Plan& a, const Plan& b) {
+    return std::equal(a.steps.begin(), a.steps.end(), b.steps.begin(), b.steps.end(),
+                      [](const PlanStep& x, const PlanStep& y) {
+                          return x.kind == y.kind && x.package.name == y.package.name &&
+                                 x.package.version == y.package.version;
+                      });
+}
+
+/// Put what fetching found out about each package into the list of packages.
+void take_validation(Work& work) {
+    for (const PlanStep& step : work.plan.steps) {
+        for (PlannedPackage& package : work.packages) {
+            if (package.installed.name == step.package.name) package.installed.validation = step.validation;
+        }
+    }
+}
+
+void fetch_container(TransactionState& state, Work& work) {
+    if (!brings_archives(work.plan)) return;
+    if (work.before) ensure_root(state.store, work.name, work.before->number, state.dialogue);
+    const ResolveContext context(state, work);
+    // The view was written for the packages before this plan; only the questions of prepare() come again.
+    Session session(context.spec(), state.dialogue, context.asker());
+    Plan fetched = in_step(fmt::format("fetch for '{}'", work.name.str()),
+                           [&] { return session.fetch(work.request.packages); });
+    if (!same_decision(fetched, work.plan)) {
+        throw Error("fetch packages", work.name.str(), "the databases changed since the plan was made")
+            .as(Fault::busy)
+            .with_hint("run the command again");
+    }
+    work.plan = std::move(fetched);
+    take_validation(work);
+}
+
+}  // namespace
+
+void fetch_stage(TransactionState& state) {
+    make_directories(AT_FDCWD, state.store.layout().directories().cache + "/pkg", 0755);
+    for (Work& work : state.works)
+        fetch_container(state, work);
+    failpoint("fetch.done");
+}
+
+}  // namespace pwstore

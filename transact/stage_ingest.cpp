@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "store/ingest.hpp"
+#include "transact/hook.hpp"
+#include "transact/work.hpp"
+
+namespace pwstore {
+
+namespace {
+
+std::optional<Sha256> expected_digest(const PlanStep& step) {
+    if (step.package.sha256.size() != 64) return std::nullopt;
+    return Sha256::from_hex(step.package.sha256);
+}
+
+std::vector<ArchiveSource> archives_of(const TransactionState& state) {
+    std::map<std::string, ArchiveSource> by_path;
+    for (const Work& work : state.works) {
+        for (const PlanStep& step : work.plan.steps) {
+            if (step.kind != StepKind::remove) by_path[step.archive] = {step.archive, expected_digest(step)};
+        }
+    }
+    std::vector<ArchiveSource> sources;
+    for (auto& [path, source] : by_path)
+        sources.push_back(std::move(source));
+    return sources;
+}
+
+void assign_manifests(Work& work, const std::map<std::string, IngestedArchive>& ingested) {
+    for (const PlanStep& step : work.plan.steps) {
+        if (step.kind == StepKind::remove) continue;
+        const IngestedArchive& archive = ingested.at(step.archive);
+        if (archive.name != step.package.name || archive.version != step.package.version) {
+            throw Error("ingest", step.archive,
+                        fmt::format("it holds {} {}, not {} {}", archive.name, archive.version,
+                                    step.package.name, step.package.version))
+                .as(Fault::corrupt);
+        }
+        for (PlannedPackage& package : work.packages) {
+            if (package.installed.name != step.package.name) continue;
+            package.installed.manifest = archive.id;
+            package.description.reset();
+        }
+    }
+}
+
+/// Paths that a package of this container and one below it both bring. libalpm cannot see these: it knows one
+/// root.
+void check_layer_conflicts(TransactionState& state, const Work& work) {
+    if (work.upstream.empty() || !work.affected) return;
+    const ReadTxn txn = state.store.index().read();
+    std::map<std::string, std::string> owner_below;
+    for (const PlannedPackage& package : state.upstream_packages(txn, work)) {
+        const Manifest manifest = txn.manifest(package.installed.manifest);
+        for (const Entry& entry : manifest.entries) {
+            if (entry.kind != EntryKind::directory) owner_below.emplace(entry.path, manifest.name);
+        }
+    }
+    std::string conflicts;
+    for (const PlannedPackage& package : work.packages) {
+        const Manifest manifest = txn.manifest(package.installed.manifest);
+        for (const Entry& entry : manifest.entries) {
+            const auto below = owner_below.find(entry.path);
+            if (entry.kind == EntryKind::directory || below == owner_below.end()) continue;
+            if (below->second == manifest.name) continue;
+            if (match_patterns(work.request.packages.overwrite, entry.path) == 1) continue;
+            conflicts += fmt::format("{}{}: /{} is owned by {}", conflicts.empty() ? "" : "\n", manifest.name,
+                                     printable(entry.path), below->second);
+        }
+    }
+    if (!conflicts.empty()) {
+        throw Error("lay packages of container over what it is built on", work.name.str(), "files conflict")
+            .with_hint(conflicts);
+    }
+}
+
+}  // namespace
+
+void ingest_stage(TransactionState& state) {
+    const std::vector<ArchiveSource> sources = archives_of(state);
+    if (!sources.empty()) {
+        Ingestor ingestor(state.store, state.dialogue);
+        ingestor.add_archives(sources);
+        failpoint("ingest.read");
+        state.stats += ingestor.stats();
+        ingestor.commit(&*state.lease, false, [&](WriteTxn& txn) {
+            for (const IngestedArchive& archive : ingestor.results())
+                state.leased.manifests.push_back(archive.id);
+            state.lease->record(txn, state.leased);
+        });
+        std::map<std::string, IngestedArchive> ingested;
+        for (size_t i = 0; i < sources.size(); ++i)
+            ingested[sources[i].path] = ingestor.results()[i];
+        for (Work& work : state.works)
+            assign_manifests(work, ingested);
+    }
+    for (const std::string& finding : state.stats.findings)
+        state.dialogue.message(Severity::warning, finding);
+    for (const Work& work : state.works)
+        check_layer_conflicts(state, work);
+    failpoint("ingest.done");
+}
+
+}  // namespace pwstore

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "transact/work.hpp"
+
+namespace pwstore {
+
+TransactionState::TransactionState(const Store& the_store, const TransactionRequest& the_request,
+                                   Dialogue& the_dialogue, int64_t time)
+    : store(the_store),
+      request(the_request),
+      dialogue(the_dialogue),
+      now(time),
+      sync_fd(open_dir(the_store.layout().data(), ".")) {}
+
+Work* TransactionState::find(const std::string& name) {
+    const auto found =
+        std::find_if(works.begin(), works.end(), [&](const Work& work) { return work.name.str() == name; });
+    return found == works.end() ? nullptr : &*found;
+}
+
+Generation TransactionState::upstream_generation(const ReadTxn& txn, const std::string& name) {
+    if (const Work* work = find(name); work != nullptr) {
+        if (work->affected) return work->after;
+        if (work->before) return *work->before;
+        throw Error("find what lies below", name, "nothing is installed in it yet").as(Fault::usage);
+    }
+    const ContainerName container(name);
+    const auto row = txn.container(container);
+    auto generation = row ? txn.generation(container, row->current) : std::nullopt;
+    if (!generation)
+        throw Error("find what lies below", name, "there is no such container with anything installed")
+            .as(Fault::usage);
+    return std::move(*generation);
+}
+
+GenerationSource TransactionState::generation_source() {
+    return [this](const UpstreamRef& reference) -> std::optional<Generation> {
+        const Work* work = find(reference.container);
+        if (work == nullptr || !work->affected || work->after.number != reference.generation)
+            return std::nullopt;
+        return work->after;
+    };
+}
+
+std::vector<PlannedPackage> TransactionState::upstream_packages(const ReadTxn& txn, const Work& work) {
+    std::vector<PlannedPackage> packages;
+    std::set<std::string> names;
+    for (auto name = work.upstream.rbegin(); name != work.upstream.rend(); ++name) {
+        const Work* below = find(*name);
+        std::vector<PlannedPackage> own;
+        if (below != nullptr) {
+            own = below->packages;
+        } else {
+            for (const InstalledPackage& package : upstream_generation(txn, *name).packages)
+                own.push_back({package, {}});
+        }
+        for (PlannedPackage& package : own) {
+            if (names.insert(package.installed.name).second) packages.push_back(std::move(package));
+        }
+    }
+    return packages;
+}
+
+bool TransactionState::upstream_affected(const Work& work) {
+    return std::any_of(work.upstream.begin(), work.upstream.end(), [&](const std::string& name) {
+        const Work* below = find(name);
+        return below != nullptr && below->affected;
+    });
+}
+
+std::vector<std::string> dependency_order(
+    const std::map<std::string, std::vector<std::string>>& dependencies) {
+    std::vector<std::string> order;
+    std::set<std::string> done;
+    std::set<std::string> open;
+    const std::function<void(const std::string&)> visit = [&](const std::string& name) {
+        if (done.contains(name)) return;
+        const auto entry = dependencies.find(name);
+        if (entry == dependencies.end())
+            throw Error("find container", name, "there is no such container").as(Fault::usage);
+        if (!open.insert(name).second)
+            throw Error("order containers", name, "it depends on itself").as(Fault::usage);
+        for (const std::string& below : entry->second)
+            visit(below);
+        done.insert(name);
+        order.push_back(name);
+    };
+    for (const auto& [name, below] : dependencies)
+        visit(name);
+    return order;
+}
+
+}  // namespace pwstore
