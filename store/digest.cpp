@@ -84,8 +84,7 @@ uint64_t checksum64(std::string_view bytes, uint64_t seed) {
     return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
-// --- Streams
-// -------------------------------------------------------------------------------------------------
+// --- Streams -------------------------------------------------------------------------------------
 
 struct DigestStream::State {
     explicit State(const DigestFunction& chosen) : function(chosen) { (void)XXH3_128bits_reset(&hash); }

@@ -103,8 +103,7 @@ void check_generation(const Generation& generation) {
 
 }  // namespace
 
-// --- Delta
-// ---------------------------------------------------------------------------------------------------
+// --- Delta ---------------------------------------------------------------------------------------
 
 std::string Delta::encode() const {
     codec::Front front{kDeltaMagic, 0, 0, {}};
@@ -157,8 +156,7 @@ const DeltaEntry* Delta::find(std::string_view path) const {
     return at != entries.end() && at->entry.path == path ? &*at : nullptr;
 }
 
-// --- Generation
-// ----------------------------------------------------------------------------------------------
+// --- Generation ----------------------------------------------------------------------------------
 
 std::string Generation::encode() const {
     check_generation(*this);
@@ -230,8 +228,7 @@ const InstalledPackage* Generation::find_package(std::string_view name) const {
     return at != packages.end() ? &*at : nullptr;
 }
 
-// --- Container
-// -----------------------------------------------------------------------------------------------
+// --- Container -----------------------------------------------------------------------------------
 
 std::string ContainerRow::encode() const {
     ByteWriter out;

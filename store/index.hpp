@@ -17,42 +17,59 @@
 
 namespace pwstore {
 
-/// The index: one LMDB environment. Values carry an 8-byte checksum; a wrong one is an Error (corrupt) naming table
-/// and key. A process opens it once, after any fork. Key and value formats: docs/format.md.
+/// The index: one LMDB environment. Values carry an 8-byte checksum; a wrong one is an Error (corrupt) naming
+/// table and key. A process opens it once, after any fork (a second Index on the same folder shares the first
+/// one's environment). Key and value formats: docs/format.md.
 ///
-/// Read transactions see one consistent state and must be short (< 1 s). There is one write transaction at a time in
-/// the whole system; it holds puts and deletes only, never I/O. commit() is durable (fdatasync) when it returns and is
-/// all or nothing at any crash; a transaction that is destroyed without commit() changed nothing.
+/// Read transactions see one consistent state and must be short (< 1 s); each is used by one thread at a
+/// time. There is one write transaction at a time in the whole system; it holds puts and deletes only, never
+/// I/O. commit() is durable (fdatasync) when it returns and is all or nothing at any crash; a transaction
+/// that is destroyed without commit() changed nothing. Ids are never reused, whatever is removed.
 class Index;
 
 class ReadTxn {
-   public:
+ public:
     ReadTxn(ReadTxn&&) noexcept;
     ReadTxn& operator=(ReadTxn&&) = delete;
     virtual ~ReadTxn();
 
-    // --- Objects ---------------------------------------------------------------------------------------------
+    // --- Objects ---------------------------------------------------------------------------------
     [[nodiscard]] std::optional<ObjectRow> find_object(const ObjectKey& key) const;
     [[nodiscard]] std::optional<ObjectKey> object_key(ObjectId id) const;
     /// Key and row of an id that a record refers to. @throws Error (corrupt) when it is missing.
     [[nodiscard]] std::pair<ObjectKey, ObjectRow> object(ObjectId id) const;
     void for_each_object(const std::function<void(const ObjectKey&, const ObjectRow&)>& visit) const;
+    [[nodiscard]] uint64_t object_count() const;
+    [[nodiscard]] ObjectId last_object_id() const;  ///< highest ever given
 
-    // --- Manifests -------------------------------------------------------------------------------------------
+    // --- Manifests -------------------------------------------------------------------------------
     [[nodiscard]] Manifest manifest(ManifestId id) const;
     /// The encoded value, readable while this transaction lives.
     [[nodiscard]] std::string_view manifest_bytes(ManifestId id) const;
     [[nodiscard]] std::optional<ManifestId> manifest_of_archive(const Sha256& archive) const;
     [[nodiscard]] std::vector<ManifestId> manifest_ids() const;
 
-    // --- Containers and generations --------------------------------------------------------------------------
+    // --- Not yet synced --------------------------------------------------------------------------
+    /// Objects and manifests that were recorded under another boot's mark and never synced: after a crash of
+    /// the machine their files may hold anything. No generation refers to them.
+    struct Unsynced {
+        std::vector<std::pair<ObjectKey, ObjectRow>> objects;
+        std::vector<ManifestId> manifests;
+        [[nodiscard]] bool empty() const noexcept { return objects.empty() && manifests.empty(); }
+    };
+    [[nodiscard]] Unsynced unsynced_of_other_boots() const;
+
+    // --- Containers and generations --------------------------------------------------------------
     [[nodiscard]] std::vector<ContainerName> containers() const;  ///< sorted by name
     [[nodiscard]] std::optional<ContainerRow> container(const ContainerName& name) const;
     [[nodiscard]] std::optional<Generation> generation(const ContainerName& name, uint64_t number) const;
     [[nodiscard]] std::vector<uint64_t> generation_numbers(const ContainerName& name) const;
     [[nodiscard]] Delta delta(uint32_t id) const;  ///< id 0 is the empty delta
+    /// The encoded value, readable while this transaction lives.
+    [[nodiscard]] std::string_view delta_bytes(uint32_t id) const;
+    [[nodiscard]] std::vector<uint32_t> delta_ids() const;
 
-    // --- Leases, transactions, launch records ----------------------------------------------------------------
+    // --- Leases, transactions, launch records ----------------------------------------------------
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> leases() const;  ///< id → encoded row
     /// Containers (with their generation before and after) that transaction `id` switched.
     struct Switch {
@@ -65,7 +82,7 @@ class ReadTxn {
     /// The precompiled launch record of a container (opaque here; mount/ writes and reads it).
     [[nodiscard]] std::optional<std::string> launch_record(const ContainerName& name) const;
 
-   protected:
+ protected:
     friend class Index;
     struct State;
     explicit ReadTxn(std::unique_ptr<State> state);
@@ -73,47 +90,59 @@ class ReadTxn {
 };
 
 class WriteTxn final : public ReadTxn {
-   public:
+ public:
     WriteTxn(WriteTxn&&) noexcept;
     WriteTxn& operator=(WriteTxn&&) = delete;
     ~WriteTxn() override;
 
-    // --- Objects ---------------------------------------------------------------------------------------------
+    // --- Objects ---------------------------------------------------------------------------------
     [[nodiscard]] ObjectId next_object_id();
+    /// Add or change a row; `row.id` comes from next_object_id(), or follows last_object_id() when the caller
+    /// holds the ingest lock. @throws Error when the key has another id.
     void put_object(const ObjectKey& key, const ObjectRow& row);
-    void remove_object(const ObjectKey& key);
-    // --- Manifests -------------------------------------------------------------------------------------------
-    /// Store and give it an id; with `record_archive` also archive-sha256 → id (only an Ingestor that read it may).
+    bool remove_object(const ObjectKey& key);
+    // --- Manifests -------------------------------------------------------------------------------
+    /// Store and give it an id; with `record_archive` also archive-sha256 → id (only an Ingestor that read it
+    /// may). While any object is marked unsynced at commit(), so is the manifest: it may refer to that
+    /// object.
     ManifestId add_manifest(const Manifest& manifest, bool record_archive);
-    void remove_manifest(ManifestId id);
-    // --- Containers and generations --------------------------------------------------------------------------
+    bool remove_manifest(ManifestId id);  ///< and what its archive leads to, if that is this manifest
+    // --- Containers and generations --------------------------------------------------------------
     void put_container(const ContainerName& name, const ContainerRow& row);
     void remove_container(const ContainerName& name);  ///< with all its generations, deltas and launch record
+    /// @throws Error when the generation exists. A transaction with a generation or a delta commits only when
+    /// nothing is marked unsynced: sync, then mark_all_synced().
     void put_generation(const Generation& generation);
-    void remove_generation(const ContainerName& name, uint64_t number);
-    uint32_t add_delta(const Delta& delta);
-    // --- Leases, transactions, launch records ----------------------------------------------------------------
+    bool remove_generation(const ContainerName& name,
+                           uint64_t number);  ///< and its delta, unless another one shares it
+    uint32_t add_delta(const Delta& delta);   ///< the empty delta is id 0
+    // --- Leases, transactions, launch records ----------------------------------------------------
     void put_lease(const std::string& id, std::string_view row);
     void remove_lease(const std::string& id);
     [[nodiscard]] uint64_t next_transaction();
     void put_transaction(uint64_t id, const std::vector<Switch>& switches);
     void put_launch_record(const ContainerName& name, std::string_view record);
-    /// Clear the unsynced mark of these objects: their data was covered by a sync that returned.
-    void mark_synced(const std::vector<ObjectKey>& keys);
+    void remove_transaction(uint64_t id);
+
+    // --- Not yet synced --------------------------------------------------------------------------
+    /// Clear the unsynced marks of `boot_mark`, all objects' and manifests': the holder of the ingest lock
+    /// has synced the file system since they were recorded. Costs what the marks cost, not what the store
+    /// holds.
     void mark_all_synced(uint64_t boot_mark);
 
     void commit();
 
-   private:
+ private:
     friend class Index;
     explicit WriteTxn(std::unique_ptr<State> state);
 };
 
 class Index {
-   public:
+ public:
     enum class Mode { read_only, read_write };
-    /// Open (read_write also creates) the environment below the open directory `dir`. 1 TiB map, halved while the
-    /// kernel refuses it; dead readers are cleared. @throws Error (unsupported) for another format version.
+    /// Open (read_write also creates) store/index below `data_dir`. 1 TiB map, halved while the kernel
+    /// refuses it; dead readers are cleared. read_only works in a folder that nobody can write. @throws Error
+    /// (unsupported) for another format version; with error_number() ENOENT when read_only finds none.
     static Index open(int data_dir, Mode mode);
     Index(Index&&) noexcept;
     Index& operator=(Index&&) = delete;
@@ -123,7 +152,13 @@ class Index {
     /// Waits for the one writer. Lock order: containers by name, ingest lock, this.
     [[nodiscard]] WriteTxn write() const;
 
-   private:
+    /// store/index/ballast holds some MiB of space that gc gives back first, so that it can commit on a full
+    /// disk.
+    void release_ballast() const;
+    /// False when there is no space for it. open(read_write) tries it as well.
+    bool restore_ballast() const;
+
+ private:
     struct State;
     explicit Index(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;

@@ -88,8 +88,7 @@ void copy_content(int from, int to, const std::string& path) {
 ObjectStore::ObjectStore(Fd objects, unsigned link_limit)
     : objects_(std::move(objects)), link_limit_(link_limit), checks_links_(!links_truly(objects_.get())) {}
 
-// --- Read
-// ----------------------------------------------------------------------------------------------------
+// --- Read ----------------------------------------------------------------------------------------
 
 Fd ObjectStore::open(const ObjectKey& key, uint16_t copy) const {
     return open_at(objects_.get(), key.path(copy), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -136,8 +135,7 @@ bool ObjectStore::is_intact(const ObjectKey& key, uint16_t copy, const DigestFun
     return total == key.size && stream.finish() == key.digest;
 }
 
-// --- Write
-// ---------------------------------------------------------------------------------------------------
+// --- Write ---------------------------------------------------------------------------------------
 
 void ObjectStore::create(const ObjectKey& key, uint16_t copy, std::string_view content) const {
     const std::string path = key.path(copy);
@@ -171,8 +169,7 @@ bool ObjectStore::remove(const ObjectKey& key, uint16_t copy) const {
     return remove_file(objects_.get(), key.path(copy));
 }
 
-// --- Link
-// ----------------------------------------------------------------------------------------------------
+// --- Link ----------------------------------------------------------------------------------------
 
 LinkOutcome ObjectStore::link(const ObjectKey& key, uint16_t copy, int dir, const char* name) const {
     const std::string path = key.path(copy);

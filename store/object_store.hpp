@@ -24,16 +24,14 @@ class ObjectStore {
     /// `objects` is the open store/objects with its 256 shards; `link_limit` 0 = the file system's own.
     explicit ObjectStore(Fd objects, unsigned link_limit = 0);
 
-    // --- Read (no lock)
-    // --------------------------------------------------------------------------------------
+    // --- Read (no lock) --------------------------------------------------------------------------
     [[nodiscard]] Fd open(const ObjectKey& key, uint16_t copy = 0) const;
     /// The stored bytes equal `content`. A missing, short or unreadable file is "no".
     [[nodiscard]] bool equals(const ObjectKey& key, std::string_view content) const;
     /// The stored file is what its name says: size, inode mode, digest of the bytes under `function`.
     [[nodiscard]] bool is_intact(const ObjectKey& key, uint16_t copy, const DigestFunction& function) const;
 
-    // --- Write (holder of the ingest lock)
-    // -------------------------------------------------------------------
+    // --- Write (holder of the ingest lock) -------------------------------------------------------
     /// Create copy `copy` with `content`; whatever lay there is garbage and replaced. Not synced.
     void create(const ObjectKey& key, uint16_t copy, std::string_view content) const;
     /// Adopt a staged regular file (name under `dir`) as copy `copy`: mode and time set, renamed in. Not
@@ -43,8 +41,7 @@ class ObjectStore {
     void add_copy(const ObjectKey& key, uint16_t from, uint16_t to) const;
     bool remove(const ObjectKey& key, uint16_t copy) const;
 
-    // --- Link
-    // ------------------------------------------------------------------------------------------------
+    // --- Link ------------------------------------------------------------------------------------
     /// linkat(2) of copy `copy` to `name` under `dir`. Never replaces. Lock: none; the generation or lease
     /// protects it.
     [[nodiscard]] LinkOutcome link(const ObjectKey& key, uint16_t copy, int dir, const char* name) const;

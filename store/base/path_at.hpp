@@ -20,8 +20,7 @@ namespace pwstore {
 /// EINTR is retried; every failure is an Error with step and path. A final symlink is never followed unless a
 /// flag says so.
 
-// --- Open and look
-// -------------------------------------------------------------------------------------------
+// --- Open and look -------------------------------------------------------------------------------
 
 /// openat(2) with O_CLOEXEC added.
 [[nodiscard]] Fd open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
@@ -52,8 +51,7 @@ struct DirectoryItem {
 /// Entries of an open directory but "." and "..", sorted by bytes.
 [[nodiscard]] std::vector<DirectoryItem> list_directory(int dir);
 
-// --- Read and write
-// ------------------------------------------------------------------------------------------
+// --- Read and write ------------------------------------------------------------------------------
 
 /// read(2) into `buffer`, retried when interrupted; 0 at the end.
 [[nodiscard]] size_t read_some(int fd, std::span<char> buffer, std::string_view path_for_errors);
@@ -64,8 +62,7 @@ void write_all(int fd, std::string_view bytes, std::string_view path_for_errors)
 /// Copy `from` (current offset) to `to` until its end; returns the bytes copied.
 size_t copy_all(int from, int to, std::string_view path_for_errors);
 
-// --- Change
-// --------------------------------------------------------------------------------------------------
+// --- Change --------------------------------------------------------------------------------------
 
 /// mkdirat(2); an existing directory is fine, anything else there is an error.
 void make_directory(int dir, const std::string& path, mode_t mode = 0755);

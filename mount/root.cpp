@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "mount/root.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "store/base/path_at.hpp"
+
+namespace pwstore {
+
+namespace {
+
+constexpr std::chrono::seconds kLinksPatience{60};
+constexpr std::string_view kLeaseSuffix = ".lock";
+/// Guards the symlinks in roots/. No container has a name that starts with a dot.
+const std::string kLinksLock = std::string(names::kContainerLocks) + "/.links";
+
+std::string root_label(const ContainerName& name, uint64_t generation) {
+    return fmt::format("{}@{}", name.str(), generation);
+}
+
+/// A lease file has to be there before anyone can run on its root.
+void make_lease_file(const Store& store, const ContainerName& name, uint64_t generation) {
+    (void)open_at(store.layout().data(), Layout::run_lease_name(name, generation),
+                  O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+}
+
+bool is_directory(int dir, const std::string& path) {
+    const auto info = try_stat_at(dir, path);
+    return info && S_ISDIR(info->st_mode);
+}
+
+/// Take `path` of the data directory away at once and remove it at leisure. A crash leaves staging garbage
+/// only.
+void discard(const Store& store, const std::string& path, const std::string& owner) {
+    const Staging staging = Staging::create(store, owner);
+    rename_at(store.layout().data(), path, staging.fd(), "root");
+    failpoint("root.discarded");
+    remove_root_tree(staging.fd(), "root");
+}
+
+/// One root in roots/, or the lease file of one.
+struct RootName {
+    std::string container;
+    uint64_t generation = 0;
+    auto operator<=>(const RootName&) const = default;
+};
+
+/// "NAME@N" or "NAME@N.lock"; nullopt for everything else.
+std::optional<RootName> parse_root_name(std::string_view text) {
+    if (text.ends_with(kLeaseSuffix)) text.remove_suffix(kLeaseSuffix.size());
+    const size_t at = text.rfind('@');
+    if (at == std::string_view::npos || at == 0) return std::nullopt;
+    RootName name{std::string(text.substr(0, at)), 0};
+    const std::string_view digits = text.substr(at + 1);
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), name.generation);
+    if (fault != std::errc{} || end != digits.data() + digits.size() || name.generation == 0)
+        return std::nullopt;
+    if (digits.front() == '0') return std::nullopt;
+    return name;
+}
+
+/// Roots, also those of which only the lease file is left, by container and ascending number.
+std::map<std::string, std::set<uint64_t>> roots_on_disk(const Store& store) {
+    std::map<std::string, std::set<uint64_t>> found;
+    const Fd roots = open_dir(store.layout().data(), names::kRoots);
+    for (const DirectoryItem& item : list_directory(roots.get())) {
+        if (item.type == DT_LNK) continue;
+        if (const auto name = parse_root_name(item.name)) found[name->container].insert(name->generation);
+    }
+    return found;
+}
+
+/// Which of a container's roots may go.
+struct Retirement {
+    std::vector<uint64_t> recorded;  ///< of numbers that were committed once; newest first
+    std::vector<uint64_t> unknown;   ///< never committed: garbage, or a transaction's that is at work
+};
+
+Retirement retirement_of(const std::set<uint64_t>& numbers, const std::optional<ContainerRow>& row) {
+    Retirement result;
+    for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
+        if (row && *number == row->current) continue;
+        (row && *number <= row->last_number ? result.recorded : result.unknown).push_back(*number);
+    }
+    return result;
+}
+
+/// Roots whose number was never committed. Whoever builds one holds the container's lock until its number is.
+void remove_unknown_roots(const Store& store, const ContainerName& name, const std::set<uint64_t>& numbers) {
+    const int data = store.layout().data();
+    const std::string path = fmt::format("{}/{}", names::kContainerLocks, name.str());
+    const auto lock = FileLock::try_acquire(data, path, LockMode::exclusive, "remove roots without a record");
+    if (!lock) return;
+    const auto row = store.index().read().container(name);
+    for (const uint64_t number : retirement_of(numbers, row).unknown)
+        (void)remove_root(store, name, number);
+    if (!row) remove_file(data, path);
+}
+
+}  // namespace
+
+// --- Publish ----------------------------------------------------------------------------------------------
+
+void publish_root(const Store& store, int dir, const std::string& staged, const ContainerName& name,
+                  uint64_t generation) {
+    const int data = store.layout().data();
+    const std::string root = Layout::root_name(name, generation);
+    in_step("publish root '" + root_label(name, generation) + "'", [&] {
+        make_lease_file(store, name, generation);
+        if (try_stat_at(data, root)) discard(store, root, "replace root " + root_label(name, generation));
+        rename_at(dir, staged, data, root, RENAME_NOREPLACE);
+        failpoint("root.published");
+    });
+}
+
+bool ensure_root(const Store& store, const ContainerName& name, uint64_t generation, ProgressSink& sink) {
+    const std::string label = root_label(name, generation);
+    if (is_directory(store.layout().data(), Layout::root_name(name, generation))) {
+        make_lease_file(store, name, generation);
+        return false;
+    }
+    in_step("build root '" + label + "'", [&] {
+        const Tree tree = [&] {
+            const ReadTxn txn = store.index().read();
+            const auto record = txn.generation(name, generation);
+            if (!record)
+                throw Error("look up generation", label, "the index does not know it").as(Fault::corrupt);
+            return tree_of(txn, store.objects(), *record);
+        }();
+        sink.progress("assemble", label, 0, tree.entries.size());
+        const Staging staging = Staging::create(store, "build root " + label);
+        make_directory(staging.fd(), "root", 0700);
+        const Fd root = open_dir(staging.fd(), "root");
+        const AssembleStats stats = assemble(store, tree, root.get());
+        if (stats.fallback_copies != 0) {
+            sink.message(Severity::warning,
+                         fmt::format("{} files of {} had to be copied: the file system does not link them",
+                                     stats.fallback_copies, label));
+        }
+        publish_root(store, staging.fd(), "root", name, generation);
+        sink.progress("assemble", label, tree.entries.size(), tree.entries.size());
+    });
+    return true;
+}
+
+// --- Links ------------------------------------------------------------------------------------------------
+
+void repair_root_links(const Store& store) {
+    const int data = store.layout().data();
+    const FileLock lock =
+        FileLock::acquire(data, kLinksLock, LockMode::exclusive, kLinksPatience, "repair links of roots");
+    std::map<std::string, std::string> wanted;
+    {
+        const ReadTxn txn = store.index().read();
+        for (const ContainerName& name : txn.containers()) {
+            const auto row = txn.container(name);
+            if (row && row->current != 0) wanted.emplace(name.str(), root_label(name, row->current));
+        }
+    }
+    const Fd roots = open_dir(data, names::kRoots);
+    for (const DirectoryItem& item : list_directory(roots.get())) {
+        if (item.type != DT_LNK) continue;
+        const auto target = wanted.find(item.name);
+        const std::string found = read_link_at(roots.get(), item.name);
+        if (target != wanted.end() && found == target->second) {
+            wanted.erase(target);
+        } else if (target == wanted.end() && parse_root_name(found)) {
+            // Of a container that is gone, or one that a dead process had not put in its place yet.
+            remove_file(roots.get(), item.name);
+        }
+    }
+    for (const auto& [name, target] : wanted)
+        replace_symlink(roots.get(), name, target);
+}
+
+// --- Remove -----------------------------------------------------------------------------------------------
+
+bool remove_root(const Store& store, const ContainerName& name, uint64_t generation) {
+    const int data = store.layout().data();
+    const std::string label = root_label(name, generation);
+    const std::string lease = Layout::run_lease_name(name, generation);
+    const auto lock = FileLock::try_acquire(data, lease, LockMode::exclusive, "remove root " + label);
+    if (!lock) return false;
+    in_step("remove root '" + label + "'", [&] {
+        // From here on nobody starts on it: whoever waits for this lease finds its file gone and looks again.
+        const std::string root = Layout::root_name(name, generation);
+        if (try_stat_at(data, root)) discard(store, root, "remove root " + label);
+        remove_file(data, lease);
+    });
+    return true;
+}
+
+void remove_retired_roots(const Store& store, bool keep_twin) {
+    const int data = store.layout().data();
+    for (const auto& [container, numbers] : roots_on_disk(store)) {
+        std::optional<ContainerName> name;
+        try {
+            name.emplace(container);
+        } catch (const Error&) {
+            continue;  // not ours
+        }
+        const Retirement retirement = retirement_of(numbers, store.index().read().container(*name));
+        bool keep = keep_twin;
+        for (const uint64_t number : retirement.recorded) {
+            if (keep && is_directory(data, Layout::root_name(*name, number))) {
+                keep = false;
+                continue;
+            }
+            (void)remove_root(store, *name, number);
+        }
+        if (!retirement.unknown.empty()) remove_unknown_roots(store, *name, numbers);
+    }
+}
+
+}  // namespace pwstore
