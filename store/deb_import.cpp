@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <optional>
+#include <utility>
+
+#include "store/base/error.hpp"
+#include "store/base/parallel.hpp"
+#include "store/base/path_at.hpp"
+#include "store/deb_package.hpp"
+#include "store/package_writer.hpp"
+
+namespace pwstore {
+
+namespace {
+
+/// Date of the packages that are made here, so that they are the same bytes everywhere.
+constexpr int64_t kGeneratedDate = 1'735'689'600;
+constexpr std::string_view kGeneratedRemark = "pwstore: generated";
+
+struct LayoutDirectory {
+    std::string_view path;
+    uint32_t mode;
+};
+constexpr std::array<LayoutDirectory, 24> kDirectories{{
+    {"dev", 0755},     {"etc", 0755},       {"home", 0755},      {"media", 0755},      {"mnt", 0755},
+    {"opt", 0755},     {"proc", 0755},      {"root", 0700},      {"run", 0755},        {"run/lock", 01777},
+    {"srv", 0755},     {"sys", 0755},       {"tmp", 01777},      {"usr", 0755},        {"usr/bin", 0755},
+    {"usr/lib", 0755}, {"usr/lib32", 0755}, {"usr/lib64", 0755}, {"usr/libx32", 0755}, {"usr/sbin", 0755},
+    {"var", 0755},     {"var/lib", 0755},   {"var/log", 0755},   {"var/tmp", 01777},
+}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kLinks{{
+    {"bin", "usr/bin"},
+    {"lib", "usr/lib"},
+    {"lib32", "usr/lib32"},
+    {"lib64", "usr/lib64"},
+    {"libx32", "usr/libx32"},
+    {"sbin", "usr/sbin"},
+}};
+
+PackageDescription generated_description(const char* name, const char* summary) {
+    PackageDescription description;
+    description.name = name;
+    description.base = name;
+    description.version = "1-1";
+    description.description = summary;
+    description.arch = "any";
+    description.packager = "pwstore";
+    description.build_date = kGeneratedDate;
+    description.licenses = {"GPL-3.0-or-later"};
+    return description;
+}
+
+RepositoryPackage write_layout_package(int into) {
+    PackageWriter package(into);
+    for (const LayoutDirectory& directory : kDirectories) {
+        package.add_directory(std::string(directory.path), {directory.mode, 0, 0, kGeneratedDate});
+    }
+    for (const auto& [path, target] : kLinks) {
+        package.add_symlink(std::string(path), std::string(target), {0777, 0, 0, kGeneratedDate});
+    }
+    return package.write(generated_description(kLayoutPackage, "Directories, and the links of a merged /usr"),
+                         kGeneratedRemark);
+}
+
+/// `depends` are names; the version counts their changes, so that an upgrade takes the newer set.
+RepositoryPackage write_base_package(int into, const std::vector<std::string>& depends, unsigned edition) {
+    PackageWriter package(into);
+    PackageDescription description =
+        generated_description(kBasePackage, "What Debian calls essential: a usable shell");
+    description.version = fmt::format("{}-1", edition);
+    description.depends = depends;
+    return package.write(std::move(description), kGeneratedRemark);
+}
+
+class DebImport {
+ public:
+    DebImport(const std::string& directory, const std::string& name, ProgressSink& sink,
+              const IngestLimits& limits)
+        : directory_(open_repository(directory)),
+          database_(directory_.get(), name),
+          sink_(sink),
+          limits_(limits) {}
+
+    DebImportReport run(const std::vector<std::string>& files) {
+        read(files);
+        choose();
+        convert();
+        add_generated();
+        database_.save();
+        return std::move(report_);
+    }
+
+ private:
+    static Fd open_repository(const std::string& directory) {
+        make_directories(AT_FDCWD, directory);
+        return open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+    }
+
+    void read(const std::vector<std::string>& files) {
+        debs_.resize(files.size());
+        parallel_for(files.size(), default_threads(), [&](size_t i) { debs_[i] = read_deb(files[i]); });
+        std::sort(debs_.begin(), debs_.end(),
+                  [](const auto& a, const auto& b) { return a.control.name < b.control.name; });
+        for (size_t i = 1; i < debs_.size(); ++i) {
+            if (debs_[i].control.name == debs_[i - 1].control.name) {
+                throw Error("import", debs_[i].path, "another file is the same package: " + debs_[i - 1].path)
+                    .as(Fault::usage);
+            }
+        }
+    }
+
+    void choose() {
+        DebNames names;
+        for (const DebArchive& deb : debs_)
+            names.add(deb.control.name, deb.control.provides);
+        for (const auto& [name, package] : database_.packages())
+            names.add(name, package.description.provides);
+        depends_.reserve(debs_.size());
+        for (const DebArchive& deb : debs_) {
+            depends_.push_back(chosen_depends(deb.control, names, report_.unsatisfied));
+            depends_.back().insert(depends_.back().begin(), kLayoutPackage);
+        }
+    }
+
+    /// The package that the database has for `deb` when it was made from the same file with the same
+    /// dependencies.
+    [[nodiscard]] bool is_present(const DebArchive& deb, const std::vector<std::string>& depends) const {
+        const auto found = database_.packages().find(deb.control.name);
+        if (found == database_.packages().end() || found->second.description.depends != depends) return false;
+        const auto info = try_read_pkginfo(directory_.get(), found->second.filename);
+        return info && info->substr(0, info->find('\n')) == "# " + conversion_remark(deb);
+    }
+
+    void convert() {
+        std::vector<std::optional<RepositoryPackage>> made(debs_.size());
+        std::vector<size_t> order(debs_.size());
+        for (size_t i = 0; i < order.size(); ++i)
+            order[i] = i;
+        std::sort(order.begin(), order.end(),
+                  [&](size_t a, size_t b) { return debs_[a].size > debs_[b].size; });
+        std::atomic<size_t> done{0};
+        parallel_for(order.size(), default_threads(), [&](size_t position) {
+            const size_t i = order[position];
+            if (!is_present(debs_[i], depends_[i]))
+                made[i] = convert_deb(debs_[i], depends_[i], directory_.get(), limits_);
+            sink_.progress("convert", debs_[i].control.name, ++done, debs_.size());
+        });
+        for (auto& package : made) {
+            if (package) {
+                database_.put(std::move(*package));
+                ++report_.converted;
+            } else {
+                ++report_.kept;
+            }
+        }
+    }
+
+    void add_generated() {
+        if (database_.packages().count(kLayoutPackage) == 0)
+            database_.put(write_layout_package(directory_.get()));
+        const auto found = database_.packages().find(kBasePackage);
+        std::vector<std::string> depends{kLayoutPackage};
+        unsigned edition = 1;
+        if (found != database_.packages().end()) {
+            depends = found->second.description.depends;
+            edition =
+                static_cast<unsigned>(std::strtoul(found->second.description.version.c_str(), nullptr, 10)) +
+                1;
+        }
+        const size_t before = depends.size();
+        for (const DebArchive& deb : debs_) {
+            const std::string& name = deb.control.name;
+            if (deb.control.essential && std::find(depends.begin(), depends.end(), name) == depends.end())
+                depends.push_back(name);
+        }
+        if (depends.size() == before) return;
+        std::sort(depends.begin(), depends.end());
+        database_.put(write_base_package(directory_.get(), depends, edition));
+    }
+
+    Fd directory_;
+    RepositoryDatabase database_;
+    ProgressSink& sink_;
+    IngestLimits limits_;
+    std::vector<DebArchive> debs_;
+    std::vector<std::vector<std::string>> depends_;  ///< of debs_, by index
+    DebImportReport report_;
+};
+
+}  // namespace
+
+DebImportReport import_debs(const std::string& directory, const std::string& name,
+                            const std::vector<std::string>& files, ProgressSink& sink,
+                            const IngestLimits& limits) {
+    return in_step("import into '" + printable(directory) + "'",
+                   [&] { return DebImport(directory, name, sink, limits).run(files); });
+}
+
+}  // namespace pwstore

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/events.hpp"
+#include "store/deb_control.hpp"
+#include "store/digest.hpp"
+#include "store/ingest.hpp"
+#include "store/repository_database.hpp"
+
+namespace pwstore {
+
+/// A .deb, read as far as its control archive.
+struct DebArchive {
+    std::string path;
+    uint64_t size = 0;
+    Sha256 sha256;  ///< of the whole file
+    DebControl control;
+};
+
+/// @throws Error (corrupt) when it is not a Debian package of format 2
+[[nodiscard]] DebArchive read_deb(const std::string& path);
+
+/// Write the alpm package of `deb` into directory `into`, durably and atomically:
+/// the payload with its true modes, owners and times, the links /bin, /sbin, /lib… resolved to what lies
+/// below usr/, `conffiles` as backup files. Maintainer scripts do not run; what they would only copy into
+/// place is in the package.
+/// @throws Error (corrupt, refused) for absolute names, "..", devices, names below symlinks, truncated or
+/// oversized archives
+[[nodiscard]] RepositoryPackage convert_deb(const DebArchive& deb, const std::vector<std::string>& depends,
+                                            int into, const IngestLimits& limits = {});
+
+/// The first line of the .PKGINFO that convert_deb() writes: names the .deb by its digest.
+[[nodiscard]] std::string conversion_remark(const DebArchive& deb);
+
+// --- A repository of them
+// ------------------------------------------------------------------------------------
+
+/// The package that every converted one depends on: directories, and the links of a merged /usr.
+inline constexpr const char* kLayoutPackage = "filesystem";
+/// The package that depends on all that Debian calls essential: a usable shell.
+inline constexpr const char* kBasePackage = "base";
+
+struct DebImportReport {
+    size_t converted = 0;
+    size_t kept = 0;                       ///< were there already, made from the same .deb
+    std::vector<std::string> unsatisfied;  ///< "package: dependency" that nothing in the repository provides
+};
+
+/// Convert `files` in parallel and enter them into the repository `name` in `directory` (made when missing),
+/// together with the two packages above. Dependencies are chosen among these files and what the repository
+/// has. All or none of them appear in the database. Lock: the repository's.
+DebImportReport import_debs(const std::string& directory, const std::string& name,
+                            const std::vector<std::string>& files, ProgressSink& sink,
+                            const IngestLimits& limits = {});
+
+}  // namespace pwstore

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/lock.hpp"
+#include "store/digest.hpp"
+#include "store/local_database.hpp"
+
+namespace pwstore {
+
+/// One package of a repository: what its `desc` says.
+struct RepositoryPackage {
+    std::string filename;  ///< of the archive, beside the database
+    uint64_t packed_size = 0;
+    std::string md5;        ///< of the archive, lower-case hexadecimal
+    Sha256 sha256;          ///< of the archive
+    std::string signature;  ///< base64 of the detached signature, empty = none
+    PackageDescription description;
+};
+
+/// Read name, version, … of a package archive and take its digests. A signature FILE.sig beside it is
+/// included.
+/// @throws Error (corrupt) when it is no package archive
+[[nodiscard]] RepositoryPackage describe_archive(int dir, const std::string& filename);
+
+/// Text of the archive's .PKGINFO; nullopt when there is no such file, or no .PKGINFO among its first
+/// entries.
+[[nodiscard]] std::optional<std::string> try_read_pkginfo(int dir, const std::string& filename);
+
+/// `desc` of a sync database entry, in the order that repo-add uses.
+[[nodiscard]] std::string format_sync_desc(const RepositoryPackage& package);
+/// @throws Error (corrupt) without file name, name or version
+[[nodiscard]] RepositoryPackage parse_sync_desc(std::string_view text);
+
+/// A file:// repository: DIR/NAME.db.tar.gz (what libalpm reads as DIR/NAME.db, a link) and the archives
+/// beside it. Holds an exclusive lock on DIR/.NAME.lock while it lives, so that two writers do not lose each
+/// other's packages.
+class RepositoryDatabase {
+ public:
+    /// Lock and read; an absent database is empty.
+    /// @throws Error (busy) when another process changes it for too long, (corrupt) when it cannot be read
+    RepositoryDatabase(int dir, const std::string& name);
+
+    [[nodiscard]] const std::map<std::string, RepositoryPackage>& packages() const noexcept {
+        return packages_;
+    }
+    /// Add, or replace the package of the same name (another version's archive stays where it is).
+    void put(RepositoryPackage package);
+    bool remove(const std::string& package_name);
+    /// Durable and atomic: readers see the old or the new database. The same packages give the same bytes.
+    void save() const;
+
+    /// Read without a lock. @throws Error when there is none
+    [[nodiscard]] static std::vector<RepositoryPackage> read(int dir, const std::string& name);
+
+ private:
+    int dir_;
+    std::string name_;
+    FileLock lock_;
+    std::map<std::string, RepositoryPackage> packages_;  ///< by package name
+};
+
+}  // namespace pwstore

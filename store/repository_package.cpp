@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <openssl/evp.h>
+
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "store/content_digest.hpp"
+#include "store/repository_database.hpp"
+#include "store/tar_io.hpp"
+
+namespace pwstore {
+
+namespace {
+
+constexpr uint64_t kInfoLimit = 4 << 20;
+constexpr size_t kSignatureLimit = 16384;
+/// makepkg and pwstore put .PKGINFO among the first entries; an archive that does not begin that way is
+/// searched so far.
+constexpr int kSearched = 16;
+
+std::optional<std::string> pkginfo_of(int fd, const std::string& filename) {
+    TarReader reader(fd, filename);
+    for (int i = 0; i < kSearched; ++i) {
+        const auto entry = reader.next();
+        if (!entry) break;
+        if (entry->kind == TarEntry::Kind::file && entry->path == ".PKGINFO")
+            return reader.read_whole(kInfoLimit);
+    }
+    return std::nullopt;
+}
+
+std::string base64(std::string_view bytes) {
+    std::vector<unsigned char> text((bytes.size() + 2) / 3 * 4 + 1);
+    const std::vector<unsigned char> input(bytes.begin(), bytes.end());
+    const int length = EVP_EncodeBlock(text.data(), input.data(), static_cast<int>(input.size()));
+    return {text.begin(), text.begin() + length};
+}
+
+std::string signature_of(int dir, const std::string& filename) {
+    const auto signature = try_read_file(dir, filename + ".sig");
+    if (!signature) return {};
+    if (signature->empty() || signature->size() > kSignatureLimit ||
+        signature->find("BEGIN PGP") != std::string::npos) {
+        throw Error("read signature", filename + ".sig", "it is not a binary signature of at most 16 KiB")
+            .as(Fault::corrupt);
+    }
+    return base64(*signature);
+}
+
+}  // namespace
+
+std::optional<std::string> try_read_pkginfo(int dir, const std::string& filename) {
+    const auto file = try_open_at(dir, filename, O_RDONLY | O_NOFOLLOW);
+    return file ? pkginfo_of(file->get(), filename) : std::nullopt;
+}
+
+RepositoryPackage describe_archive(int dir, const std::string& filename) {
+    RepositoryPackage package;
+    package.filename = filename;
+    const Fd file = open_at(dir, filename, O_RDONLY);
+    const auto info = pkginfo_of(file.get(), filename);
+    if (!info) throw Error("read package", filename, "it has no .PKGINFO").as(Fault::corrupt);
+    package.description =
+        in_step("read package '" + printable(filename) + "'", [&] { return parse_pkginfo(*info); });
+    package.packed_size = static_cast<uint64_t>(stat_fd(file.get(), filename).st_size);
+    const ContentDigest digest = content_digest_of_fd(file.get(), filename);
+    package.md5 = digest.md5;
+    package.sha256 = digest.sha256;
+    package.signature = signature_of(dir, filename);
+    return package;
+}
+
+}  // namespace pwstore
