@@ -34,17 +34,18 @@ void WriteTxn::put_object(const ObjectKey& key, const ObjectRow& row) {
         conflict("it has another id");
     }
     const std::string record = encode_object(encoded, row);
-    if (!state_->txn.insert(Table::ids, id_key, record)) {
+    const bool is_new = state_->txn.insert(Table::ids, id_key, record);
+    if (!is_new) {
         if (!state_->txn.get(Table::ids, id_key)->starts_with(encoded))
             conflict("its id belongs to another object");
         state_->txn.put(Table::ids, id_key, record);
     }
     state_->raise_counter(Counter::object, row.id);
     const std::string mark_key = unsynced_key(Marked::object, row.id);
-    if (row.unsynced != 0) {
+    if (row.unsynced == 0) {
+        if (state_->txn.size(Table::unsynced) != 0) state_->txn.erase(Table::unsynced, mark_key);
+    } else if (is_new || state_->txn.get(Table::unsynced, mark_key)) {
         state_->txn.put(Table::unsynced, mark_key, encode_number(row.unsynced));
-    } else if (state_->txn.size(Table::unsynced) != 0) {
-        state_->txn.erase(Table::unsynced, mark_key);
     }
 }
 

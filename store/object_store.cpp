@@ -53,8 +53,9 @@ void finish_inode(int fd, const ObjectKey& key, const std::string& path) {
 
 /// Make `path` under `objects` by `fill(fd)`: at once when the name is free, else beside it and renamed over
 /// what lies there, so that at every moment a whole file has the name.
+enum class Sync { yes, no };
 template <typename Fill>
-void write_object(int objects, const std::string& path, const ObjectKey& key, const Fill& fill) {
+void write_object(int objects, const std::string& path, const ObjectKey& key, Sync sync, const Fill& fill) {
     std::string target = path;
     int fd = ::openat(objects, target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST) {
@@ -67,6 +68,7 @@ void write_object(int objects, const std::string& path, const ObjectKey& key, co
     try {
         fill(file.get());
         finish_inode(file.get(), key, target);
+        if (sync == Sync::yes) sync_fd(file.get(), target);
         if (target != path) {
             if (const auto there = try_stat_at(objects, path); there && S_ISDIR(there->st_mode))
                 remove_tree(objects, path);
@@ -139,7 +141,7 @@ bool ObjectStore::is_intact(const ObjectKey& key, uint16_t copy, const DigestFun
 
 void ObjectStore::create(const ObjectKey& key, uint16_t copy, std::string_view content) const {
     const std::string path = key.path(copy);
-    write_object(objects_.get(), path, key, [&](int fd) { write_all(fd, content, path); });
+    write_object(objects_.get(), path, key, Sync::no, [&](int fd) { write_all(fd, content, path); });
     failpoint("after-object-create");
 }
 
@@ -161,7 +163,8 @@ void ObjectStore::adopt(const ObjectKey& key, uint16_t copy, int dir, const char
 void ObjectStore::add_copy(const ObjectKey& key, uint16_t from, uint16_t to) const {
     const Fd source = open(key, from);
     const std::string path = key.path(to);
-    write_object(objects_.get(), path, key, [&](int fd) { copy_content(source.get(), fd, path); });
+    write_object(objects_.get(), path, key, Sync::yes, [&](int fd) { copy_content(source.get(), fd, path); });
+    sync_fd(open_dir(objects_.get(), std::string(split_path(path).first)).get(), path);
     failpoint("after-object-copy");
 }
 

@@ -37,7 +37,8 @@ class ObjectStore {
     /// Adopt a staged regular file (name under `dir`) as copy `copy`: mode and time set, renamed in. Not
     /// synced.
     void adopt(const ObjectKey& key, uint16_t copy, int dir, const char* staged_name) const;
-    /// Make copy `to` from copy `from` (reflink where the file system can).
+    /// Make copy `to` from copy `from` (reflink where the file system can). Synced: the row may be durable
+    /// already.
     void add_copy(const ObjectKey& key, uint16_t from, uint16_t to) const;
     bool remove(const ObjectKey& key, uint16_t copy) const;
 

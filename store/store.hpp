@@ -19,25 +19,28 @@ struct StoreOptions {
     unsigned link_limit = 0;  ///< 0 = the file system's
 };
 
-/// The store: layout, index and objects, opened together. Not copied, passed by reference; used from many threads.
+/// The store: layout, index and objects, opened together. Not copied, passed by reference; used from many
+/// threads.
 class Store {
-   public:
+ public:
     /// Open for change: makes what is missing, then recovers (see recover()).
     static Store open(const Directories& directories, const StoreOptions& options = {});
     /// Open without writing anything; nullopt when there is no store yet.
-    static std::optional<Store> open_read_only(const Directories& directories, const StoreOptions& options = {});
+    static std::optional<Store> open_read_only(const Directories& directories,
+                                               const StoreOptions& options = {});
 
     [[nodiscard]] const Layout& layout() const noexcept { return *layout_; }
     [[nodiscard]] const Index& index() const noexcept { return *index_; }
     [[nodiscard]] const ObjectStore& objects() const noexcept { return *objects_; }
     [[nodiscard]] const DigestFunction& digest() const noexcept { return digest_; }
 
-    /// What a dead process or another boot left is put right: rows marked unsynced by another boot and their files,
-    /// staging folders whose lock is free, dead leases. Called by open(). Lock: ingest (skipped while another holds it:
-    /// its holder is alive). Idempotent; a crash inside it is recovered by the next call.
+    /// What a dead process or another boot left is put right: rows marked unsynced by another boot and their
+    /// files, staging folders whose lock is free, dead leases. Called by open(). Lock: ingest (skipped while
+    /// another holds it: its holder is alive). Idempotent; a crash inside it is recovered by the next call.
     void recover() const;
 
-    /// The lock under which objects are created, replaced and unlinked.
+    /// The lock under which objects are created, replaced and unlinked. What another boot left unsynced is
+    /// put right before it is returned, so that its holder builds on nothing that is lost.
     [[nodiscard]] FileLock lock_ingest(std::chrono::milliseconds patience) const;
     /// Exclusive lock of one container, store/locks/NAME. Take several in name order.
     [[nodiscard]] FileLock lock_container(const ContainerName& name, std::chrono::milliseconds patience,
@@ -46,7 +49,7 @@ class Store {
     /// Mark of this boot in unsynced rows: never 0.
     [[nodiscard]] static uint64_t boot_mark();
 
-   private:
+ private:
     Store() = default;
     std::unique_ptr<Layout> layout_;
     std::unique_ptr<Index> index_;
@@ -54,10 +57,10 @@ class Store {
     DigestFunction digest_;
 };
 
-/// A private working folder store/staging/ID of one transaction, held by a flock on "store/staging/ID.lock"; removed by the
-/// destructor, or by recovery when the lock is free.
+/// A private working folder store/staging/ID of one transaction, held by a flock on "store/staging/ID.lock";
+/// removed by the destructor, or by recovery when the lock is free.
 class Staging {
-   public:
+ public:
     static Staging create(const Store& store, const std::string& owner);
     Staging(Staging&&) noexcept = default;
     Staging& operator=(Staging&&) = delete;
@@ -67,7 +70,7 @@ class Staging {
     /// Relative to the data directory.
     [[nodiscard]] std::string name() const;
 
-   private:
+ private:
     Staging(int data_dir, std::string id, Fd dir, FileLock lock);
     int data_dir_;
     std::string id_;
