@@ -13,13 +13,13 @@ struct MountOp {
     enum class Kind : uint8_t {
         bind_ro = 1,
         bind_rw,
-        bind_dev,   ///< read-write with devices
+        bind_dev,  ///< read-write with devices
         tmpfs,
         proc,
-        dev,        ///< a minimal /dev
+        dev,  ///< a minimal /dev
         directory,
-        symlink,    ///< `source` is the target
-        data_ro,    ///< a read-only file with the content `source`
+        symlink,  ///< `source` is the target
+        data_ro,  ///< a read-only file with the content `source`
         remount_ro,
     };
     Kind kind = Kind::bind_ro;
@@ -47,15 +47,23 @@ struct RootMount {
 
 enum class NetworkMode : uint8_t { none = 1, host = 2 };
 
+/// What the sandbox's own user namespace lets programs do. It always lies inside the namespace that owns the
+/// mounts, so that no program of the sandbox has a capability over them.
+enum class UserNamespace : uint8_t {
+    none = 0,    ///< no inner namespace: the programs would own their mounts; never accepted
+    sealed = 1,  ///< programs cannot make further user namespaces
+    open = 2,    ///< programs may make user namespaces (`enable_userns`); said aloud
+};
+
 struct EnvironmentVariable {
     std::string name;
     std::string value;
     bool operator==(const EnvironmentVariable&) const = default;
 };
 
-/// Everything about one sandbox, as a value: printable, comparable, encodable. Nothing is exposed that is not in it.
-/// Always: own user, pid, ipc, uts, cgroup and mount namespace, no further user namespaces unless allowed, cleared
-/// environment, no_new_privs, no descriptor above 2.
+/// Everything about one sandbox, as a value: printable, comparable, encodable. Nothing is exposed that is not
+/// in it. Always: own user, pid, ipc, uts, cgroup and mount namespace, no further user namespaces unless
+/// allowed, cleared environment, no_new_privs, no descriptor above 2.
 struct SandboxSpec {
     std::string container;
     uint64_t generation = 0;
@@ -67,8 +75,8 @@ struct SandboxSpec {
     uint32_t uid = 0;               ///< inside
     uint32_t gid = 0;
     NetworkMode network = NetworkMode::none;
-    bool root_powers = false;          ///< CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID and root emulation
-    bool allow_user_namespaces = false;
+    bool root_powers = false;  ///< CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID and root emulation
+    UserNamespace user_namespace = UserNamespace::sealed;
     bool new_session = true;
     bool die_with_parent = true;
     std::string seccomp;  ///< compiled BPF program, empty = no filter (said aloud)
@@ -78,5 +86,14 @@ struct SandboxSpec {
     static SandboxSpec decode(std::string_view bytes);
     bool operator==(const SandboxSpec&) const = default;
 };
+
+/// Add /proc. For a host user who is root it is read-only: the kernel lets the real uid 0 write to settings
+/// of the whole machine (/proc/sys/kernel/core_pattern) without any capability.
+void add_proc(std::vector<MountOp>& mounts, uint32_t host_uid, std::string_view rule);
+
+/// Whether the kernel will keep this sandbox away from store inodes: every combination that was not thought
+/// through is refused. Called wherever a spec is made and wherever one is about to be run.
+/// @throws Error (refused) naming the rule that is broken
+void check_isolation(const SandboxSpec& spec);
 
 }  // namespace pwstore

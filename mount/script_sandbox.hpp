@@ -24,26 +24,35 @@ struct ScriptCommand {
         std::string content;
     };
     std::vector<std::string> argv;
-    std::string input;  ///< its standard input; empty = /dev/null
+    std::string input;        ///< its standard input; empty = /dev/null
     std::vector<File> files;  ///< bound read-only for this program
     std::vector<EnvironmentVariable> environment;
 };
 
 struct ScriptResult {
-    bool started = false;  ///< false: the sandbox or the program could not be started; `status` is then 126 or 127, or 125
+    bool started = false;  ///< false: the sandbox or the program could not be started; `status` is then 126
+                           ///< or 127, or 125
     int status = 0;        ///< exit code, or 128 + signal
+    std::string reason;    ///< one sentence when it was not started
     [[nodiscard]] bool succeeded() const noexcept { return started && status == 0; }
 };
 
-/// Runs scriptlets and hooks on one root that is being built. Between begin() and end() the root must not be changed by
-/// anyone else; between end() and the next begin() it may be. A helper process holds the namespaces.
+/// Runs scriptlets and hooks on one root that is being built. Between begin() and end() the root must not be
+/// changed by anyone else; between end() and the next begin() it may be. A helper process holds the
+/// namespaces.
 ///
-/// In overlay mode what the scripts did is in upper() after end(): hostile input, to be walked without following
-/// symlinks, possibly with mode-000 directories, whiteouts (character device 0:0) and `user.overlay.*` xattrs.
+/// In overlay mode what the scripts did is in upper() after end(): hostile input, to be walked without
+/// following symlinks, possibly with mode-000 directories, whiteouts (character device 0:0) and
+/// `user.overlay.*` xattrs.
+///
+/// Use it from the thread that made it, and let that thread outlive it: the helper dies with the thread.
 class ScriptSandbox {
-   public:
-    /// @param root absolute path of the tree; @param scratch an empty directory of ours on the same file system
-    ScriptSandbox(ScriptMode mode, std::string root, std::string scratch);
+ public:
+    /// @param root absolute path of the tree; @param scratch an empty directory of ours on the same file
+    /// system
+    /// @param hostname what the scripts see
+    ScriptSandbox(ScriptMode mode, std::string root, std::string scratch, std::string hostname = "pwstore");
+    /// Ends the helper and with it every process and mount; what is in `scratch` is discarded.
     ~ScriptSandbox();
     ScriptSandbox(const ScriptSandbox&) = delete;
     ScriptSandbox& operator=(const ScriptSandbox&) = delete;
@@ -51,7 +60,11 @@ class ScriptSandbox {
     /// A fresh, empty upper; mounted.
     void begin();
     /// Run to the end of its pid namespace: nothing of it lives on. Output (stdout and stderr) line by line.
-    ScriptResult run(const ScriptCommand& command, const std::function<void(std::string_view line)>& on_output);
+    ScriptResult run(const ScriptCommand& command,
+                     const std::function<void(std::string_view line)>& on_output);
+    /// Run with our own standard streams and terminal, for a person: signals are passed on (see
+    /// ForegroundWait), the terminal's settings are restored.
+    ScriptResult run_interactive(const ScriptCommand& command);
     /// Unmount. All processes of the sandbox are gone.
     void end();
 
@@ -61,7 +74,7 @@ class ScriptSandbox {
     /// Empty the upper and work directories (also mode-000 ones).
     void discard();
 
-   private:
+ private:
     struct State;
     std::unique_ptr<State> state_;
 };

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/fd.hpp"
+
+namespace pwstore {
+
+// --- Start and wait
+// ------------------------------------------------------------------------------------------
+
+/// A program to start. It gets the descriptors that are named here and no other.
+struct SpawnRequest {
+    std::string program;                     ///< absolute
+    std::vector<std::string> arguments;      ///< with argv[0]
+    std::vector<std::string> environment;    ///< "NAME=value"
+    std::array<int, 3> streams{-1, -1, -1};  ///< -1 = ours
+    std::vector<int>
+        descriptors{};            ///< become child::kFirstDescriptor and the following numbers, in this order
+    bool die_with_parent = true;  ///< killed when the calling thread ends
+    bool own_process_group = false;  ///< signals of the terminal do not reach it
+    bool default_signals = false;    ///< ignored signals are not inherited
+};
+
+/// Start it; the child has no signals blocked. @throws Error with the errno of what failed
+[[nodiscard]] pid_t spawn(const SpawnRequest& request);
+
+/// Wait for our child; its wait status.
+[[nodiscard]] int wait_for(pid_t child);
+
+/// Exit code, or 128 + signal.
+[[nodiscard]] int exit_code_of(int wait_status) noexcept;
+
+// --- Pieces for the above
+// ------------------------------------------------------------------------------------
+
+/// An anonymous file with `content`, to be read from its start.
+[[nodiscard]] Fd memory_file(const char* name, std::string_view content);
+
+struct Pipe {
+    Fd read_end;
+    Fd write_end;
+};
+[[nodiscard]] Pipe make_pipe();
+
+/// An executable of this name in the caller's PATH, absolute; nullopt when there is none.
+[[nodiscard]] std::optional<std::string> find_program(std::string_view name);
+
+/// One of our own programs: beside the running one, in its ../libexec/pwstore or ../bin, else where it was
+/// installed.
+/// @throws Error (unsupported) naming the places
+[[nodiscard]] std::string find_own_program(const std::string& name);
+
+// --- A running sandbox
+// ---------------------------------------------------------------------------------------
+
+/// What the sandbox program reported on its status descriptor. Unknown members are ignored.
+struct SandboxStatus {
+    std::optional<pid_t> init;     ///< first process inside, as seen from here
+    std::optional<int> exit_code;  ///< absent when the command was never started
+};
+[[nodiscard]] SandboxStatus parse_sandbox_status(std::string_view text);
+
+/// The command that runs under `init`, nullopt when it is not there (any more).
+[[nodiscard]] std::optional<pid_t> command_of(pid_t init);
+
+enum class TerminalSignals {
+    forward,  ///< the sandbox has a terminal session of its own: what the terminal tells us, we tell its
+              ///< command
+    shared,   ///< the command is in our session and hears of it by itself
+};
+
+/// Pass signals that this thread receives on to a sandbox's command while waiting for `monitor`, and keep the
+/// terminal's settings as they were. HUP, INT, QUIT, TERM, USR1, USR2 are passed on; those that the terminal
+/// made go to the command's whole group, as a terminal would do. TSTP and CONT stop and continue it, WINCH is
+/// passed on.
+class ForegroundWait {
+ public:
+    /// Blocks the signals; the child must be started after this. One thread only.
+    explicit ForegroundWait(TerminalSignals terminal_signals);
+    ~ForegroundWait();
+    ForegroundWait(const ForegroundWait&) = delete;
+    ForegroundWait& operator=(const ForegroundWait&) = delete;
+
+    /// Wait for `monitor`, our child. `status` is the read end of the sandbox's status pipe; what was read
+    /// from it is appended to `status_text`. Returns the wait status.
+    int wait(pid_t monitor, int status, std::string& status_text);
+
+    /// The same, but the end is when `done` becomes readable (the monitor is somebody else's child).
+    void wait_readable(int done, int status, std::string& status_text);
+
+ private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace pwstore
