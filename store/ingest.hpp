@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "store/archive.hpp"
 #include "store/base/events.hpp"
 #include "store/lease.hpp"
 #include "store/manifest.hpp"
@@ -16,20 +19,12 @@
 
 namespace pwstore {
 
-/// Limits against hostile archives; generous for real packages.
-struct IngestLimits {
-    uint64_t file_bytes = 64ULL << 30;      ///< size of one file, as claimed or delivered
-    uint64_t package_bytes = 128ULL << 30;  ///< sum of a package's files
-    uint64_t entries = 4'000'000;
-    uint64_t ratio = 2000;                  ///< unpacked : packed bytes, checked beyond 64 MiB unpacked
-};
-
 struct IngestStats {
     uint64_t files = 0;
     uint64_t bytes = 0;
     uint64_t new_objects = 0;
     uint64_t new_bytes = 0;
-    uint64_t healed = 0;  ///< damaged objects that the bytes in hand replaced
+    uint64_t healed = 0;                ///< damaged objects that the bytes in hand replaced
     std::vector<std::string> findings;  ///< one sentence per damaged object met
     IngestStats& operator+=(const IngestStats& other);
 };
@@ -40,7 +35,7 @@ struct ArchiveSource {
 };
 
 struct IngestedArchive {
-    ManifestId id = 0;
+    ManifestId id = 0;  ///< of a manifest that is new: 0 until commit()
     std::string name;
     std::string version;
     bool was_known = false;  ///< the same archive was ingested before; nothing was unpacked
@@ -48,12 +43,13 @@ struct IngestedArchive {
 
 /// The one door: content enters the store here and nowhere else.
 ///
-/// Holds the ingest lock from construction to commit() or destruction. Objects are created at once and are garbage
-/// until commit() records them; manifests are kept in memory until then. A failed or killed ingest leaves the store as
-/// it was. On a digest hit the bytes are compared: equal = the same object; unequal and the stored file is intact = a true
-/// collision, next slot; unequal and the stored file is damaged = replaced by the good bytes, and a finding.
+/// Holds the ingest lock from construction to commit() or destruction. Objects are created at once and are
+/// garbage until commit() records them; manifests are kept in memory until then. A failed or killed ingest
+/// leaves the store as it was. On a digest hit the bytes are compared: equal = the same object; unequal and
+/// the stored file is intact = a true collision, next slot; unequal and the stored file is damaged = replaced
+/// by the good bytes, and a finding.
 class Ingestor {
-   public:
+ public:
     struct Options {
         IngestLimits limits;
         unsigned threads = 0;  ///< 0 = default_threads()
@@ -67,22 +63,27 @@ class Ingestor {
 
     /// Read package archives (.pkg.tar, any compression) in parallel; results in the order of `sources`.
     /// @throws Error (corrupt, refused) naming archive, entry and rule for anything hostile or broken.
+    /// After an Error nothing more can be added or committed.
     std::vector<IngestedArchive> add_archives(const std::vector<ArchiveSource>& sources);
 
     /// One file from elsewhere (harvest, database): content read from `fd` to its end. Thread-safe.
     /// @param mode true mode; @param keep_time the time belongs to the identity (a Python source)
-    ObjectId add_file(int fd, std::string_view path_for_errors, uint32_t mode, std::optional<int64_t> keep_time);
+    /// @param xattrs those of the file; user.* ones belong to the identity
+    ObjectId add_file(int fd, std::string_view path_for_errors, uint32_t mode,
+                      std::optional<int64_t> keep_time,
+                      const std::map<std::string, std::string>& xattrs = {});
     ObjectId add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time);
 
-    /// Record objects (marked unsynced), manifests, and `lease` naming them, in one commit, together with what `also`
-    /// puts. With `sync` the file system is synced first and the rows are durable. Releases the ingest lock.
+    /// Record objects (marked unsynced), manifests, and `lease` naming them, in one commit, together with
+    /// what `also` puts. With `sync` the file system is synced first and the rows are durable. Releases the
+    /// ingest lock.
     void commit(const Lease* lease, bool sync, const std::function<void(WriteTxn&)>& also = {});
 
     /// Every archive added so far, in order; ids are filled in when commit() calls `also`, and afterwards.
     [[nodiscard]] const std::vector<IngestedArchive>& results() const;
     [[nodiscard]] IngestStats stats() const;
 
-   private:
+ private:
     struct State;
     std::unique_ptr<State> state_;
 };

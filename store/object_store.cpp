@@ -16,6 +16,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "store/object_xattrs.hpp"
 
 namespace pwstore {
 
@@ -80,6 +81,14 @@ void write_object(int objects, const std::string& path, const ObjectKey& key, Sy
     }
 }
 
+/// A regular file with the size, mode and, where it belongs to the identity, time of `key`.
+bool has_metadata(int fd, const ObjectKey& key) {
+    struct stat info {};
+    if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return false;
+    if ((info.st_mode & 07777U) != key.mode || static_cast<uint64_t>(info.st_size) != key.size) return false;
+    return key.mtime == ObjectKey::kNoTime || info.st_mtim.tv_sec == key.mtime;
+}
+
 void copy_content(int from, int to, const std::string& path) {
     if (::ioctl(to, FICLONE, from) == 0) return;
     copy_all(from, to, path);
@@ -99,30 +108,42 @@ Fd ObjectStore::open(const ObjectKey& key, uint16_t copy) const {
 bool ObjectStore::equals(const ObjectKey& key, std::string_view content) const {
     const Fd file(
         ::openat(objects_.get(), key.path(0).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!file) return false;
+    if (!file || content.size() != key.size || !has_metadata(file.get(), key)) return false;
     Buffer& buffer = thread_buffer();
-    for (;;) {
-        // One byte more than is expected shows a file that is longer.
-        const size_t wanted = std::min(buffer.size(), content.size() + 1);
-        const ssize_t got = ::read(file.get(), buffer.data(), wanted);
+    while (!content.empty()) {
+        const ssize_t got = ::read(file.get(), buffer.data(), std::min(buffer.size(), content.size()));
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return false;
+        if (got <= 0) return false;
         const auto length = static_cast<size_t>(got);
-        if (length > content.size() || std::memcmp(buffer.data(), content.data(), length) != 0) return false;
+        if (std::memcmp(buffer.data(), content.data(), length) != 0) return false;
         content.remove_prefix(length);
-        if (length == 0) return content.empty();
-        if (content.empty() && length < wanted) return true;
     }
+    return true;
+}
+
+bool ObjectStore::equals_file(const ObjectKey& key, int fd) const {
+    const Fd file(
+        ::openat(objects_.get(), key.path(0).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file || !has_metadata(file.get(), key)) return false;
+    Buffer& stored = thread_buffer();
+    const auto other = std::make_unique<Buffer>();
+    for (off_t offset = 0; static_cast<uint64_t>(offset) < key.size;) {
+        const ssize_t got = ::pread(file.get(), stored.data(), stored.size(), offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        const ssize_t same = ::pread(fd, other->data(), static_cast<size_t>(got), offset);
+        if (same < 0 && errno == EINTR) continue;
+        if (same <= 0 || std::memcmp(stored.data(), other->data(), static_cast<size_t>(same)) != 0)
+            return false;
+        offset += same;
+    }
+    return true;
 }
 
 bool ObjectStore::is_intact(const ObjectKey& key, uint16_t copy, const DigestFunction& function) const {
     const Fd file(
         ::openat(objects_.get(), key.path(copy).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    struct stat info {};
-    if (!file || ::fstat(file.get(), &info) != 0) return false;
-    if (!S_ISREG(info.st_mode) || (info.st_mode & 07777U) != key.mode) return false;
-    if (static_cast<uint64_t>(info.st_size) != key.size) return false;
-    if (key.mtime != ObjectKey::kNoTime && info.st_mtim.tv_sec != key.mtime) return false;
+    if (!file || !has_metadata(file.get(), key)) return false;
     Buffer& buffer = thread_buffer();
     DigestStream stream(function);
     uint64_t total = 0;
@@ -163,7 +184,10 @@ void ObjectStore::adopt(const ObjectKey& key, uint16_t copy, int dir, const char
 void ObjectStore::add_copy(const ObjectKey& key, uint16_t from, uint16_t to) const {
     const Fd source = open(key, from);
     const std::string path = key.path(to);
-    write_object(objects_.get(), path, key, Sync::yes, [&](int fd) { copy_content(source.get(), fd, path); });
+    write_object(objects_.get(), path, key, Sync::yes, [&](int fd) {
+        copy_content(source.get(), fd, path);
+        if (key.xattrs != 0) set_user_xattrs(fd, user_xattrs_of(source.get(), path), path);
+    });
     sync_fd(open_dir(objects_.get(), std::string(split_path(path).first)).get(), path);
     failpoint("after-object-copy");
 }

@@ -26,8 +26,11 @@ class ObjectStore {
 
     // --- Read (no lock) --------------------------------------------------------------------------
     [[nodiscard]] Fd open(const ObjectKey& key, uint16_t copy = 0) const;
-    /// The stored bytes equal `content`. A missing, short or unreadable file is "no".
+    /// The stored file has the mode (and time) of its key and exactly these bytes. A missing or unreadable
+    /// file is "no".
     [[nodiscard]] bool equals(const ObjectKey& key, std::string_view content) const;
+    /// The same for the bytes of file `fd`, whose offset is neither used nor changed.
+    [[nodiscard]] bool equals_file(const ObjectKey& key, int fd) const;
     /// The stored file is what its name says: size, inode mode, digest of the bytes under `function`.
     [[nodiscard]] bool is_intact(const ObjectKey& key, uint16_t copy, const DigestFunction& function) const;
 
