@@ -150,7 +150,7 @@ class Assembly {
         std::vector<ObjectKey> keys;
     };
 
-    // --- Hard link groups --------------------------------------------------------------------------------
+    // --- Hard link groups ---
     // The inode of a group must have room for all of its names, which are in several directories and hence
     // made by several threads. So all names are made beforehand, in a folder of their own, and moved to their
     // places.
@@ -176,7 +176,7 @@ class Assembly {
         }
     }
 
-    // --- One directory -----------------------------------------------------------------------------------
+    // --- One directory ---
 
     void make_directory_content(Worker& worker, Index32 directory) {
         const Entry* self = directory == 0 ? nullptr : &tree_.entries[plan_.directories[directory]].entry;

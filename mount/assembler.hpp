@@ -59,7 +59,8 @@ class RootWriter {
     [[nodiscard]] std::string resolve(std::string_view path) const;
     /// Give every directory whose content was changed the time that `tree` says, deepest first.
     void settle_times(const Tree& tree);
-    /// Give these directories (and those whose content was changed here) the mode and time that `tree` says, deepest first.
+    /// Give these directories (and those whose content was changed here) the mode and time that `tree` says,
+    /// deepest first.
     void settle_directories(const Tree& tree, const std::unordered_set<std::string>& directories);
     [[nodiscard]] const AssembleStats& stats() const;
     [[nodiscard]] int root() const noexcept;

@@ -110,19 +110,24 @@ ObjectKey FileMaker::key_of(ObjectId id) const {
     throw Error("look up object", std::to_string(id), "the index does not know it").as(Fault::corrupt);
 }
 
-void FileMaker::make(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir, const char* name,
+bool FileMaker::is_object(const ObjectKey& key, const struct stat& info) const {
+    if (!S_ISREG(info.st_mode) || info.st_nlink < 2) return false;
+    const auto object = try_stat_at(store_.objects().fd(), key.path(0));
+    return object && object->st_dev == info.st_dev && object->st_ino == info.st_ino;
+}
+
+bool FileMaker::make(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir, const char* name,
                      AssembleStats& stats) {
     if (linked) {
         const LinkOutcome outcome = link(entry.entry.object, key, dir, {&name, 1}, stats);
         if (outcome == LinkOutcome::linked) {
             ++stats.linked;
-            return;
+            return true;
         }
-        copy(entry, key, dir, name, stats);
         ++stats.fallback_copies;
-        return;
     }
     copy(entry, key, dir, name, stats);
+    return false;
 }
 
 bool FileMaker::make_group(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir,
@@ -147,7 +152,7 @@ bool FileMaker::make_group(const TreeEntry& entry, const ObjectKey& key, bool li
     return false;
 }
 
-// --- Links ------------------------------------------------------------------------------------------------
+// --- Links ---
 
 /// All of `names` become links of one inode of the object, or none does.
 LinkOutcome FileMaker::link(ObjectId id, const ObjectKey& key, int dir, std::span<const char* const> names,
@@ -200,7 +205,7 @@ LinkOutcome FileMaker::link_elsewhere(ObjectId id, const ObjectKey& key, int dir
     return LinkOutcome::too_many_links;
 }
 
-// --- Copies -----------------------------------------------------------------------------------------------
+// --- Copies ---
 
 void FileMaker::copy(const TreeEntry& entry, const ObjectKey& key, int dir, const char* name,
                      AssembleStats& stats) {

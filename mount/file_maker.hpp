@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <sys/stat.h>
+
 #include <atomic>
 #include <mutex>
 #include <span>
@@ -25,8 +27,9 @@ class FileMaker {
     /// inode_mode() gives, the entry's time and the object's `user.*` xattrs; nothing is left of one that
     /// failed.
     /// @param key of entry.entry.object, not looked at for a generated file
-    /// Lock: the ingest lock for a moment when every copy of the object is at its link limit.
-    void make(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir, const char* name,
+    /// True when it is a store inode. Lock: the ingest lock for a moment when all of the object's copies are
+    /// full.
+    bool make(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir, const char* name,
               AssembleStats& stats);
 
     /// Make `names` under `dir` links of one inode with the content of `entry`. True when it is a store
@@ -34,6 +37,8 @@ class FileMaker {
     bool make_group(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir,
                     const std::vector<std::string>& names, AssembleStats& stats);
 
+    /// `info` is of the object's (first) inode.
+    [[nodiscard]] bool is_object(const ObjectKey& key, const struct stat& info) const;
     [[nodiscard]] ObjectKey key_of(ObjectId id) const;
 
  private:

@@ -109,7 +109,7 @@ void remove_unknown_roots(const Store& store, const ContainerName& name, const s
 
 }  // namespace
 
-// --- Publish ----------------------------------------------------------------------------------------------
+// --- Publish ---
 
 void publish_root(const Store& store, int dir, const std::string& staged, const ContainerName& name,
                   uint64_t generation) {
@@ -153,7 +153,7 @@ bool ensure_root(const Store& store, const ContainerName& name, uint64_t generat
     return true;
 }
 
-// --- Links ------------------------------------------------------------------------------------------------
+// --- Links ---
 
 void repair_root_links(const Store& store) {
     const int data = store.layout().data();
@@ -183,7 +183,7 @@ void repair_root_links(const Store& store) {
         replace_symlink(roots.get(), name, target);
 }
 
-// --- Remove -----------------------------------------------------------------------------------------------
+// --- Remove ---
 
 bool remove_root(const Store& store, const ContainerName& name, uint64_t generation) {
     const int data = store.layout().data();

@@ -55,8 +55,9 @@ void check_path(std::string_view step, std::string_view path) {
 /// The names that were placed so far of one hard link group, all of one inode.
 struct Group {
     std::vector<std::string> members;  ///< resolved
-    struct stat inode {};              ///< as it was after the last of them was placed
-    bool linked = false;               ///< it is a store inode
+    Entry first;           ///< of those placed, the one whose path sorts first: its time counts for copies
+    struct stat inode {};  ///< as it was after the last of them was placed
+    bool linked = false;   ///< it is a store inode
 };
 
 }  // namespace
@@ -68,7 +69,7 @@ struct RootWriter::State {
     std::string place_directory(const Entry& entry, const Spot& spot);
     void place_file(const TreeEntry& entry, const Spot& spot, bool linkable);
     void place_grouped(const TreeEntry& entry, const ObjectKey& key, bool linked, const Spot& spot);
-    void regroup(Group& group, const TreeEntry& entry, const ObjectKey& key, bool linked, const Spot& spot);
+    void regroup(Group& group, const ObjectKey& key, bool linked, const Spot& spot);
     [[nodiscard]] std::optional<Spot> intact_leader(const Group& group) const;
     void clear_way(const Spot& spot) const;
     [[nodiscard]] std::string free_name(const Spot& spot);
@@ -80,12 +81,11 @@ struct RootWriter::State {
     AssembleStats stats;
     std::set<std::string>
         touched;  ///< resolved paths of directories whose content was changed; "" = the root
-    std::map<std::tuple<uint32_t, uint32_t, ObjectId, int64_t>, Group> groups;
+    std::map<std::tuple<uint32_t, uint32_t, ObjectId>, Group> groups;
     unsigned temporaries = 0;
 };
 
-// --- Place
-// --------------------------------------------------------------------------------------------------
+// --- Place ---
 
 Spot RootWriter::State::reach(std::string_view path) {
     Spot spot = paths.reach(path, [this](const std::string& made) {
@@ -181,11 +181,15 @@ void RootWriter::State::place_file(const TreeEntry& entry, const Spot& spot, boo
         place_grouped(entry, key, linked, spot);
         return;
     }
+    if (linked) {
+        // Most of what a transaction settles at its end is there already.
+        const auto there = look(spot);
+        if (there && maker.is_object(key, *there)) return;
+    }
     put(spot, [&](int dir, const char* name) { maker.make(entry, key, linked, dir, name, stats); });
 }
 
-// --- Hard link groups
-// -----------------------------------------------------------------------------------------
+// --- Hard link groups ---
 
 /// A member that is what was placed still.
 std::optional<Spot> RootWriter::State::intact_leader(const Group& group) const {
@@ -203,14 +207,16 @@ std::optional<Spot> RootWriter::State::intact_leader(const Group& group) const {
 
 void RootWriter::State::place_grouped(const TreeEntry& entry, const ObjectKey& key, bool linked,
                                       const Spot& spot) {
-    Group& group = groups[{entry.layer, entry.entry.link_group, entry.entry.object, entry.entry.mtime}];
+    Group& group = groups[{entry.layer, entry.entry.link_group, entry.entry.object}];
     const auto leader = intact_leader(group);
+    if (!leader) group = {};
+    if (!leader || entry.entry.path < group.first.path) group.first = entry.entry;
     if (!leader) {
-        group = {};
-        group.linked = linked;
-        put(spot, [&](int dir, const char* name) { maker.make(entry, key, linked, dir, name, stats); });
+        put(spot, [&](int dir, const char* name) {
+            group.linked = maker.make(entry, key, linked, dir, name, stats);
+        });
     } else if (group.linked && !linked) {
-        regroup(group, entry, key, false, spot);
+        regroup(group, key, false, spot);
     } else {
         const std::string name = free_name(spot);
         const int result = with_rights(spot.dir.get(), spot.parent, [&] {
@@ -221,9 +227,10 @@ void RootWriter::State::place_grouped(const TreeEntry& entry, const ObjectKey& k
             put(spot, [&](int dir, const char* as) { rename_at(dir, name, dir, as); });
             ++stats.linked;
         } else {
-            regroup(group, entry, key, group.linked, spot);
+            regroup(group, key, group.linked, spot);
         }
     }
+    if (!group.linked) set_entry_time(spot.dir.get(), spot.name.c_str(), group.first);
     if (std::find(group.members.begin(), group.members.end(), spot.path()) == group.members.end()) {
         group.members.push_back(spot.path());
     }
@@ -231,8 +238,7 @@ void RootWriter::State::place_grouped(const TreeEntry& entry, const ObjectKey& k
 }
 
 /// Give all members and `spot` a new inode with room for all of them.
-void RootWriter::State::regroup(Group& group, const TreeEntry& entry, const ObjectKey& key, bool linked,
-                                const Spot& spot) {
+void RootWriter::State::regroup(Group& group, const ObjectKey& key, bool linked, const Spot& spot) {
     std::vector<Spot> places;
     for (const std::string& member : group.members) {
         auto place = paths.find(member);
@@ -248,7 +254,7 @@ void RootWriter::State::regroup(Group& group, const TreeEntry& entry, const Obje
     if (::mkdirat(paths.root(), folder.c_str(), 0700) != 0) throw Error::from_errno("make directory", folder);
     touched.insert("");
     const Fd workshop = open_dir(paths.root(), folder);
-    group.linked = maker.make_group(entry, key, linked, workshop.get(), names, stats);
+    group.linked = maker.make_group({group.first, 0, {}}, key, linked, workshop.get(), names, stats);
     const auto move = [&](const std::string& name, const Spot& place) {
         if (::renameat(workshop.get(), name.c_str(), place.dir.get(), place.name.c_str()) != 0) {
             throw Error::from_errno("replace", place.path());
@@ -264,8 +270,7 @@ void RootWriter::State::regroup(Group& group, const TreeEntry& entry, const Obje
         throw Error::from_errno("remove directory", folder);
 }
 
-// --- The writer
-// -----------------------------------------------------------------------------------------------
+// --- The writer ---
 
 RootWriter::RootWriter(const Store& store, int root, LinkPolicy policy)
     : state_(std::make_unique<State>(store, root, policy)) {}
@@ -346,7 +351,12 @@ std::string RootWriter::resolve(std::string_view path) const {
 }
 
 void RootWriter::settle_times(const Tree& tree) {
-    const std::set<std::string> touched = std::exchange(state_->touched, {});
+    settle_directories(tree, {});
+}
+
+void RootWriter::settle_directories(const Tree& tree, const std::unordered_set<std::string>& directories) {
+    std::set<std::string> touched = std::exchange(state_->touched, {});
+    touched.insert(directories.begin(), directories.end());
     for (auto path = touched.rbegin(); path != touched.rend(); ++path) {
         const TreeEntry* entry = path->empty() ? nullptr : tree.find(*path);
         if (!path->empty() && (entry == nullptr || entry->entry.kind != EntryKind::directory)) continue;

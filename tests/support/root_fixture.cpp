@@ -44,8 +44,8 @@ void list_into(int dir, const std::string& path, std::map<uint64_t, std::string>
             what = fmt::format("symlink {} {}", time, read_link_at(self.get(), item.name));
         } else if (S_ISREG(info.st_mode)) {
             const auto [first, added] = inodes.emplace(info.st_ino, below);
-            what = fmt::format("file {:o} {} {} first {}", info.st_mode & 07777U, time, read_file(self.get(), item.name),
-                               first->second);
+            what = fmt::format("file {:o} {} {} first {}", info.st_mode & 07777U, time,
+                               read_file(self.get(), item.name), first->second);
         } else {
             what = fmt::format("other {:o} {}", info.st_mode, time);
         }
@@ -145,10 +145,16 @@ std::vector<std::string> listing(const std::string& path) {
     return lines;
 }
 
-uint64_t inode_of(const std::string& path) { return stat_at(AT_FDCWD, path).st_ino; }
+uint64_t inode_of(const std::string& path) {
+    return stat_at(AT_FDCWD, path).st_ino;
+}
 
-uint64_t links_of(const std::string& path) { return stat_at(AT_FDCWD, path).st_nlink; }
+uint64_t links_of(const std::string& path) {
+    return stat_at(AT_FDCWD, path).st_nlink;
+}
 
-std::string content_of(const std::string& path) { return read_file(AT_FDCWD, path); }
+std::string content_of(const std::string& path) {
+    return read_file(AT_FDCWD, path);
+}
 
 }  // namespace pwstore::test

@@ -28,7 +28,8 @@ class RootFixture {
 
     [[nodiscard]] TreeEntry file(const std::string& path, const std::string& content, uint32_t mode = 0644);
     [[nodiscard]] static TreeEntry generated(const std::string& path, const std::string& content);
-    [[nodiscard]] static TreeEntry directory(const std::string& path, uint32_t mode = 0755, int64_t mtime = 500);
+    [[nodiscard]] static TreeEntry directory(const std::string& path, uint32_t mode = 0755,
+                                             int64_t mtime = 500);
     [[nodiscard]] static TreeEntry symlink(const std::string& path, const std::string& target);
     [[nodiscard]] static TreeEntry fifo(const std::string& path, uint32_t mode = 0644);
     /// Sorted, with missing parents (0755, mtime 400).
@@ -41,8 +42,9 @@ class RootFixture {
     Store store;
 };
 
-/// Everything about a tree that has to be equal between two builds of it, a line for each path: kind, mode, time (of
-/// directories, symlinks and files that are no links), content or target; hard links by the first path of the inode.
+/// Everything about a tree that has to be equal between two builds of it, a line for each path: kind, mode,
+/// time (of directories, symlinks and files that are no links), content or target; hard links by the first
+/// path of the inode.
 [[nodiscard]] std::vector<std::string> listing(const std::string& path);
 
 /// Inode number of a path, not following it.

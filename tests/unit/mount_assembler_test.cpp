@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "mount/assembler.hpp"
-
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,6 +10,7 @@
 #include <functional>
 #include <set>
 
+#include "mount/assembler.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/spill.hpp"
@@ -131,9 +130,9 @@ TEST_F(AssemblerTest, ManyDirectoriesOnManyThreads) {
     std::vector<TreeEntry> entries;
     for (int i = 0; i < 400; ++i) {
         for (int j = 0; j < 5; ++j) {
-            entries.push_back(fixture_.file("d/" + std::to_string(i % 20) + "/" + std::to_string(i) + "/" +
-                                                std::to_string(j),
-                                            "content " + std::to_string((i * 5 + j) % 37)));
+            entries.push_back(fixture_.file(
+                "d/" + std::to_string(i % 20) + "/" + std::to_string(i) + "/" + std::to_string(j),
+                "content " + std::to_string((i * 5 + j) % 37)));
         }
     }
     const Tree tree = RootFixture::tree(std::move(entries));
@@ -141,7 +140,8 @@ TEST_F(AssemblerTest, ManyDirectoriesOnManyThreads) {
     EXPECT_EQ(stats.linked, 2000U);
     for (const TreeEntry& entry : tree.entries) {
         if (entry.entry.kind != EntryKind::file) continue;
-        EXPECT_EQ(inode_of(at("root/" + entry.entry.path)), inode_of(fixture_.object_path(entry.entry.object)));
+        EXPECT_EQ(inode_of(at("root/" + entry.entry.path)),
+                  inode_of(fixture_.object_path(entry.entry.object)));
     }
 }
 
@@ -177,7 +177,8 @@ TEST_F(AssemblerTest, CopiesWhereTheFileSystemDoesNotLink) {
     const auto here = stat_at(AT_FDCWD, fixture_.dir.path()).st_dev;
     for (const char* candidate : {"/run", "/tmp", "/var/tmp"}) {
         struct stat info {};
-        if (::stat(candidate, &info) == 0 && info.st_dev != here && ::access(candidate, W_OK) == 0) elsewhere = candidate;
+        if (::stat(candidate, &info) == 0 && info.st_dev != here && ::access(candidate, W_OK) == 0)
+            elsewhere = candidate;
     }
     if (elsewhere.empty()) PWSTORE_CANNOT_RUN("no second writable file system");
     elsewhere += "/pwstore-test.XXXXXX";
@@ -191,7 +192,7 @@ TEST_F(AssemblerTest, CopiesWhereTheFileSystemDoesNotLink) {
     EXPECT_FALSE(exists_at(AT_FDCWD, elsewhere));
 }
 
-// --- Link limit -------------------------------------------------------------------------------------------
+// --- Link limit ---
 
 class LinkLimitTest : public testing::Test {
  protected:
@@ -210,7 +211,8 @@ TEST_F(LinkLimitTest, TwentyRootsSpillIntoCopies) {
     uint64_t spilled = 0;
     for (int i = 0; i < 20; ++i) {
         const std::string name = "root" + std::to_string(i);
-        const AssembleStats stats = assemble(fixture_.store, tree, fixture_.make_root(name).get(), {.threads = 4});
+        const AssembleStats stats =
+            assemble(fixture_.store, tree, fixture_.make_root(name).get(), {.threads = 4});
         EXPECT_EQ(stats.linked, 4U);
         EXPECT_EQ(stats.copied, 0U);
         spilled += stats.spilled;
@@ -266,7 +268,7 @@ TEST_F(LinkLimitTest, AddObjectCopyIsIdempotentForOneCaller) {
     EXPECT_EQ(fixture_.copies(id), 3U);
 }
 
-// --- Hard link groups -------------------------------------------------------------------------------------
+// --- Hard link groups ---
 
 TreeEntry in_group(TreeEntry entry, uint32_t group, uint32_t layer = 0) {
     entry.entry.link_group = group;
@@ -339,7 +341,7 @@ TEST_F(LinkLimitTest, GroupLargerThanTheLimitIsAPrivateInode) {
     EXPECT_EQ(inode_of(at("root/f0")), inode_of(at("root/f5")));
 }
 
-// --- Trees that no merge would make -----------------------------------------------------------------------
+// --- Trees that no merge would make ---
 
 struct BadTree {
     const char* name;
@@ -362,15 +364,32 @@ TEST_P(BadTreeTest, IsRefusedAndNothingLeavesTheRoot) {
 INSTANTIATE_TEST_SUITE_P(
     Assembler, BadTreeTest,
     testing::Values(
-        BadTree{"DotDot", [](RootFixture& f) { return std::vector{f.directory(".."), f.file("../escaped", "x")}; }},
+        BadTree{"DotDot",
+                [](RootFixture& f) {
+                    return std::vector{f.directory(".."), f.file("../escaped", "x")};
+                }},
         BadTree{"Absolute", [](RootFixture& f) { return std::vector{f.file(f.dir.path("escaped"), "x")}; }},
         BadTree{"NoParent", [](RootFixture& f) { return std::vector{f.file("a/b", "x")}; }},
         BadTree{"BelowSymlink",
-                [](RootFixture& f) { return std::vector{f.symlink("a", ".."), f.file("a/escaped", "x")}; }},
-        BadTree{"BelowFile", [](RootFixture& f) { return std::vector{f.file("a", "x"), f.file("a/b", "x")}; }},
-        BadTree{"Twice", [](RootFixture& f) { return std::vector{f.file("a", "x"), f.file("a", "y")}; }},
-        BadTree{"DirectoryTwice", [](RootFixture& f) { return std::vector{f.directory("a"), f.directory("a")}; }},
-        BadTree{"EmptyName", [](RootFixture& f) { return std::vector{f.directory("a"), f.file("a/", "x")}; }},
+                [](RootFixture& f) {
+                    return std::vector{f.symlink("a", ".."), f.file("a/escaped", "x")};
+                }},
+        BadTree{"BelowFile",
+                [](RootFixture& f) {
+                    return std::vector{f.file("a", "x"), f.file("a/b", "x")};
+                }},
+        BadTree{"Twice",
+                [](RootFixture& f) {
+                    return std::vector{f.file("a", "x"), f.file("a", "y")};
+                }},
+        BadTree{"DirectoryTwice",
+                [](RootFixture& f) {
+                    return std::vector{f.directory("a"), f.directory("a")};
+                }},
+        BadTree{"EmptyName",
+                [](RootFixture& f) {
+                    return std::vector{f.directory("a"), f.file("a/", "x")};
+                }},
         BadTree{"Nul", [](RootFixture& f) { return std::vector{f.file(std::string("a\0b", 3), "x")}; }},
         BadTree{"UnknownObject",
                 [](RootFixture& f) {
@@ -390,7 +409,7 @@ INSTANTIATE_TEST_SUITE_P(
                     entry.entry.kind = EntryKind::whiteout;
                     return std::vector{entry};
                 }}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& parameter) { return parameter.param.name; });
 
 TEST_F(AssemblerTest, ShortObjectIsNotCopiedInSilence) {
     const Tree tree = RootFixture::tree({fixture_.file("etc/conf", "content")});
@@ -399,7 +418,7 @@ TEST_F(AssemblerTest, ShortObjectIsNotCopiedInSilence) {
     EXPECT_THROW(build(tree, "root"), Error);
 }
 
-// --- Removal ----------------------------------------------------------------------------------------------
+// --- Removal ---
 
 TEST_F(AssemblerTest, RemovesATreeWithoutFollowingSymlinks) {
     fixture_.dir.write("canary/file", "alive");
@@ -446,7 +465,8 @@ TEST_F(AssemblerTest, RemovesTreesDeeperThanDescriptorsAndPathsReach) {
 TEST_F(AssemblerTest, RemovesAWideDirectory) {
     const Fd root = fixture_.make_root("root");
     for (int i = 0; i < 5000; ++i)
-        (void)open_at(root.get(), "file-with-a-rather-long-name-" + std::to_string(i), O_CREAT | O_WRONLY, 0600);
+        (void)open_at(root.get(), "file-with-a-rather-long-name-" + std::to_string(i), O_CREAT | O_WRONLY,
+                      0600);
     remove_root_tree(AT_FDCWD, at("root"), 2);
     EXPECT_FALSE(exists_at(AT_FDCWD, at("root")));
 }

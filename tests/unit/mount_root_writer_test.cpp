@@ -22,7 +22,8 @@ using testing::HasSubstr;
 
 class RootWriterTest : public testing::Test {
  protected:
-    explicit RootWriterTest(const StoreOptions& options = {}) : fixture_(options), root_(fixture_.make_root("root")) {
+    explicit RootWriterTest(const StoreOptions& options = {})
+        : fixture_(options), root_(fixture_.make_root("root")) {
         fixture_.dir.write("canary/file", "alive");
     }
     void TearDown() override {
@@ -37,14 +38,15 @@ class RootWriterTest : public testing::Test {
     void make_dir(const std::string& path) const { make_directories(AT_FDCWD, at(path)); }
     /// Nothing temporary is left in `path`.
     void expect_tidy(const std::string& path) const {
-        for (const DirectoryItem& item : list_directory(open_dir(root_.get(), path.empty() ? "." : path).get()))
+        for (const DirectoryItem& item :
+             list_directory(open_dir(root_.get(), path.empty() ? "." : path).get()))
             EXPECT_THAT(item.name, testing::Not(HasSubstr(".pwstore"))) << path;
     }
     RootFixture fixture_;
     Fd root_;
 };
 
-// --- Place ------------------------------------------------------------------------------------------------
+// --- Place ---
 
 TEST_F(RootWriterTest, PlacesAllKindsAndMakesParents) {
     RootWriter writer(fixture_.store, root_.get(), LinkPolicy::link);
@@ -143,9 +145,11 @@ TEST_F(RootWriterTest, DirectoryOverOtherThings) {
     fixture_.dir.write("root/file", "x");
     ASSERT_EQ(::chmod(at("usr/lib").c_str(), 0711), 0);
     RootWriter writer(fixture_.store, root_.get(), LinkPolicy::link);
-    EXPECT_EQ(writer.place(RootFixture::directory("lib", 0700)), "usr/lib") << "a symlink to a directory stays";
+    EXPECT_EQ(writer.place(RootFixture::directory("lib", 0700)), "usr/lib")
+        << "a symlink to a directory stays";
     EXPECT_EQ(read_link_at(root_.get(), "lib"), "usr/lib");
-    EXPECT_EQ(stat_at(root_.get(), "usr/lib").st_mode, S_IFDIR | 0711U) << "and the directory is left as it is";
+    EXPECT_EQ(stat_at(root_.get(), "usr/lib").st_mode, S_IFDIR | 0711U)
+        << "and the directory is left as it is";
     for (const char* path : {"outside", "dangling", "file"}) {
         EXPECT_EQ(writer.place(RootFixture::directory(path, 0750)), path);
         EXPECT_EQ(stat_at(root_.get(), path).st_mode, S_IFDIR | 0750U) << path;
@@ -165,7 +169,7 @@ TEST_F(RootWriterTest, RefusesWhatIsNoPathOfARoot) {
     }
 }
 
-// --- Hostile parents --------------------------------------------------------------------------------------
+// --- Hostile parents ---
 
 TEST_F(RootWriterTest, ParentsThatAreSymlinksAreResolvedInsideTheRoot) {
     make_dir("usr/lib/deep");
@@ -258,7 +262,7 @@ TEST_F(RootWriterTest, ClosedDirectoriesAreOpenedUp) {
     EXPECT_EQ(content_of(at("closed/below/new")), "newer");
 }
 
-// --- Remove, rename ---------------------------------------------------------------------------------------
+// --- Remove, rename ---
 
 TEST_F(RootWriterTest, Removes) {
     make_dir("empty");
@@ -288,7 +292,7 @@ TEST_F(RootWriterTest, RenamesAlsoBetweenLinksOfOneInode) {
     EXPECT_THROW(writer.rename("b", "none/x"), Error);
 }
 
-// --- Equality with a root built anew ----------------------------------------------------------------------
+// --- Equality with a root built anew ---
 
 TEST_F(RootWriterTest, ChangedRootEqualsTheOneThatIsBuiltAnew) {
     const auto grouped = [](TreeEntry entry, uint32_t group) {
@@ -340,7 +344,7 @@ TEST_F(RootWriterTest, PrivateCopiesShareNothing) {
     EXPECT_EQ(stat_at(root_.get(), "usr/a").st_mtim.tv_sec, 1'000'005);
 }
 
-// --- Hard link groups -------------------------------------------------------------------------------------
+// --- Hard link groups ---
 
 class RootWriterLimitTest : public RootWriterTest {
  protected:
