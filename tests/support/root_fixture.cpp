@@ -67,11 +67,13 @@ ObjectId RootFixture::object(const std::string& content, uint32_t mode,
     if (const auto known = store.index().read().find_object(key)) return known->id;
     store.objects().create(key, 0, content);
     const std::string path = dir.path("data/store/objects/") + key.path(0);
+    if (!xattrs.empty()) (void)::chmod(path.c_str(), 0600);
     for (const auto& [name, value] : xattrs) {
         if (::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), 0) != 0) {
             throw Error::from_errno("set xattr", path);
         }
     }
+    if (!xattrs.empty()) (void)::chmod(path.c_str(), key.mode);
     WriteTxn txn = store.index().write();
     ObjectRow row;
     row.id = txn.next_object_id();
