@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "transact/cleanup.hpp"
 
+#include <dirent.h>
+
 #include <charconv>
 #include <optional>
+#include <set>
 
 #include "mount/root.hpp"
+#include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 
 namespace pwstore {
@@ -30,6 +34,30 @@ void remove_unrecorded_roots(const Store& store, const ContainerName& name) {
     for (const DirectoryItem& item : list_directory(roots.get())) {
         const auto number = generation_of(item.name, name);
         if (number && !txn.generation(name, *number)) remove_root(store, name, *number);
+    }
+}
+
+void remove_orphan_roots(const Store& store) {
+    std::set<std::string> orphans;
+    {
+        const ReadTxn txn = store.index().read();
+        for (const DirectoryItem& item :
+             list_directory(open_dir(store.layout().data(), names::kRoots).get())) {
+            const size_t at = item.name.rfind('@');
+            if (at == std::string::npos || item.type != DT_DIR) continue;
+            if (!txn.container(ContainerName(item.name.substr(0, at))))
+                orphans.insert(item.name.substr(0, at));
+        }
+    }
+    for (const std::string& name : orphans) {
+        try {
+            const FileLock lock =
+                store.lock_container(ContainerName(name), std::chrono::milliseconds(0), "clean up");
+            if (!store.index().read().container(ContainerName(name)))
+                remove_unrecorded_roots(store, ContainerName(name));
+        } catch (const Error& error) {
+            if (error.fault() != Fault::busy) throw;  // its maker is alive
+        }
     }
 }
 

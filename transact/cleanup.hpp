@@ -9,4 +9,8 @@ namespace pwstore {
 /// commit. Lock: the container's, held by the caller.
 void remove_unrecorded_roots(const Store& store, const ContainerName& name);
 
+/// The same for containers that the index does not know at all. Skips a name whose lock is held: its holder
+/// is alive.
+void remove_orphan_roots(const Store& store);
+
 }  // namespace pwstore

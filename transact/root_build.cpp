@@ -97,15 +97,15 @@ Tree RootBuild::start_tree() {
 void RootBuild::start() {
     draft_generation();
     failpoint("build.drafted");
-    const Tree tree = start_tree();
+    initial_ = start_tree();
     remove_tree(state_.staging->fd(), directory_);
     make_directory(state_.staging->fd(), directory_, 0755);
     root_ = open_dir(state_.staging->fd(), directory_);
     const LinkPolicy policy = mode_ == ScriptMode::overlay ? LinkPolicy::link : LinkPolicy::private_copies;
     AssembleOptions options;
     options.policy = policy;
-    state_.dialogue.progress("assemble", work_.name.str(), 0, tree.entries.size());
-    assemble(state_.store, tree, root_.get(), options);
+    state_.dialogue.progress("assemble", work_.name.str(), 0, initial_.entries.size());
+    assemble(state_.store, initial_, root_.get(), options);
     failpoint("build.assembled");
     writer_ = std::make_unique<RootWriter>(state_.store, root_.get(), policy);
     const std::string scratch = "scratch-" + work_.name.str();
@@ -240,8 +240,8 @@ void RootBuild::run_plan() {
         work_.after.notes.push_back(note);
 }
 
-void RootBuild::take_changes(int upper) {
-    apply_upper(upper, root_.get(), {Cause::user, "root shell", {}}, work_.log);
+int RootBuild::run_shell(const ScriptCommand& command) {
+    return scripts_->run_interactive("root shell", command);
 }
 
 void RootBuild::record_delta() {
@@ -262,8 +262,8 @@ void RootBuild::record_delta() {
     });
 }
 
-/// Make the scripted root exactly what assembling `final_tree` would give.
-void RootBuild::settle(const Tree& final_tree) {
+/// Make the scripted root exactly what assembling the final tree would give.
+void RootBuild::settle() {
     if (mode_ == ScriptMode::private_copy) {
         writer_.reset();
         scripts_.reset();
@@ -271,11 +271,11 @@ void RootBuild::settle(const Tree& final_tree) {
         remove_tree(state_.staging->fd(), directory_);
         make_directory(state_.staging->fd(), directory_, 0755);
         root_ = open_dir(state_.staging->fd(), directory_);
-        assemble(state_.store, final_tree, root_.get());
+        assemble(state_.store, final_, root_.get());
         return;
     }
     for (const auto& [path, touch] : work_.log.paths()) {
-        const TreeEntry* entry = final_tree.find(path);
+        const TreeEntry* entry = final_.find(path);
         if (entry == nullptr) {
             writer_->remove(path);
         } else if (entry->entry.kind != EntryKind::directory) {
@@ -285,13 +285,13 @@ void RootBuild::settle(const Tree& final_tree) {
         }
         if (const auto parent = split_path(path).first; !parent.empty()) directories_.emplace(parent);
     }
-    writer_->settle_directories(final_tree, directories_);
+    writer_->settle_directories(final_, directories_);
 }
 
-void RootBuild::digest(const Tree& final_tree) {
+void RootBuild::digest() {
     const ReadTxn txn = state_.store.index().read();
     work_.after.recipe_digest = recipe_digest(txn, work_.row.type, work_.after, state_.generation_source());
-    work_.after.tree_digest = tree_digest(txn, final_tree);
+    work_.after.tree_digest = tree_digest(txn, final_);
     work_.after.digest = generation_digest(work_.after, work_.before ? work_.before->digest : Sha256{});
 }
 
@@ -299,10 +299,10 @@ void RootBuild::finish() {
     scripts_.reset();
     record_delta();
     failpoint("build.delta-recorded");
-    const Tree final_tree =
+    final_ =
         tree_of(state_.store.index().read(), state_.store.objects(), work_.after, state_.generation_source());
-    settle(final_tree);
-    digest(final_tree);
+    settle();
+    digest();
     root_.reset();
     work_.staged_root = directory_;
     failpoint("build.done");

@@ -26,11 +26,16 @@ class RootBuild {
     void start();
     /// Hooks, scriptlets and files of the plan, in pacman's order.
     void run_plan();
-    /// Take over the upper directory of a root shell that ran on the current root.
-    void take_changes(int upper);
+    /// A person's command on the root, with the caller's terminal; returns its exit code. What it changed is
+    /// logged.
+    int run_shell(const ScriptCommand& command);
     /// Derive the delta, ingest it (recording commit), make the root exactly what a rebuild gives, compute
     /// the digests.
     void finish();
+
+    /// The tree that start() assembled, and the one that finish() made of it.
+    [[nodiscard]] const Tree& initial_tree() const noexcept { return initial_; }
+    [[nodiscard]] const Tree& final_tree() const noexcept { return final_; }
 
  private:
     void draft_generation();
@@ -42,8 +47,8 @@ class RootBuild {
     [[nodiscard]] std::string install_script(const Manifest& manifest) const;
     [[nodiscard]] bool is_installed(const std::string& dependency) const;
     void record_delta();
-    void settle(const Tree& final_tree);
-    void digest(const Tree& final_tree);
+    void settle();
+    void digest();
 
     TransactionState& state_;
     Work& work_;
@@ -52,6 +57,8 @@ class RootBuild {
     Fd root_;
     Tree layers_;  ///< of the draft, without its delta
     Delta delta_before_;
+    Tree initial_;
+    Tree final_;
     std::unique_ptr<RootWriter> writer_;
     std::unique_ptr<ScriptRunner> scripts_;
     std::unordered_set<std::string> directories_;

@@ -21,6 +21,17 @@ std::string shell_of(int root) {
     return try_open_in_root(root, "usr/bin/bash", O_PATH) ? "/usr/bin/bash" : "/bin/sh";
 }
 
+/// A sandbox that did not come up ends the transaction; a program that failed in it does not.
+const ScriptResult& checked(const std::string& agent, const ScriptCommand& command,
+                            const ScriptResult& result) {
+    if (!result.started && result.status == 125) {
+        throw Error("start the sandbox for", agent,
+                    fmt::format("'{}' could not be started: {}", command.argv.front(), result.reason))
+            .with_hint("'pwstore doctor' says what this machine lacks");
+    }
+    return result;
+}
+
 std::string joined_lines(const std::vector<std::string>& lines) {
     std::string text;
     for (const std::string& line : lines)
@@ -89,6 +100,15 @@ void ScriptRunner::run_scriptlet(const std::string& package, std::string_view in
         if (!result.succeeded())
             note(agent, fmt::format("the scriptlet failed with status {}", result.status));
     });
+}
+
+int ScriptRunner::run_interactive(const std::string& agent, const ScriptCommand& command) {
+    ScriptCommand program = command;
+    if (program.argv.empty()) program.argv = {shell_of(root_)};
+    int status = 0;
+    in_area({Cause::user, agent, {}},
+            [&] { status = checked(agent, program, sandbox().run_interactive(program)).status; });
+    return status;
 }
 
 bool ScriptRunner::has_ldconfig() const {

@@ -39,6 +39,9 @@ class ScriptRunner {
                    bool ldconfig_first,
                    const std::function<bool(const std::string& dependency)>& is_installed);
 
+    /// A person's program with the caller's terminal; returns its exit code. Its changes count as the user's.
+    int run_interactive(const std::string& agent, const ScriptCommand& command);
+
     /// Everything that failed so far.
     [[nodiscard]] const std::vector<TransactionNote>& notes() const noexcept { return notes_; }
     /// The root has the files without which libalpm does not run ldconfig.

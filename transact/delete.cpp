@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "mount/container_config.hpp"
+#include "mount/root.hpp"
+#include "store/base/error.hpp"
+#include "store/base/failpoint.hpp"
+#include "store/base/path_at.hpp"
+#include "transact/cleanup.hpp"
+#include "transact/transaction.hpp"
+
+namespace pwstore {
+
+namespace {
+
+void check_deletable(const ReadTxn& txn, const std::set<std::string>& names) {
+    for (const std::string& name : names) {
+        if (!txn.container(ContainerName(name))) {
+            throw Error("delete container", name, "there is no such container")
+                .as(Fault::usage)
+                .with_hint("'pwstore ls' lists the containers");
+        }
+    }
+    for (const ContainerName& other : txn.containers()) {
+        if (names.contains(other.str())) continue;
+        const auto row = txn.container(other);
+        for (const std::string& below : row->dependencies) {
+            if (!names.contains(below)) continue;
+            throw Error("delete container", below, fmt::format("'{}' is built on it", other.str()))
+                .as(Fault::refused)
+                .with_hint("delete that one too");
+        }
+    }
+}
+
+void check_idle(const Store& store, const ReadTxn& txn, const ContainerName& name) {
+    for (const uint64_t number : txn.generation_numbers(name)) {
+        if (is_lock_free(store.layout().data(), Layout::run_lease_name(name, number))) continue;
+        throw Error("delete container", name.str(), "programs are running in it")
+            .as(Fault::busy)
+            .with_hint("end them first, or pass --force");
+    }
+}
+
+}  // namespace
+
+void delete_containers(const Store& store, const std::vector<ContainerName>& names, bool with_home,
+                       bool with_config, bool force, ProgressSink& sink) {
+    std::set<std::string> chosen;
+    for (const ContainerName& name : names)
+        chosen.insert(name.str());
+    std::vector<FileLock> locks;
+    for (const std::string& name : chosen) {
+        locks.push_back(store.lock_container(ContainerName(name), std::chrono::seconds(10), "delete"));
+    }
+    {
+        WriteTxn txn = store.index().write();
+        check_deletable(txn, chosen);
+        std::vector<ReadTxn::Switch> switches;
+        for (const std::string& name : chosen) {
+            const ContainerName container(name);
+            if (!force) check_idle(store, txn, container);
+            switches.push_back({name, txn.container(container)->current, 0});
+            txn.remove_container(container);
+        }
+        txn.put_transaction(txn.next_transaction(), switches);
+        failpoint("delete.before-switch");
+        txn.commit();
+    }
+    failpoint("delete.switched");
+    for (const std::string& name : chosen) {
+        const ContainerName container(name);
+        sink.progress("remove", name, 0, 0);
+        remove_unrecorded_roots(store, container);
+        if (with_home) {
+            remove_tree(open_dir(store.layout().data(), names::kHome).get(), name);
+            remove_tree(open_dir(store.layout().data(), names::kUpper).get(), name);
+        }
+        if (with_config)
+            remove_file(AT_FDCWD, store.layout().directories().config + "/" + config_name(container));
+    }
+    repair_root_links(store);
+}
+
+}  // namespace pwstore

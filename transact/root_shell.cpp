@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "mount/probe.hpp"
+#include "store/base/error.hpp"
+#include "transact/delta_builder.hpp"
+#include "transact/root_build.hpp"
+#include "transact/transaction.hpp"
+
+namespace pwstore {
+
+namespace {
+
+/// Nobody is asked anything in a root shell's transaction; what it says goes on to the sink.
+class SinkDialogue final : public Dialogue {
+ public:
+    explicit SinkDialogue(ProgressSink& sink) : sink_(sink) {}
+    void progress(const std::string& step, const std::string& label, uint64_t done, uint64_t total) override {
+        sink_.progress(step, label, done, total);
+    }
+    void message(Severity severity, const std::string& text) override { sink_.message(severity, text); }
+    bool confirm(const std::vector<ContainerPlan>&) override { return true; }
+    int ask(const Question& question) override { return question.default_answer; }
+    void script_output(const std::string& agent, const std::string& line) override {
+        sink_.message(Severity::info, fmt::format("{}: {}", agent, printable(line)));
+    }
+
+ private:
+    ProgressSink& sink_;
+};
+
+ScriptCommand shell_command(const RootShellRequest& request) {
+    ScriptCommand command;
+    command.argv = request.argv;
+    command.environment = {{"HOME", "/root"}, {"USER", "root"}, {"LOGNAME", "root"}};
+    for (const char* name : {"TERM", "COLORTERM", "LANG"}) {
+        if (const char* value = std::getenv(name); value != nullptr)
+            command.environment.push_back({name, value});
+    }
+    return command;
+}
+
+void keep_packages(TransactionState& state) {
+    for (Work& work : state.works) {
+        if (!work.before) continue;
+        for (const InstalledPackage& package : work.before->packages)
+            work.packages.push_back({package, {}});
+    }
+}
+
+/// What lies above a changed container gets a new root as well.
+void rebuild_dependents(TransactionState& state, const Work& changed, ScriptMode mode) {
+    for (Work& work : state.works) {
+        if (&work == &changed || !work.before || !state.upstream_affected(work)) continue;
+        work.affected = true;
+        RootBuild build(state, work, mode);
+        build.start();
+        build.run_plan();
+        build.finish();
+    }
+}
+
+}  // namespace
+
+RootShellResult run_root_shell(const Store& store, const RootShellRequest& request, ProgressSink& sink) {
+    SinkDialogue dialogue(sink);
+    TransactionRequest wanted;
+    wanted.command = fmt::format("shell -r {}", request.container.str());
+    wanted.containers.push_back({request.container.str(), false, ContainerType::base, {}, {}});
+    TransactionState state(store, wanted, dialogue, transaction_time());
+    begin_stage(state);
+    keep_packages(state);
+    Work& work = *state.find(request.container.str());
+    if (!work.before)
+        throw Error("open root shell", work.name.str(), "nothing is installed in it yet").as(Fault::usage);
+    work.affected = true;
+    const ScriptMode mode = script_mode(store.layout());
+    RootShellResult result;
+    RootBuild build(state, work, mode);
+    build.start();
+    result.status = build.run_shell(shell_command(request));
+    if (work.log.paths().empty()) return result;
+    if (request.discard) {
+        for (const auto& [path, touch] : work.log.paths())
+            result.changes.push_back("/" + printable(path));
+        return result;
+    }
+    build.finish();
+    result.changes = describe_changes(build.initial_tree(), build.final_tree(), work.log);
+    if (result.changes.empty()) return result;
+    rebuild_dependents(state, work, mode);
+    commit_stage(state);
+    result.generation = work.after.number;
+    return result;
+}
+
+}  // namespace pwstore
