@@ -13,6 +13,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "store/base/staged_file.hpp"
 #include "transact/delta_builder.hpp"
 #include "transact/harvest.hpp"
 #include "transact/layering.hpp"
@@ -242,6 +243,20 @@ void RootBuild::run_plan() {
 
 int RootBuild::run_shell(const ScriptCommand& command) {
     return scripts_->run_interactive("root shell", command);
+}
+
+void RootBuild::put_file(const std::string& path, const std::string& content) {
+    if (!is_root_path(path)) throw Error("put file", path, "it is not a path below a root").as(Fault::usage);
+    const std::string place = writer_->resolve(path);
+    const TreeEntry* there = initial_.find(place);
+    const mode_t mode =
+        there != nullptr && there->entry.kind == EntryKind::file ? inode_mode(there->entry.mode) : 0644;
+    const auto [parent, name] = split_path(place);
+    const Fd directory = parent.empty()
+                             ? open_dir(root_.get(), ".")
+                             : open_beneath(root_.get(), std::string(parent), O_RDONLY | O_DIRECTORY);
+    write_file_atomically(directory.get(), std::string(name), content, mode);
+    work_.log.touched(place, {Cause::user, "put", {}});
 }
 
 void RootBuild::record_delta() {

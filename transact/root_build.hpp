@@ -29,6 +29,8 @@ class RootBuild {
     /// A person's command on the root, with the caller's terminal; returns its exit code. What it changed is
     /// logged.
     int run_shell(const ScriptCommand& command);
+    /// A file of the user's, in place of what is there; its mode stays.
+    void put_file(const std::string& path, const std::string& content);
     /// Derive the delta, ingest it (recording commit), make the root exactly what a rebuild gives, compute
     /// the digests.
     void finish();

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <functional>
 
 #include "mount/probe.hpp"
 #include "store/base/error.hpp"
@@ -62,27 +63,29 @@ void rebuild_dependents(TransactionState& state, const Work& changed, ScriptMode
     }
 }
 
-}  // namespace
-
-RootShellResult run_root_shell(const Store& store, const RootShellRequest& request, ProgressSink& sink) {
+/// Let `change` work on the next root of one container and make what it changed part of the container.
+/// @param change returns the status to report
+RootShellResult change_container(const Store& store, const ContainerName& name, const std::string& command,
+                                 bool discard, ProgressSink& sink,
+                                 const std::function<int(RootBuild&)>& change) {
     SinkDialogue dialogue(sink);
     TransactionRequest wanted;
-    wanted.command = fmt::format("shell -r {}", request.container.str());
-    wanted.containers.push_back({request.container.str(), false, ContainerType::base, {}, {}});
+    wanted.command = command;
+    wanted.containers.push_back({name.str(), false, ContainerType::base, {}, {}});
     TransactionState state(store, wanted, dialogue, transaction_time());
     begin_stage(state);
     keep_packages(state);
-    Work& work = *state.find(request.container.str());
+    Work& work = *state.find(name.str());
     if (!work.before)
-        throw Error("open root shell", work.name.str(), "nothing is installed in it yet").as(Fault::usage);
+        throw Error("change container", name.str(), "nothing is installed in it yet").as(Fault::usage);
     work.affected = true;
     const ScriptMode mode = script_mode(store.layout());
     RootShellResult result;
     RootBuild build(state, work, mode);
     build.start();
-    result.status = build.run_shell(shell_command(request));
+    result.status = change(build);
     if (work.log.paths().empty()) return result;
-    if (request.discard) {
+    if (discard) {
         for (const auto& [path, touch] : work.log.paths())
             result.changes.push_back("/" + printable(path));
         return result;
@@ -94,6 +97,24 @@ RootShellResult run_root_shell(const Store& store, const RootShellRequest& reque
     commit_stage(state);
     result.generation = work.after.number;
     return result;
+}
+
+}  // namespace
+
+RootShellResult run_root_shell(const Store& store, const RootShellRequest& request, ProgressSink& sink) {
+    return change_container(store, request.container, fmt::format("shell -r {}", request.container.str()),
+                            request.discard, sink,
+                            [&](RootBuild& build) { return build.run_shell(shell_command(request)); });
+}
+
+RootShellResult put_files(const Store& store, const ContainerName& container,
+                          const std::map<std::string, std::string>& files, ProgressSink& sink) {
+    return change_container(store, container, fmt::format("put {}", container.str()), false, sink,
+                            [&](RootBuild& build) {
+                                for (const auto& [path, content] : files)
+                                    build.put_file(path, content);
+                                return 0;
+                            });
 }
 
 }  // namespace pwstore

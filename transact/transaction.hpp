@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,11 @@ struct RootShellResult {
     uint64_t generation = 0;           ///< the new one, 0 = nothing changed
 };
 RootShellResult run_root_shell(const Store& store, const RootShellRequest& request, ProgressSink& sink);
+
+/// Write files (path → content, 0644 unless they exist) into a container as its user's changes: one new
+/// generation.
+RootShellResult put_files(const Store& store, const ContainerName& container,
+                          const std::map<std::string, std::string>& files, ProgressSink& sink);
 
 /// Make sure that the current root of `name` is on disk, and write its launch record. Used by the slow path
 /// of `run`.

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mount/root.hpp"
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "store/verify.hpp"
+#include "tests/support/fleet.hpp"
+#include "transact/transaction.hpp"
+
+namespace pwstore {
+namespace {
+
+using test::Fleet;
+using test::PackageSpec;
+using ::testing::HasSubstr;
+
+PackageSpec tool(const std::string& version, const std::string& content) {
+    PackageSpec spec;
+    spec.name = "tool";
+    spec.version = version;
+    spec.files["usr/bin/tool"] = {content, 0755};
+    spec.files["usr/share/tool/data"] = {"data " + version};
+    spec.files["etc/tool.conf"] = {"default " + version + "\n"};
+    spec.backup = {"etc/tool.conf"};
+    return spec;
+}
+
+PackageSpec library() {
+    PackageSpec spec;
+    spec.name = "library";
+    spec.files["usr/lib/liblibrary.so.1"] = {"code"};
+    spec.symlinks["usr/lib/liblibrary.so"] = "liblibrary.so.1";
+    return spec;
+}
+
+TEST(Transaction, CreatesABaseWithDependenciesAndReasons) {
+    Fleet fleet;
+    PackageSpec app = tool("1-1", "one");
+    app.depends = {"library"};
+    fleet.repository({app, library()});
+    const TransactionReport report = fleet.run(fleet.create_base("base", {"tool"}));
+    EXPECT_TRUE(report.changed);
+    ASSERT_EQ(report.containers.size(), 1U);
+    EXPECT_EQ(report.containers[0].installed, 2U);
+    EXPECT_EQ(fleet.read("base", "usr/bin/tool"), "one");
+    EXPECT_EQ(read_link_at(AT_FDCWD, fleet.root("base") + "/usr/lib/liblibrary.so"), "liblibrary.so.1");
+    const Generation generation = fleet.current("base");
+    EXPECT_EQ(generation.find_package("tool")->reason, InstallReason::explicitly);
+    EXPECT_EQ(generation.find_package("library")->reason, InstallReason::dependency);
+    EXPECT_TRUE(exists_at(AT_FDCWD, fleet.root("base") + "/var/lib/pacman/local/tool-1-1/desc"));
+    fleet.expect_sound();
+}
+
+TEST(Transaction, UpgradeFollowsTheThreeWayRule) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one")});
+    fleet.run(fleet.create_base("kept", {"tool"}));
+    fleet.run(fleet.create_base("edited", {"tool"}));
+    fleet.user_edit("edited", "etc/tool.conf", "mine\n");
+    fleet.repository({tool("2-1", "two")});
+    const TransactionReport report = fleet.run(fleet.upgrade_all());
+    EXPECT_EQ(report.containers.size(), 2U);
+    EXPECT_EQ(fleet.read("kept", "etc/tool.conf"), "default 2-1\n");
+    EXPECT_EQ(fleet.read("edited", "etc/tool.conf"), "mine\n");
+    EXPECT_EQ(fleet.read("edited", "etc/tool.conf.pacnew"), "default 2-1\n");
+    EXPECT_FALSE(exists_at(AT_FDCWD, fleet.root("kept") + "/etc/tool.conf.pacnew"));
+    EXPECT_EQ(fleet.read("kept", "usr/bin/tool"), "two");
+    fleet.expect_sound();
+}
+
+TEST(Transaction, RemovalKeepsAChangedConfigurationAsPacsave) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one"), library()});
+    fleet.run(fleet.create_base("base", {"tool", "library"}));
+    fleet.user_edit("base", "etc/tool.conf", "mine\n");
+    TransactionRequest removal = fleet.request("base");
+    removal.containers[0].packages.remove = {"tool"};
+    fleet.run(removal);
+    EXPECT_EQ(fleet.read("base", "etc/tool.conf.pacsave"), "mine\n");
+    EXPECT_FALSE(exists_at(AT_FDCWD, fleet.root("base") + "/usr/bin/tool"));
+    EXPECT_FALSE(exists_at(AT_FDCWD, fleet.root("base") + "/usr/share/tool"));
+    EXPECT_FALSE(exists_at(AT_FDCWD, fleet.root("base") + "/var/lib/pacman/local/tool-1-1"));
+    EXPECT_EQ(fleet.current("base").packages.size(), 1U);
+    fleet.expect_sound();
+}
+
+TEST(Transaction, AnAggregateStandsOnItsBaseAndSharesItsInodes) {
+    Fleet fleet;
+    PackageSpec app;
+    app.name = "app";
+    app.depends = {"library"};
+    app.files["usr/bin/app"] = {"app", 0755};
+    fleet.repository({library(), app});
+    fleet.run(fleet.create_base("base", {"library"}));
+    const TransactionReport report = fleet.run(fleet.create_aggregate("work", {"base"}, {"app"}));
+    ASSERT_EQ(report.containers.size(), 1U);
+    EXPECT_EQ(report.containers[0].installed, 1U) << "the library is there already";
+    EXPECT_EQ(fleet.read("work", "usr/lib/liblibrary.so.1"), "code");
+    const auto inode = [&](const char* container) {
+        return stat_at(AT_FDCWD, fleet.root(container) + "/usr/lib/liblibrary.so.1").st_ino;
+    };
+    EXPECT_EQ(inode("base"), inode("work"));
+    fleet.expect_sound();
+}
+
+TEST(Transaction, UpgradingABaseMovesWhatIsBuiltOnItInTheSameCommit) {
+    Fleet fleet;
+    PackageSpec app;
+    app.name = "app";
+    app.files["usr/bin/app"] = {"app", 0755};
+    fleet.repository({tool("1-1", "one"), app});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"app"}));
+    fleet.repository({tool("2-1", "two"), app});
+    TransactionRequest upgrade = fleet.request("base");
+    upgrade.refresh = 1;
+    upgrade.containers[0].packages.upgrade = true;
+    const TransactionReport report = fleet.run(upgrade);
+    EXPECT_EQ(report.containers.size(), 2U);
+    EXPECT_EQ(fleet.read("work", "usr/bin/tool"), "two");
+    EXPECT_EQ(fleet.read("work", "usr/bin/app"), "app");
+    fleet.expect_sound();
+}
+
+TEST(Transaction, ABaseUpgradeThatBreaksADependentIsRefused) {
+    Fleet fleet;
+    PackageSpec app;
+    app.name = "app";
+    app.depends = {"tool=1"};
+    app.files["usr/bin/app"] = {"app", 0755};
+    fleet.repository({tool("1-1", "one"), app});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"app"}));
+    fleet.repository({tool("2-1", "two"), app});
+    TransactionRequest upgrade = fleet.request("base");
+    upgrade.refresh = 1;
+    upgrade.containers[0].packages.upgrade = true;
+    try {
+        fleet.run(upgrade);
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("work"));
+        EXPECT_THAT(error.hint(), HasSubstr("tool=1"));
+    }
+    EXPECT_EQ(fleet.read("base", "usr/bin/tool"), "one");
+    fleet.expect_sound();
+}
+
+TEST(Transaction, PackagesOfTwoLayersMayNotBringTheSameFile) {
+    Fleet fleet;
+    PackageSpec clash;
+    clash.name = "clash";
+    clash.files["usr/bin/tool"] = {"other", 0755};
+    fleet.repository({tool("1-1", "one"), clash});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    try {
+        fleet.run(fleet.create_aggregate("work", {"base"}, {"clash"}));
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.hint(), HasSubstr("clash: /usr/bin/tool is owned by tool"));
+    }
+    EXPECT_FALSE(fleet.exists("work"));
+    fleet.expect_sound();
+}
+
+TEST(Transaction, UndoTurnsBackEveryContainerOfATransaction) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one"), library()});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"library"}));
+    const Sha256 before = fleet.current("work").tree_digest;
+    fleet.repository({tool("2-1", "two"), library()});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_NE(fleet.current("work").tree_digest, before);
+    fleet.undo();
+    EXPECT_EQ(fleet.current("work").tree_digest, before);
+    EXPECT_EQ(fleet.read("base", "usr/bin/tool"), "one");
+    EXPECT_EQ(fleet.read("work", "usr/bin/tool"), "one");
+    fleet.expect_sound();
+}
+
+TEST(Transaction, UndoOfACreationRemovesTheContainer) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    fleet.undo();
+    EXPECT_FALSE(fleet.exists("base"));
+    EXPECT_FALSE(exists_at(AT_FDCWD, fleet.data("roots/base")));
+}
+
+TEST(Transaction, ADeletedContainerLeavesNothingButItsHome) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {}));
+    const Store store = Store::open(fleet.directories());
+    SilentSink sink;
+    EXPECT_THROW(delete_containers(store, {ContainerName("base")}, false, false, false, sink), Error);
+    delete_containers(store, {ContainerName("base"), ContainerName("work")}, false, false, false, sink);
+    EXPECT_FALSE(fleet.exists("base"));
+    EXPECT_TRUE(list_directory(open_dir(AT_FDCWD, fleet.data("roots")).get()).empty());
+}
+
+TEST(Transaction, PreviewAndNoChangeNothing) {
+    Fleet fleet;
+    fleet.repository({library()});
+    TransactionRequest preview = fleet.create_base("base", {"library"});
+    preview.preview = true;
+    EXPECT_FALSE(fleet.run(preview).changed);
+    EXPECT_FALSE(fleet.exists("base"));
+    fleet.dialogue.agree = false;
+    EXPECT_TRUE(fleet.run(fleet.create_base("base", {"library"})).declined);
+    EXPECT_FALSE(fleet.exists("base"));
+}
+
+}  // namespace
+}  // namespace pwstore
