@@ -298,7 +298,7 @@ void RootBuild::settle() {
         } else {
             directories_.insert(path);
         }
-        if (const auto parent = split_path(path).first; !parent.empty()) directories_.emplace(parent);
+        directories_.emplace(split_path(path).first);
     }
     writer_->settle_directories(final_, directories_);
 }
