@@ -23,12 +23,11 @@ int64_t parse_date(const std::string& text) {
     return end != text.c_str() && *end == '\0' ? value : 0;
 }
 
-/// A size: digits and nothing else, otherwise -1.
-int64_t parse_size(std::string_view text) {
-    int64_t value = -1;
+/// A size: digits and nothing else, otherwise all ones.
+uint64_t parse_size(std::string_view text) {
+    uint64_t value = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool whole = fault == std::errc() && end == text.data() + text.size();
-    return whole && text.front() != '-' ? value : -1;
+    return fault == std::errc() && end == text.data() + text.size() ? value : ~uint64_t{0};
 }
 
 void put_field(PackageDescription& package, std::string_view key, std::string value) {
@@ -69,7 +68,7 @@ void put_field(PackageDescription& package, std::string_view key, std::string va
     else if (key == "builddate")
         package.build_date = parse_date(value);
     else if (key == "size")
-        package.installed_size = static_cast<uint64_t>(parse_size(value));
+        package.installed_size = parse_size(value);
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ namespace pwstore {
 struct PackageDescription {
     std::string name, version, base, description, url, arch, packager;
     int64_t build_date = 0;
-    uint64_t installed_size = 0;  ///< all ones when .PKGINFO has no number there: libalpm writes -1
+    uint64_t installed_size =
+        0;  ///< all ones when .PKGINFO has no number there; written as a signed number, as libalpm does
     std::vector<std::string> licenses, groups, depends, optdepends, conflicts, provides, replaces, backup;
     /// Keys of .PKGINFO that are there with an empty value ("url"): libalpm writes an empty section for them.
     std::set<std::string> empty_keys;
