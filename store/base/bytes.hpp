@@ -14,7 +14,7 @@ namespace pwstore {
 
 /// Append little-endian integers and length-prefixed strings. Counterpart of ByteReader.
 class ByteWriter {
-   public:
+ public:
     template <typename Integer>
     void put(Integer value) {
         static_assert(std::is_integral_v<Integer> || std::is_enum_v<Integer>);
@@ -31,14 +31,14 @@ class ByteWriter {
     [[nodiscard]] const std::string& bytes() const noexcept { return bytes_; }
     [[nodiscard]] std::string take() noexcept { return std::move(bytes_); }
 
-   private:
+ private:
     std::string bytes_;
 };
 
 /// Read what ByteWriter wrote. Every access is bounds-checked and alignment-free; anything short is an
 /// Error with Fault::corrupt that names `what`.
 class ByteReader {
-   public:
+ public:
     ByteReader(std::string_view bytes, std::string_view what) : rest_(bytes), what_(what) {}
 
     template <typename Integer>
@@ -63,7 +63,7 @@ class ByteReader {
         throw Error("decode", what_, cause).as(Fault::corrupt);
     }
 
-   private:
+ private:
     std::string_view need(size_t count) {
         if (count > rest_.size()) fail("shorter than it says");
         const std::string_view part = rest_.substr(0, count);

@@ -17,7 +17,8 @@ size_t utf8_length(std::string_view text) {
     if (first < 0x20 || first == 0x7F) return 0;
     if (first < 0x80) return 1;
     if (first >= 0xC2 && first <= 0xDF && tail(1)) return first == 0xC2 && byte(1) < 0xA0 ? 0 : 2;
-    if (first == 0xE2 && byte(1) == 0x80 && byte(2) >= 0xA8 && byte(2) <= 0xAE) return 0;  // line and bidi controls
+    if (first == 0xE2 && byte(1) == 0x80 && byte(2) >= 0xA8 && byte(2) <= 0xAE)
+        return 0;  // line and bidi controls
     if (first == 0xE2 && byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9) return 0;  // bidi isolates
     if (first >= 0xE0 && first <= 0xEF && tail(1) && tail(2)) {
         if (first == 0xE0 && byte(1) < 0xA0) return 0;

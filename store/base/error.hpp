@@ -20,10 +20,10 @@ enum class Fault {
     interrupted,  ///< a signal or the user ended the work
 };
 
-/// The one exception of pwstore: the step, the path it was about, the cause, and a hint when the user can act.
-/// It cannot be made without a step and a cause. Text: "STEP 'PATH': CAUSE".
+/// The one exception of pwstore: the step, the path it was about, the cause, and a hint when the user can
+/// act. It cannot be made without a step and a cause. Text: "STEP 'PATH': CAUSE".
 class Error : public std::exception {
-   public:
+ public:
     /// @param step what was being done, as a verb phrase ("link", "read manifest")
     /// @param path what it was done to; may be empty
     /// @param cause why it failed
@@ -32,7 +32,8 @@ class Error : public std::exception {
     /// The cause is the text of `error_number`; pass errno itself, before anything else can change it.
     static Error from_errno(std::string_view step, std::string_view path, int error_number = errno);
 
-    /// Put the wider step before the text: "install 'mesa' into 'steam': link 'usr/lib/x': No space left on device".
+    /// Put the wider step before the text: "install 'mesa' into 'steam': link 'usr/lib/x': No space left on
+    /// device".
     Error& within(std::string_view wider_step);
     Error& with_hint(std::string_view hint);
     Error& as(Fault fault);
@@ -43,7 +44,7 @@ class Error : public std::exception {
     /// The errno this error was made from, 0 if none.
     [[nodiscard]] int error_number() const noexcept { return error_number_; }
 
-   private:
+ private:
     std::string text_;
     std::string hint_;
     Fault fault_ = Fault::failure;

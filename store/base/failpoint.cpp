@@ -35,7 +35,8 @@ Settings read_settings() {
     if (text == nullptr) return settings;
     const std::string spec = text;
     const size_t first = spec.find(':');
-    if (first == std::string::npos) throw Error("read PWSTORE_FAILPOINT", spec, "NAME:ACTION[:COUNT] expected").as(Fault::usage);
+    if (first == std::string::npos)
+        throw Error("read PWSTORE_FAILPOINT", spec, "NAME:ACTION[:COUNT] expected").as(Fault::usage);
     const size_t second = spec.find(':', first + 1);
     settings.active = true;
     settings.name = spec.substr(0, first);

@@ -9,7 +9,7 @@ namespace pwstore {
 
 /// Sole owner of a file descriptor; closes it. Every descriptor of pwstore is O_CLOEXEC.
 class Fd {
-   public:
+ public:
     Fd() = default;
     explicit Fd(int fd) noexcept : fd_(fd) {}
     Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
@@ -32,7 +32,7 @@ class Fd {
         fd_ = -1;
     }
 
-   private:
+ private:
     int fd_ = -1;
 };
 

@@ -49,7 +49,8 @@ void write_owner(int fd, const std::string& owner) {
 
 }  // namespace
 
-std::optional<FileLock> FileLock::try_acquire(int dir, const std::string& path, LockMode mode, const std::string& owner) {
+std::optional<FileLock> FileLock::try_acquire(int dir, const std::string& path, LockMode mode,
+                                              const std::string& owner) {
     for (;;) {
         Fd file = open_at(dir, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
         if (!try_flock(file.get(), mode, path)) return std::nullopt;
@@ -59,8 +60,8 @@ std::optional<FileLock> FileLock::try_acquire(int dir, const std::string& path, 
     }
 }
 
-FileLock FileLock::acquire(int dir, const std::string& path, LockMode mode, std::chrono::milliseconds patience,
-                           const std::string& owner) {
+FileLock FileLock::acquire(int dir, const std::string& path, LockMode mode,
+                           std::chrono::milliseconds patience, const std::string& owner) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     auto pause = std::chrono::milliseconds(1);
     for (;;) {

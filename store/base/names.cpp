@@ -14,7 +14,8 @@ constexpr size_t kPathLimit = 4095;
 constexpr size_t kComponentLimit = 255;
 
 bool is_name_character(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
 }
 
 }  // namespace
@@ -26,7 +27,8 @@ ContainerName::ContainerName(std::string_view text) : text_(text) {
     if (text.empty()) reject("a name is needed");
     if (text.size() > kNameLimit) reject("at most 64 characters are allowed");
     if (text.front() == '.' || text.front() == '-') reject("it must start with a letter, a digit or '_'");
-    if (!std::all_of(text.begin(), text.end(), is_name_character)) reject("only letters, digits, '.', '_' and '-' are allowed");
+    if (!std::all_of(text.begin(), text.end(), is_name_character))
+        reject("only letters, digits, '.', '_' and '-' are allowed");
 }
 
 bool is_root_path(std::string_view path) noexcept {
@@ -34,7 +36,8 @@ bool is_root_path(std::string_view path) noexcept {
     while (true) {
         const size_t slash = path.find('/');
         const std::string_view component = path.substr(0, slash);
-        if (component.empty() || component == "." || component == ".." || component.size() > kComponentLimit) return false;
+        if (component.empty() || component == "." || component == ".." || component.size() > kComponentLimit)
+            return false;
         if (slash == std::string_view::npos) return true;
         path.remove_prefix(slash + 1);
     }

@@ -7,21 +7,21 @@
 
 namespace pwstore {
 
-/// A container's name: 1 to 64 of [A-Za-z0-9._-], not starting with '.' or '-', so that it is one safe path component
-/// and can carry the suffix "@N".
+/// A container's name: 1 to 64 of [A-Za-z0-9._-], not starting with '.' or '-', so that it is one safe path
+/// component and can carry the suffix "@N".
 class ContainerName {
-   public:
+ public:
     /// @throws Error (usage) naming the rule that `text` breaks
     explicit ContainerName(std::string_view text);
     [[nodiscard]] const std::string& str() const noexcept { return text_; }
     auto operator<=>(const ContainerName&) const = default;
 
-   private:
+ private:
     std::string text_;
 };
 
-/// A path below a root: relative, no empty, "." or ".." component, no NUL, no trailing slash, at most 4095 bytes, each
-/// component at most 255. File names are bytes otherwise: newlines and invalid UTF-8 are fine.
+/// A path below a root: relative, no empty, "." or ".." component, no NUL, no trailing slash, at most 4095
+/// bytes, each component at most 255. File names are bytes otherwise: newlines and invalid UTF-8 are fine.
 [[nodiscard]] bool is_root_path(std::string_view path) noexcept;
 
 }  // namespace pwstore

@@ -19,7 +19,8 @@ unsigned default_threads() {
         if (wanted >= 1 && wanted <= 1024) return static_cast<unsigned>(wanted);
     }
     cpu_set_t allowed;
-    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return static_cast<unsigned>(std::max(1, CPU_COUNT(&allowed)));
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        return static_cast<unsigned>(std::max(1, CPU_COUNT(&allowed)));
     return std::max(1U, std::thread::hardware_concurrency());
 }
 
@@ -42,7 +43,8 @@ void parallel_for(size_t count, unsigned threads, const std::function<void(size_
     const size_t helpers = std::min<size_t>(threads, count);
     {
         std::vector<std::jthread> pool;
-        for (size_t i = 1; i < helpers; ++i) pool.emplace_back(work);
+        for (size_t i = 1; i < helpers; ++i)
+            pool.emplace_back(work);
         work();
     }
     if (first) std::rethrow_exception(first);

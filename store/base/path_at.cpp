@@ -49,44 +49,6 @@ int openat2_beneath(int dir, const std::string& path, int flags, mode_t mode) {
                             RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
-void make_writable(int dir, const std::string& name) {
-    const Fd handle(::openat(dir, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!handle) return;
-    const std::string self = fmt::format("/proc/self/fd/{}", handle.get());
-    (void)::chmod(self.c_str(), 0700);
-}
-
-/// Empty and remove directory `name`; the depth of the tree is bounded by descriptors, so children are walked
-/// by fd.
-void remove_directory(int dir, const std::string& name) {
-    auto opened =
-        retried([&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
-    if (opened < 0 && errno == EACCES) {
-        make_writable(dir, name);
-        opened = retried(
-            [&] { return ::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); });
-    }
-    if (opened < 0) throw Error::from_errno("open directory", name);
-    const Fd handle(opened);
-    bool writable = false;
-    for (const DirectoryItem& item : list_directory(handle.get())) {
-        if (item.type == DT_DIR) {
-            remove_directory(handle.get(), item.name);
-            continue;
-        }
-        if (::unlinkat(handle.get(), item.name.c_str(), 0) == 0 || errno == ENOENT) continue;
-        if (errno == EACCES && !writable && ::fchmod(handle.get(), 0700) == 0) {
-            writable = true;
-            if (::unlinkat(handle.get(), item.name.c_str(), 0) == 0) continue;
-        }
-        throw Error::from_errno("remove", item.name);
-    }
-    if (::unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
-    if (errno == EACCES && ::fchmod(dir, 0700) == 0 && ::unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0)
-        return;
-    throw Error::from_errno("remove directory", name);
-}
-
 }  // namespace
 
 Fd open_at(int dir, const std::string& path, int flags, mode_t mode) {
@@ -278,14 +240,6 @@ bool remove_file(int dir, const std::string& path) {
     if (::unlinkat(dir, path.c_str(), 0) == 0) return true;
     if (is_absence(errno)) return false;
     throw Error::from_errno("remove", path);
-}
-
-bool remove_tree(int dir, const std::string& name) {
-    const auto info = try_stat_at(dir, name);
-    if (!info) return false;
-    if (!S_ISDIR(info->st_mode)) return remove_file(dir, name);
-    in_step("remove tree '" + printable(name) + "'", [&] { remove_directory(dir, name); });
-    return true;
 }
 
 void rename_at(int from_dir, const std::string& from, int to_dir, const std::string& to, unsigned flags) {

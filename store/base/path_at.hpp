@@ -70,8 +70,8 @@ void make_directory(int dir, const std::string& path, mode_t mode = 0755);
 void make_directories(int dir, const std::string& path, mode_t mode = 0755);
 /// unlinkat(2); false when it was not there.
 bool remove_file(int dir, const std::string& path);
-/// rm -rf of one name: never follows a symlink, makes directories writable first; false when it was not
-/// there.
+/// rm -rf of one name: never follows a symlink, takes directories of any depth and mode that belong to this
+/// user; false when it was not there.
 bool remove_tree(int dir, const std::string& name);
 /// renameat2(2); `flags` as there (RENAME_NOREPLACE, RENAME_EXCHANGE).
 void rename_at(int from_dir, const std::string& from, int to_dir, const std::string& to, unsigned flags = 0);

@@ -32,7 +32,9 @@ StagedFile::~StagedFile() {
     if (file_) (void)::unlinkat(dir_, staged_name_.c_str(), 0);
 }
 
-void StagedFile::write(std::string_view bytes) { write_all(file_.get(), bytes, staged_name_); }
+void StagedFile::write(std::string_view bytes) {
+    write_all(file_.get(), bytes, staged_name_);
+}
 
 void StagedFile::publish() {
     sync_fd(file_.get(), staged_name_);

@@ -10,10 +10,11 @@
 
 namespace pwstore {
 
-/// A file that appears whole at its name, or not at all: written beside it, fsync'ed and renamed by publish();
-/// the destructor removes what was not published. A crash leaves the old file, or at worst a `.NAME.PID.N.staged`.
+/// A file that appears whole at its name, or not at all: written beside it, fsync'ed and renamed by
+/// publish(); the destructor removes what was not published. A crash leaves the old file, or at worst a
+/// `.NAME.PID.N.staged`.
 class StagedFile {
-   public:
+ public:
     /// Create the staged file in directory `dir` (not owned; it must outlive this object).
     StagedFile(int dir, std::string name, mode_t mode = 0644);
     StagedFile(const StagedFile&) = delete;
@@ -25,7 +26,7 @@ class StagedFile {
     /// Durable when it returns: data synced, name renamed, directory synced.
     void publish();
 
-   private:
+ private:
     int dir_;
     std::string name_;
     std::string staged_name_;
