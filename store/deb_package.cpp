@@ -186,15 +186,22 @@ class PayloadCopier {
 
     void place_symlink(const TarEntry& entry, const std::string& path, const FileAttributes& attributes) {
         if (entry.target.empty()) refuse(entry.path, "a symlink to nothing");
-        if (link_destination(path, entry.target) == path)
-            return;  // /bin/x → /usr/bin/x: one file when /usr is merged
-        if (is_link_of_layout(entry.path)) refuse(entry.path, "a link of / that leads elsewhere");
+        const std::string_view plain = without_dot(entry.path);
+        if (is_merged_directory(plain)) {
+            if (link_destination(std::string(plain), entry.target) == path) return;  // the layout has it
+            refuse(entry.path, "a link of / that leads elsewhere");
+        }
+        // /bin/x → /usr/bin/x: one file when /usr is merged
+        if (is_below_merged(path) && link_destination(path, entry.target) == path) return;
         package_.add_symlink(path, entry.target, attributes);
     }
-    static bool is_link_of_layout(std::string_view name) {
+    static std::string_view without_dot(std::string_view name) {
         while (name.substr(0, 2) == "./")
             name.remove_prefix(2);
-        return is_merged_directory(name);
+        return name;
+    }
+    static bool is_below_merged(std::string_view path) {
+        return path.substr(0, 4) == "usr/" && merged(path.substr(4)) == path;
     }
 
     PackageWriter& package_;

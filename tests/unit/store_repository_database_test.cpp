@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "store/repository_database.hpp"
+#include "tests/support/deb_builder.hpp"
+#include "tests/support/test_dir.hpp"
+
+namespace pwstore {
+namespace {
+
+using ::testing::HasSubstr;
+
+test::PackageSpec tool(const std::string& version = "1.0-1") {
+    test::PackageSpec spec;
+    spec.name = "tool";
+    spec.version = version;
+    spec.files["usr/bin/tool"] = {"#!/bin/sh\n", 0755};
+    spec.depends = {"liba>=1", "libb"};
+    spec.provides = {"virtual=2"};
+    spec.groups = {"tools"};
+    spec.optdepends = {"extra: for more"};
+    return spec;
+}
+
+class RepositoryDatabaseTest : public ::testing::Test {
+ protected:
+    test::TestDir scratch_;
+    Fd dir_ = open_dir(AT_FDCWD, scratch_.path());
+
+    std::string build(const test::PackageSpec& spec) {
+        return std::string(split_path(test::build_package(scratch_.path(), spec)).second);
+    }
+};
+
+TEST_F(RepositoryDatabaseTest, AnArchiveIsDescribedByItsPkginfoAndDigests) {
+    const std::string file = build(tool());
+    const RepositoryPackage package = describe_archive(dir_.get(), file);
+    const std::string bytes = scratch_.read(file);
+    EXPECT_EQ(package.description.name, "tool");
+    EXPECT_EQ(package.description.version, "1.0-1");
+    EXPECT_EQ(package.sha256.hex(), test::reference_sha256(bytes));
+    EXPECT_EQ(package.md5, test::reference_md5(bytes));
+    EXPECT_EQ(package.packed_size, bytes.size());
+    EXPECT_EQ(package.signature, "");
+}
+
+TEST_F(RepositoryDatabaseTest, TheSignatureBesideTheArchiveIsTaken) {
+    const std::string file = build(tool());
+    scratch_.write(file + ".sig", "\x01\x02\x03\x04");
+    EXPECT_EQ(describe_archive(dir_.get(), file).signature, "AQIDBA==");
+    scratch_.write(file + ".sig", "-----BEGIN PGP SIGNATURE-----");
+    EXPECT_THROW((void)describe_archive(dir_.get(), file), Error);
+}
+
+TEST_F(RepositoryDatabaseTest, NotAPackageIsAnError) {
+    scratch_.write("a.pkg.tar.zst", "not an archive");
+    EXPECT_THROW((void)describe_archive(dir_.get(), "a.pkg.tar.zst"), Error);
+    test::RawTar().file("usr/x", "x").write(scratch_.path("b.pkg.tar.zst"));
+    EXPECT_THROW((void)describe_archive(dir_.get(), "b.pkg.tar.zst"), Error);
+}
+
+TEST_F(RepositoryDatabaseTest, WhatIsSavedReadsBack) {
+    const RepositoryPackage package = describe_archive(dir_.get(), build(tool()));
+    {
+        RepositoryDatabase database(dir_.get(), "demo");
+        database.put(package);
+        database.save();
+    }
+    const auto found = RepositoryDatabase::read(dir_.get(), "demo");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(format_sync_desc(found[0]), format_sync_desc(package));
+    EXPECT_EQ(found[0].sha256, package.sha256);
+    EXPECT_EQ(found[0].description.depends, package.description.depends);
+    EXPECT_EQ(read_link_at(dir_.get(), "demo.db"), "demo.db.tar.gz");
+}
+
+TEST_F(RepositoryDatabaseTest, APackageReplacesItsOtherVersionAndCanBeRemoved) {
+    RepositoryDatabase database(dir_.get(), "demo");
+    database.put(describe_archive(dir_.get(), build(tool("1.0-1"))));
+    database.put(describe_archive(dir_.get(), build(tool("2.0-1"))));
+    ASSERT_EQ(database.packages().size(), 1U);
+    EXPECT_EQ(database.packages().at("tool").description.version, "2.0-1");
+    EXPECT_TRUE(database.remove("tool"));
+    EXPECT_FALSE(database.remove("tool"));
+}
+
+TEST_F(RepositoryDatabaseTest, DamageIsAnErrorAndDoesNotReplaceAnything) {
+    scratch_.write("demo.db.tar.gz", "garbage");
+    EXPECT_THROW(RepositoryDatabase(dir_.get(), "demo"), Error);
+    EXPECT_THROW((void)parse_sync_desc("%NAME%\ntool\n\n%VERSION%\n1\n"), Error);
+    EXPECT_THROW((void)parse_sync_desc("%FILENAME%\nf\n\n%NAME%\ntool\n\n%VERSION%\n1\n\n%CSIZE%\nmany\n"),
+                 Error);
+    EXPECT_EQ(scratch_.read("demo.db.tar.gz"), "garbage");
+}
+
+TEST_F(RepositoryDatabaseTest, OnlyOneWriterAtATime) {
+    const RepositoryDatabase first(dir_.get(), "demo");
+    EXPECT_FALSE(is_lock_free(dir_.get(), ".demo.lock"));
+    EXPECT_TRUE(is_lock_free(dir_.get(), ".other.lock"));
+}
+
+/// The same package entered by repo-add and by us: one `desc`, to the byte.
+TEST_F(RepositoryDatabaseTest, TheEntryIsWhatRepoAddWrites) {
+    if (test::run_shell("command -v repo-add && command -v bsdtar").status != 0)
+        PWSTORE_CANNOT_RUN("repo-add is not installed");
+    const std::string file = build(tool());
+    const auto added =
+        test::run_shell("cd '" + scratch_.path() + "' && repo-add -q theirs.db.tar.gz " + file);
+    ASSERT_EQ(added.status, 0) << added.output;
+    const std::string theirs =
+        test::run_shell("bsdtar -xOf '" + scratch_.path("theirs.db") + "' tool-1.0-1/desc").output;
+    EXPECT_THAT(theirs, HasSubstr("%SHA256SUM%"));
+    EXPECT_EQ(format_sync_desc(describe_archive(dir_.get(), file)), theirs);
+}
+
+TEST_F(RepositoryDatabaseTest, PacmanInstallsFromIt) {
+    if (test::run_shell("command -v pacman && unshare -Ur true").status != 0)
+        PWSTORE_CANNOT_RUN("no pacman or no user namespaces");
+    test::PackageSpec spec = tool();
+    spec.depends = {};
+    {
+        RepositoryDatabase database(dir_.get(), "demo");
+        database.put(describe_archive(dir_.get(), build(spec)));
+        database.save();
+    }
+    make_directories(dir_.get(), "root/var/lib/pacman");
+    scratch_.write("pacman.conf",
+                   "[options]\nArchitecture = auto\nSigLevel = Never\n[demo]\nServer = file://" +
+                       scratch_.path() + "\n");
+    const std::string pacman = "unshare -Ur pacman --config '" + scratch_.path("pacman.conf") + "' -r '" +
+                               scratch_.path("root") + "' -b '" + scratch_.path("root/var/lib/pacman") +
+                               "' --cachedir '" + scratch_.path("cache") + "' --noconfirm ";
+    const auto installed = test::run_shell(pacman + "-Sy tools");
+    EXPECT_EQ(installed.status, 0) << installed.output;
+    EXPECT_TRUE(exists_at(dir_.get(), "root/usr/bin/tool"));
+}
+
+}  // namespace
+}  // namespace pwstore
