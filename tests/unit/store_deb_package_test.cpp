@@ -233,6 +233,11 @@ TEST_F(DebPackageTest, ClaimsBeyondTheLimitsAreRefused) {
     limits.ratio = 100;
     EXPECT_THROW((void)convert(bomb, limits), Error);
     limits = {};
+    limits.file_bytes = 10;
+    DebSpec long_file;
+    long_file.data.file("./a", "12345678901");
+    EXPECT_THROW((void)convert(long_file, limits), Error);
+    limits = {};
     limits.entries = 1;
     DebSpec two;
     two.data.file("./a", "").file("./b", "");
@@ -262,8 +267,9 @@ TEST_F(DebPackageTest, WhatIsNoDebianPackageIsAnError) {
     fails("not an archive at all");
     fails(test::ar_archive({{"debian-binary", "2.0\n"}}));
     fails(test::ar_archive({{"control.tar", RawTar().file("./control", "x").bytes()}}));
-    fails(test::ar_archive(
-        {{"debian-binary", "3.0\n"}, {"control.tar", RawTar().file("./control", "x").bytes()}}));
+    const std::string control = RawTar().file("./control", DebSpec{}.control).bytes();
+    fails(test::ar_archive({{"another-binary", "2.0\n"}, {"control.tar", control}}));
+    fails(test::ar_archive({{"debian-binary", "3.0\n"}, {"control.tar", control}}));
     fails(test::ar_archive(
         {{"debian-binary", "2.0\n"}, {"control.tar", RawTar().file("./other", "x").bytes()}}));
     fails(test::ar_archive(
@@ -332,6 +338,15 @@ TEST_F(DebPackageTest, AnImportMakesARepositoryWithLayoutAndBase) {
     EXPECT_THAT(packages.at("base").depends, ElementsAre("filesystem", "login", "shell"));
     EXPECT_EQ(packages.at("base").version, "2-1");
     EXPECT_EQ(packages.count("editor"), 1U);
+
+    // A better alternative is there now: the same .deb gets other dependencies.
+    DebSpec nano = login;
+    nano.control = "Package: nano\nVersion: 1\nArchitecture: all\n";
+    const DebImportReport better =
+        import_debs(scratch_.path("repo"), "demo", {write(nano, "nano.deb"), files[1]}, sink_);
+    EXPECT_EQ(better.converted, 2U);
+    read();
+    EXPECT_THAT(packages.at("editor").depends, ElementsAre("filesystem", "nano", "missing"));
 }
 
 TEST_F(DebPackageTest, AFailedImportLeavesTheDatabaseAsItWas) {
