@@ -23,22 +23,24 @@ struct Volume {
 
 /// `filesystems: - mount: X` of the YAML file.
 struct FilesystemModule {
-    std::string mount;  ///< root, home, to_home, to_root, sysfs, dir
-    std::vector<Volume> volumes;
-    std::vector<std::string> paths;
+    std::string mount;  ///< root, home, to_home, to_root, sysfs, dir; lower case
+    std::vector<Volume> volumes{};
+    std::vector<std::string> paths{};  ///< of sysfs and dir
     bool operator==(const FilesystemModule&) const = default;
 };
 
 /// `permissions: - module: X`.
 struct PermissionModule {
     std::string module;  ///< none, net, env, dev, display, gpu, pipewire, pulseaudio
-    std::vector<std::pair<std::string, std::optional<std::string>>> variables;  ///< env: name, value (none = pass through)
-    std::vector<std::string> devices;
-    std::string socket;
+    /// env: name, value (none = pass the caller's on)
+    std::vector<std::pair<std::string, std::optional<std::string>>> variables{};
+    std::vector<std::string> devices{};  ///< dev: names below /dev
+    std::string socket{};                ///< pipewire, pulseaudio: path on the host; empty = the usual place
     bool operator==(const PermissionModule&) const = default;
 };
 
-/// A container's configuration: $XDG_CONFIG_HOME/pwstore/container/NAME.yml. The original's files are read as they are.
+/// A container's configuration: $XDG_CONFIG_HOME/pwstore/container/NAME.yml. The original's files are read as
+/// they are.
 struct ContainerConfig {
     ContainerType type = ContainerType::base;
     std::vector<std::string> dependencies;
@@ -48,8 +50,8 @@ struct ContainerConfig {
     bool retain_session = false;
     bool allow_forking = false;
     bool seccomp = true;
-    std::vector<FilesystemModule> filesystems{{"root", {}, {}}, {"home", {}, {}}};
-    std::vector<PermissionModule> permissions{{"none", {}, {}, ""}};
+    std::vector<FilesystemModule> filesystems{{"root"}, {"home"}};
+    std::vector<PermissionModule> permissions{{"none"}};
     /// Modules that are understood but not built yet (dbus): kept verbatim and said aloud at launch.
     std::string dbus_yaml;
     bool operator==(const ContainerConfig&) const = default;
@@ -57,13 +59,18 @@ struct ContainerConfig {
     /// @throws Error (usage) naming file, line and the key that is wrong; unknown keys are errors too
     static ContainerConfig parse(std::string_view yaml, std::string_view path_for_errors);
     [[nodiscard]] std::string to_yaml() const;
-    /// SHA-256 of the canonical form: what the policy is, whatever the file's layout.
+    /// SHA-256 of the canonical form of what the sandbox depends on (not of packages, dependencies or times),
+    /// whatever the file's layout.
     [[nodiscard]] Sha256 policy_digest() const;
 };
 
+/// "Base", "Slice", "Aggregate", "Symbolic", as the file has it.
+[[nodiscard]] std::string_view type_name(ContainerType type);
+
 /// Path of the YAML file below the configuration directory: "container/NAME.yml".
 [[nodiscard]] std::string config_name(const ContainerName& name);
-[[nodiscard]] std::optional<ContainerConfig> load_config(const std::string& config_dir, const ContainerName& name);
+[[nodiscard]] std::optional<ContainerConfig> load_config(const std::string& config_dir,
+                                                         const ContainerName& name);
 /// Atomic and durable.
 void save_config(const std::string& config_dir, const ContainerName& name, const ContainerConfig& config);
 
