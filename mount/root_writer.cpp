@@ -366,11 +366,6 @@ void RootWriter::settle_directories(const Tree& tree, const std::unordered_set<s
     }
 }
 
-void RootWriter::settle_directories(const Tree& tree, const std::unordered_set<std::string>& directories) {
-    state_->touched.insert(directories.begin(), directories.end());
-    settle_times(tree);
-}
-
 const AssembleStats& RootWriter::stats() const {
     return state_->stats;
 }
