@@ -25,19 +25,23 @@ enum class StepKind : uint8_t { install = 1, upgrade, downgrade, reinstall, remo
 struct PlanStep {
     StepKind kind = StepKind::install;
     PackageInfo package;      ///< the new one; of a removal the old one
-    std::string old_version;  ///< empty for an install
+    std::string old_version;  ///< the installed one; empty for an install
     uint64_t old_installed_size = 0;
-    bool explicitly = true;             ///< the reason the package will have
-    std::vector<std::string> replaces;  ///< installed packages that this one takes the place of
+    bool explicitly = true;  ///< the reason the package will have; of a removal, had
+    /// Installed packages that this one takes the place of; each has its own step of kind remove as well.
+    std::vector<std::string> replaces;
+    uint64_t to_download = 0;  ///< bytes that are not in a cache directory yet
     // Known after fetching:
     std::string archive;      ///< absolute path
-    uint32_t validation = 0;  ///< bits as alpm_pkgvalidation_t
+    uint32_t validation = 0;  ///< bits as alpm_pkgvalidation_t: 1 none, 2 MD5, 4 SHA-256, 8 signature
 };
 
 /// The decision, in the order in which libalpm would act: removals first, then additions.
 struct Plan {
     std::vector<PlanStep> steps;
-    std::vector<std::string> notes;  ///< "foo-1.0 is up to date -- skipping", optional dependencies …
+    /// What there is to say about it, each once: "foo-1.0 is up to date -- skipping", what a removed package
+    /// was an optional dependency of, … They are not given to the ProgressSink as well.
+    std::vector<std::string> notes;
     [[nodiscard]] bool empty() const noexcept { return steps.empty(); }
 };
 

@@ -10,17 +10,18 @@ namespace pwstore {
 /// One [section] of repositories.conf.
 struct Repository {
     std::string name;
-    std::vector<std::string> servers;        ///< $repo and $arch replaced
-    std::vector<std::string> cache_servers;  ///< used by libalpm 14 and newer
-    std::vector<std::string> sig_level;      ///< tokens as in pacman.conf(5), applied over those of [options]
-    std::vector<std::string> usage;          ///< Sync, Search, Install, Upgrade; empty = all
+    std::vector<std::string> servers = {};        ///< $repo and $arch replaced
+    std::vector<std::string> cache_servers = {};  ///< used by libalpm 14 and newer
+    std::vector<std::string> sig_level =
+        {};                               ///< tokens as in pacman.conf(5), applied over those of [options]
+    std::vector<std::string> usage = {};  ///< Sync, Search, Install, Upgrade; empty = all
 };
 
 /// repositories.conf: the syntax of pacman.conf(5), Include and globbing included. Directives about places
 /// (RootDir, DBPath, CacheDir …) and looks (Color …) are accepted and ignored: pwstore has its own.
 struct PacmanConfig {
     std::vector<std::string> architectures;         ///< "auto" replaced; empty = packages of any architecture
-    std::vector<std::string> sig_level;             ///< applied over "Required DatabaseOptional"
+    std::vector<std::string> sig_level = {};        ///< applied over "Required DatabaseOptional"
     std::vector<std::string> local_file_sig_level;  ///< applied over sig_level; empty = Optional
     std::vector<std::string> remote_file_sig_level;  ///< applied over sig_level
     std::vector<std::string> ignore_packages, ignore_groups, hold_packages, no_upgrade, no_extract;

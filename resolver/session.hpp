@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,12 +15,13 @@
 
 namespace pwstore {
 
-/// A question of libalpm. With no one to ask, the answer is pacman's for --noconfirm.
+/// A question of libalpm. With no one to ask, the answer is pacman's for --noconfirm: the default. What
+/// concerns upstream packages is never asked: they stay.
 struct Question {
     enum class Kind : uint8_t {
         install_ignored = 1,  ///< default yes
         replace_package,      ///< default yes
-        conflict,             ///< default no
+        conflict,             ///< remove the installed one? default no
         corrupted,            ///< delete the file? default yes
         remove_packages,      ///< skip unresolvable targets? default no
         select_provider,      ///< default the first
@@ -27,41 +29,49 @@ struct Question {
         hold_package,         ///< remove a held package? default no
     };
     Kind kind = Kind::conflict;
-    std::string text;                  ///< the question in words
-    std::vector<std::string> choices;  ///< of select_provider
-    int default_answer = 0;            ///< 0 no, 1 yes; of select_provider the index
+    std::string text = {};                  ///< the question in words
+    std::vector<std::string> choices = {};  ///< of select_provider: "repository/name version"
+    int default_answer = 0;                 ///< 0 no, 1 yes; of select_provider the index
 };
+/// An answer out of range counts as the default. What it throws ends the work and leaves prepare() or
+/// fetch().
 using Asker = std::function<int(const Question&)>;
 
 /// Where one libalpm handle works.
 struct SessionSpec {
-    std::string root;      ///< absolute; file conflicts are looked up here
-    std::string database;  ///< dbpath: holds local/ and sync/
-    std::vector<std::string> cache_dirs;
-    std::string gnupg_dir;
-    std::string log_file;  ///< empty = none
+    std::string root;      ///< absolute, exists; file conflicts are looked up here
+    std::string database;  ///< dbpath, exists: holds local/ and sync/ (or a symlink to a shared one)
+    std::vector<std::string> cache_dirs;  ///< downloads go to the first that is writable
+    std::string gnupg_dir;                ///< made (0700) when signatures are checked
+    std::string log_file;                 ///< empty = none
     PacmanConfig config;
     std::vector<std::string>
         foreign;  ///< names of upstream packages: never upgraded, replaced or removed here
+    /// The container that an upstream package comes from, for messages. May lack names.
+    std::map<std::string, std::string> upstream_of = {};
     bool no_confirm = false;
+    bool debug = false;  ///< libalpm's debug messages go to the sink
 };
 
 /// What is wanted of one container.
 struct ResolveRequest {
-    std::vector<std::string>
-        install;  ///< targets of -S: name, repo/name, group, provision, with version constraint
-    std::vector<std::string> archive_files;  ///< targets of -U
-    std::vector<std::string> remove;         ///< targets of -R
-    bool upgrade = false;                    ///< -u
-    bool downgrade = false;                  ///< -uu
+    std::vector<std::string> install =
+        {};  ///< targets of -S: name, repo/name, group, provision, with version constraint
+    std::vector<std::string> archive_files = {};  ///< targets of -U: paths and URLs
+    std::vector<std::string> remove = {};         ///< targets of -R: names and groups
+    bool upgrade = false;                         ///< -u
+    bool downgrade = false;                       ///< -uu
     bool needed = false, as_deps = false, as_explicit = false;
-    bool no_save = false;                                                              ///< -n of -R
-    bool recursive = false, recursive_all = false, cascade = false, unneeded = false;  ///< -s -ss -c -u of -R
-    bool no_dep_version = false, no_deps = false;                                      ///< -d, -dd
-    std::vector<std::string> overwrite, ignore, ignore_groups, assume_installed;
+    bool no_save = false;  ///< -n of -R; the resolver does nothing with it
+    /// -s -ss -c -u of -R. Beside installs they are applied to the installed set before anything is added.
+    bool recursive = false, recursive_all = false, cascade = false, unneeded = false;
+    bool no_dep_version = false, no_deps = false;  ///< -d, -dd
+    std::vector<std::string> overwrite = {}, ignore = {}, ignore_groups = {}, assume_installed = {};
 };
 
-/// One libalpm handle. Not thread-safe, and not across handles either: one process uses one at a time.
+/// One libalpm handle. Several may exist; calls are one at a time in the process (ProcessState sees to it),
+/// and the keyring of the first that checked a signature is that of all. Problems are Errors whose hint() has
+/// one per line; libalpm's other words go to the sink or to Plan::notes.
 class Session {
  public:
     /// @throws Error (usage for a bad configuration)
@@ -70,20 +80,30 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    /// -y: bring the sync databases up to date; `force` = -yy. Returns whether anything changed.
+    /// -y: bring the sync databases up to date; `force` = -yy. Returns whether anything changed. A database
+    /// that cannot be read is fetched anew once. Lock: dbpath/db.lck (libalpm's) only; of a shared sync
+    /// directory the caller holds the lock. A crash leaves each database old or new, and at most a ".part"
+    /// file.
+    /// @throws Error (busy when db.lck is there, corrupt for a bad signature or an unreadable database)
     bool refresh(bool force);
-    /// Resolve without changing anything. @throws Error (usage, failure) listing every problem, one per line
-    /// in hint().
+    /// Resolve without changing anything, without a lock. Nothing to do is an empty plan.
+    /// @throws Error (usage for a malformed target, refused for upstream and held packages, failure for the
+    /// rest)
     [[nodiscard]] Plan prepare(const ResolveRequest& request);
-    /// prepare(), then download, check signatures, checksums, and file conflicts; every step's archive is on
-    /// disk after it. Nothing else is touched. @throws Error listing each conflict with its owner
+    /// prepare(), then download, check signatures, checksums, and file conflicts; every added step's archive
+    /// is on disk after it. Questions that prepare() asked are not asked again. Nothing but the cache
+    /// directory is touched. Lock: dbpath/db.lck, and a file in the cache directory, so that no two download
+    /// the same file.
+    /// @throws Error as prepare(), naming each conflicting file and its owner; corrupt for bad archives
     [[nodiscard]] Plan fetch(const ResolveRequest& request);
     /// Problems of the installed set as it is: "foo: requires bar>=2", and conflicts. Empty = sound.
     [[nodiscard]] std::vector<std::string> check_installed();
     /// Packages of the sync databases whose name, description, provision or group matches every regular
-    /// expression.
+    /// expression; all without one. @throws Error (usage) for a bad expression
     [[nodiscard]] std::vector<PackageInfo> search(const std::vector<std::string>& expressions);
+    /// The package of that name (or repo/name) that an install would take.
     [[nodiscard]] std::optional<PackageInfo> find(const std::string& name);
+    /// <0, 0, >0 as vercmp(8).
     [[nodiscard]] static int compare_versions(const std::string& a, const std::string& b);
 
  private:

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "resolver/config_lines.hpp"
+#include "resolver/handle_internal.hpp"
+#include "resolver/server_url.hpp"
+#include "resolver/signature_level.hpp"
+#include "store/base/path_at.hpp"
+
+namespace pwstore {
+
+namespace {
+
+int usage_bits(const std::vector<std::string>& usages) {
+    int bits = 0;
+    for (const std::string& usage : usages) {
+        if (usage == "Sync") bits |= ALPM_DB_USAGE_SYNC;
+        if (usage == "Search") bits |= ALPM_DB_USAGE_SEARCH;
+        if (usage == "Install") bits |= ALPM_DB_USAGE_INSTALL;
+        if (usage == "Upgrade") bits |= ALPM_DB_USAGE_UPGRADE;
+        if (usage == "All") bits |= ALPM_DB_USAGE_ALL;
+    }
+    return bits == 0 ? ALPM_DB_USAGE_ALL : bits;
+}
+
+void require_directory(const std::string& path, std::string_view what) {
+    struct stat status {};
+    if (!path.empty() && path.front() == '/' && ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+        return;
+    throw Error("open package databases", path, fmt::format("{} has to be an existing directory", what))
+        .as(Fault::usage);
+}
+
+Fault fault_of(alpm_errno_t code) {
+    if (code == ALPM_ERR_HANDLE_LOCK) return Fault::busy;
+    const alpm_errno_t damaged[] = {ALPM_ERR_DB_INVALID,
+                                    ALPM_ERR_DB_INVALID_SIG,
+                                    ALPM_ERR_DB_VERSION,
+                                    ALPM_ERR_PKG_INVALID,
+                                    ALPM_ERR_PKG_INVALID_CHECKSUM,
+                                    ALPM_ERR_PKG_INVALID_SIG,
+                                    ALPM_ERR_PKG_OPEN,
+                                    ALPM_ERR_PKG_MISSING_SIG,
+                                    ALPM_ERR_SIG_MISSING,
+                                    ALPM_ERR_SIG_INVALID,
+                                    ALPM_ERR_LIBARCHIVE};
+    return std::find(std::begin(damaged), std::end(damaged), code) != std::end(damaged) ? Fault::corrupt
+                                                                                        : Fault::failure;
+}
+
+}  // namespace
+
+Handle::Handle(const SessionSpec& spec, Conversation& conversation)
+    : spec_(spec), conversation_(conversation) {
+    require_directory(spec_.root, "the root");
+    require_directory(spec_.database, "the database path");
+    if (spec_.gnupg_dir.empty()) spec_.gnupg_dir = spec_.database + "/gnupg";
+    alpm_errno_t code = ALPM_ERR_OK;
+    handle_ = alpm_initialize(spec_.root.c_str(), spec_.database.c_str(), &code);
+    if (handle_ == nullptr) {
+        throw Error("open package databases", spec_.database, alpm_strerror(code)).as(fault_of(code));
+    }
+    try {
+        conversation_.attach(handle_);
+        set_options();
+        set_signature_levels();
+        register_repositories();
+    } catch (...) {
+        alpm_release(handle_);
+        throw;
+    }
+}
+
+// --- Set up ------------------------------------------------------------------------------------------------
+
+void Handle::set_options() {
+    const PacmanConfig& config = spec_.config;
+    using Setter = int (*)(alpm_handle_t*, alpm_list_t*);
+    const auto set = [&](Setter setter, const std::vector<std::string>& values, std::string_view name) {
+        check(setter(handle_, alpm::StringsView(values).get()), "set option", name);
+    };
+    std::vector<std::string> architectures = config.architectures;
+    std::replace(architectures.begin(), architectures.end(), std::string("auto"), machine_name());
+    set(alpm_option_set_architectures, architectures, "Architecture");
+    set(alpm_option_set_cachedirs, spec_.cache_dirs, "CacheDir");
+    set(alpm_option_set_noupgrades, config.no_upgrade, "NoUpgrade");
+    set(alpm_option_set_noextracts, config.no_extract, "NoExtract");
+    set(alpm_option_set_hookdirs, {}, "HookDir");  // hooks are not libalpm's to run
+    check(alpm_option_set_gpgdir(handle_, spec_.gnupg_dir.c_str()), "set option", "GPGDir");
+    check(alpm_option_set_checkspace(handle_, 0), "set option",
+          "CheckSpace");  // the store looks at its own disk
+    check(alpm_option_set_usesyslog(handle_, 0), "set option", "UseSyslog");
+    check(alpm_option_set_disable_dl_timeout(handle_, config.disable_download_timeout ? 1 : 0), "set option",
+          "DisableDownloadTimeout");
+    check(alpm_option_set_parallel_downloads(handle_, std::max(1U, config.parallel_downloads)), "set option",
+          "ParallelDownloads");
+    if (!spec_.log_file.empty())
+        check(alpm_option_set_logfile(handle_, spec_.log_file.c_str()), "set option", "LogFile");
+}
+
+void Handle::set_signature_levels() {
+    const PacmanConfig& config = spec_.config;
+    const SignatureLevel standard = apply_signature_tokens({}, config.sig_level);
+    const std::vector<std::string> optional = {"Optional"};
+    local_file_level_ = level_bits(apply_signature_tokens(
+        standard, config.local_file_sig_level.empty() ? optional : config.local_file_sig_level));
+    remote_file_level_ = level_bits(apply_signature_tokens(standard, config.remote_file_sig_level));
+    check(alpm_option_set_default_siglevel(handle_, level_bits(standard)), "set option", "SigLevel");
+    check(alpm_option_set_local_file_siglevel(handle_, local_file_level_), "set option", "LocalFileSigLevel");
+    check(alpm_option_set_remote_file_siglevel(handle_, remote_file_level_), "set option",
+          "RemoteFileSigLevel");
+}
+
+int Handle::level_bits(const SignatureLevel& level) const noexcept {
+    if ((alpm_capabilities() & ALPM_CAPABILITY_SIGNATURES) == 0) return 0;
+    int bits = 0;
+    const auto add = [&](const SignatureDemand& demand, int check, int optional, int trust) {
+        if (!demand.check) return;
+        bits |= check;
+        if (!demand.required) bits |= optional;
+        if (demand.trust_all) bits |= trust;
+    };
+    add(level.packages, ALPM_SIG_PACKAGE, ALPM_SIG_PACKAGE_OPTIONAL,
+        ALPM_SIG_PACKAGE_MARGINAL_OK | ALPM_SIG_PACKAGE_UNKNOWN_OK);
+    add(level.databases, ALPM_SIG_DATABASE, ALPM_SIG_DATABASE_OPTIONAL,
+        ALPM_SIG_DATABASE_MARGINAL_OK | ALPM_SIG_DATABASE_UNKNOWN_OK);
+    return bits;
+}
+
+void Handle::register_repositories() {
+    const SignatureLevel standard = apply_signature_tokens({}, spec_.config.sig_level);
+    const bool able = (alpm_capabilities() & ALPM_CAPABILITY_SIGNATURES) != 0;
+    for (const Repository& repository : spec_.config.repositories) {
+        const SignatureLevel level = apply_signature_tokens(standard, repository.sig_level);
+        const bool required = (level.packages.check && level.packages.required) ||
+                              (level.databases.check && level.databases.required);
+        if (required && !able) {
+            throw Error("use repository", repository.name, "this libalpm was built without signatures")
+                .as(Fault::unsupported);
+        }
+        checks_signatures_ = checks_signatures_ || level.packages.check || level.databases.check;
+        register_repository(repository, level_bits(level));
+    }
+}
+
+void Handle::register_repository(const Repository& repository, int level) {
+    if (repository.name.empty() || repository.name == "local" || repository.name.front() == '.' ||
+        repository.name.find('/') != std::string::npos) {
+        throw Error("use repository", repository.name, "this cannot be the name of a repository")
+            .as(Fault::usage);
+    }
+    alpm_db_t* database = alpm_register_syncdb(handle_, repository.name.c_str(), level);
+    if (database == nullptr) throw error("use repository", repository.name).as(Fault::usage);
+    alpm_db_set_usage(database, usage_bits(repository.usage));
+    for (const std::string& server : repository.servers) {
+        check(alpm_db_add_server(database, normal_url(server).c_str()), "use server", server);
+    }
+    for (const std::string& server : repository.cache_servers) {
+        check(alpm::add_cache_server(database, normal_url(server).c_str()), "use server", server);
+    }
+}
+
+// --- Look --------------------------------------------------------------------------------------------------
+
+alpm_pkg_t* Handle::installed(const std::string& name) const noexcept {
+    return name.empty() ? nullptr : alpm_db_get_pkg(local(), name.c_str());
+}
+
+alpm_db_t* Handle::sync_database(const std::string& name) const noexcept {
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
+        if (name == alpm_db_get_name(database)) return database;
+    }
+    return nullptr;
+}
+
+Error Handle::error(std::string_view step, std::string_view path) const {
+    const alpm_errno_t code = last_error();
+    Error made(step, path, alpm_strerror(code));
+    made.as(fault_of(code));
+    if (code == ALPM_ERR_HANDLE_LOCK) {
+        made.with_hint(fmt::format("another package manager is at work there; if none is, remove {}/db.lck",
+                                   spec_.database));
+    } else {
+        made.with_hint(fmt::format("{}", fmt::join(conversation_.errors(), "\n")));
+    }
+    return made;
+}
+
+void Handle::check(int result, std::string_view step, std::string_view path) const {
+    if (result != 0) throw error(step, path);
+}
+
+void Handle::check_installed_set() {
+    if (alpm_db_get_valid(local()) != 0) throw error("read installed packages", spec_.database);
+    // An empty set is a null list; libalpm tells a set that it cannot read by its error alone.
+    if (installed() == nullptr && last_error() != ALPM_ERR_OK)
+        throw error("read installed packages", spec_.database);
+}
+
+std::optional<Error> Handle::unreadable_database() {
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
+        const std::string name = alpm_db_get_name(database);
+        if (alpm_db_get_valid(database) != 0) return error("read repository", name).as(Fault::corrupt);
+        if (conversation_.missing_databases().count(name) != 0) continue;
+        if (alpm_db_get_pkgcache(database) == nullptr && last_error() != ALPM_ERR_OK) {
+            return error("read repository", name).as(Fault::corrupt);
+        }
+    }
+    return std::nullopt;
+}
+
+void Handle::check_databases() {
+    if (sync_databases() == nullptr) {
+        throw Error("read repositories", "", "none is configured").as(Fault::usage);
+    }
+    use_keyring();
+    if (const std::optional<Error> bad = unreadable_database(); bad) throw *bad;
+    if (const auto& missing = conversation_.missing_databases(); !missing.empty()) {
+        throw Error("read repository", *missing.begin(), "its database was not fetched yet")
+            .with_hint("fetch the databases first: pwstore -Sy")
+            .as(Fault::usage);
+    }
+}
+
+// --- Act ---------------------------------------------------------------------------------------------------
+
+bool Handle::update_databases(bool force) {
+    if (sync_databases() == nullptr) {
+        throw Error("refresh repositories", "", "none is configured").as(Fault::usage);
+    }
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
+        if (alpm_db_get_servers(database) == nullptr) {
+            throw Error("refresh repository", alpm_db_get_name(database), "no server is configured for it")
+                .as(Fault::usage);
+        }
+    }
+    use_keyring();
+    const auto update = [&](bool anew) {
+        const int result = alpm_db_update(handle_, sync_databases(), anew ? 1 : 0);
+        if (result < 0) {
+            const Error failed = error("refresh repositories");
+            conversation_.rethrow();
+            throw failed;
+        }
+        conversation_.rethrow();
+        conversation_.errors_as_warnings();
+        return result == 0;
+    };
+    bool changed = update(force);
+    if (!unreadable_database()) return changed;
+    conversation_.begin(
+        Conversation::Warnings::to_sink);  // what was heard of the bad one is of no use any more
+    changed = update(true) || changed;
+    if (const std::optional<Error> bad = unreadable_database(); bad) throw *bad;
+    return changed;
+}
+
+void Handle::use_keyring() {
+    if (!checks_signatures_ && (local_file_level_ & ALPM_SIG_PACKAGE) == 0) return;
+    make_directories(AT_FDCWD, spec_.gnupg_dir, 0700);
+    if (!conversation_.has_keyring()) return;
+    // GPGME keeps the directory that it was first given, for the whole process.
+    static std::string keyring;
+    if (keyring.empty()) keyring = spec_.gnupg_dir;
+    if (keyring != spec_.gnupg_dir) {
+        throw Error("use keyring", spec_.gnupg_dir,
+                    fmt::format("this process uses that of '{}' already", keyring));
+    }
+}
+
+void Handle::use_cache_directory() {
+    if (spec_.cache_dirs.empty()) return;
+    const std::string& first = spec_.cache_dirs.front();
+    make_directories(AT_FDCWD, first);
+    const auto writable = [](const std::string& path) { return ::access(path.c_str(), W_OK | X_OK) == 0; };
+    if (std::none_of(spec_.cache_dirs.begin(), spec_.cache_dirs.end(), writable)) {
+        throw Error("use package cache", first, "it is not writable");
+    }
+}
+
+Handle::QuietLog::QuietLog(Handle& handle) : handle_(handle) {
+    if (!handle_.spec_.log_file.empty()) alpm_option_set_logfile(handle_.get(), "/dev/null");
+}
+
+Handle::QuietLog::~QuietLog() {
+    const std::string& log = handle_.spec_.log_file;
+    if (!log.empty()) alpm_option_set_logfile(handle_.get(), log.c_str());
+}
+
+void Handle::log_action(const char* text) {
+    if (!spec_.log_file.empty()) alpm_logaction(handle_, "PWSTORE", "%s\n", text);
+}
+
+}  // namespace pwstore

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "resolver/alpm_compat.hpp"
+#include "resolver/conversation_internal.hpp"
+#include "resolver/session.hpp"
+#include "resolver/signature_level.hpp"
+#include "store/base/error.hpp"
+
+namespace pwstore {
+
+/// One alpm_handle_t with everything of a SessionSpec set, and what can go wrong with it as Errors.
+class Handle {
+ public:
+    /// @throws Error (usage for directories that are missing or a bad configuration, unsupported for a
+    /// libalpm without what the configuration needs)
+    Handle(const SessionSpec& spec, Conversation& conversation);
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    ~Handle() { alpm_release(handle_); }
+
+    [[nodiscard]] alpm_handle_t* get() const noexcept { return handle_; }
+    [[nodiscard]] alpm_db_t* local() const noexcept { return alpm_get_localdb(handle_); }
+    [[nodiscard]] alpm_list_t* sync_databases() const noexcept { return alpm_get_syncdbs(handle_); }
+    [[nodiscard]] alpm_list_t* installed() const noexcept { return alpm_db_get_pkgcache(local()); }
+    [[nodiscard]] alpm_pkg_t* installed(const std::string& name) const noexcept;
+    [[nodiscard]] alpm_db_t* sync_database(const std::string& name) const noexcept;
+
+    /// What the last call said, which the next call forgets. Take it at once.
+    [[nodiscard]] alpm_errno_t last_error() const noexcept { return alpm_errno(handle_); }
+    /// The Error of the call that just failed: its cause is libalpm's, its hint what libalpm logged.
+    [[nodiscard]] Error error(std::string_view step, std::string_view path = {}) const;
+    /// error() when `result` is not 0.
+    void check(int result, std::string_view step, std::string_view path = {}) const;
+
+    /// Every database can be read. @throws Error (corrupt; usage with the remedy for one that was never
+    /// fetched)
+    void check_databases();
+    /// The installed set can be read. @throws Error (corrupt)
+    void check_installed_set();
+    /// Download all sync databases. Returns whether one changed.
+    bool update_databases(bool force);
+    /// libalpm will look at signatures: there is a keyring directory, and it is the one that GPGME uses.
+    void use_keyring();
+    /// The first cache directory is there, and one of them is writable.
+    void use_cache_directory();
+    [[nodiscard]] int local_file_level() const noexcept { return local_file_level_; }
+    [[nodiscard]] int remote_file_level() const noexcept { return remote_file_level_; }
+    [[nodiscard]] const PacmanConfig& config() const noexcept { return spec_.config; }
+    [[nodiscard]] const SessionSpec& spec() const noexcept { return spec_; }
+
+    /// While it lives, libalpm writes nothing to the log file: what it would say is not what happens.
+    class QuietLog {
+     public:
+        explicit QuietLog(Handle& handle);
+        QuietLog(const QuietLog&) = delete;
+        QuietLog& operator=(const QuietLog&) = delete;
+        ~QuietLog();
+
+     private:
+        Handle& handle_;
+    };
+    void log_action(const char* text);
+
+ private:
+    void set_options();
+    void set_signature_levels();
+    void register_repositories();
+    void register_repository(const Repository& repository, int level);
+    /// The Error of the first database that cannot be read.
+    std::optional<Error> unreadable_database();
+    [[nodiscard]] int level_bits(const SignatureLevel& level) const noexcept;
+
+    SessionSpec spec_;
+    Conversation& conversation_;
+    alpm_handle_t* handle_ = nullptr;
+    int local_file_level_ = 0;
+    int remote_file_level_ = 0;
+    bool checks_signatures_ = false;
+};
+
+}  // namespace pwstore

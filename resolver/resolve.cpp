@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "resolver/plan_internal.hpp"
+#include "resolver/resolve_internal.hpp"
+
+namespace pwstore {
+
+using alpm::name_of;
+
+namespace {
+
+bool is_url(const std::string& target) {
+    return target.find("://") != std::string::npos;
+}
+
+void check_request(const ResolveRequest& request) {
+    if (request.as_deps && request.as_explicit) {
+        throw Error("read request", "", "a package cannot be both a dependency and explicitly installed")
+            .as(Fault::usage);
+    }
+    for (const std::string& target : request.install)
+        (void)parse_install_target(target);
+    for (const std::string& target : request.remove)
+        (void)parse_remove_target(target);
+    for (const std::string& file : request.archive_files) {
+        if (file.empty())
+            throw Error("read request", "", "the name of a package file is empty").as(Fault::usage);
+    }
+    for (const std::string& assumed : request.assume_installed) {
+        if (parse_install_target(assumed).dependency.find_first_of("<>") != std::string::npos) {
+            throw Error("read request", assumed,
+                        "what is assumed to be installed has a version (name=1.0) or none")
+                .as(Fault::usage);
+        }
+    }
+}
+
+std::vector<std::string> joined(std::vector<std::string> first, const std::vector<std::string>& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+}
+
+/// Downloads the archives of -U that are URLs; returns where they are, in the cache.
+std::vector<std::string> fetched_urls(Handle& handle, const std::vector<std::string>& archives) {
+    std::vector<std::string> urls;
+    std::copy_if(archives.begin(), archives.end(), std::back_inserter(urls), is_url);
+    if (urls.empty()) return {};
+    handle.use_keyring();
+    handle.use_cache_directory();
+    alpm::StringList files;
+    handle.check(alpm_fetch_pkgurl(handle.get(), alpm::StringsView(urls).get(), files.out()),
+                 "download package");
+    std::vector<std::string> paths;
+    for (const char* file : files)
+        paths.emplace_back(file);
+    return paths;
+}
+
+}  // namespace
+
+Resolution::Resolution(Handle& handle, Conversation& conversation, const ResolveRequest& request,
+                       Locking locking)
+    : handle_(handle), conversation_(conversation), request_(request) {
+    check_request(request_);
+    handle_.check_installed_set();
+    const bool repositories = !request_.install.empty() || request_.upgrade;
+    if (repositories) handle_.check_databases();
+    apply_options();
+    Problems problems;
+    std::vector<std::string> removals =
+        Targets(handle_, conversation_, problems).installed_names(request_.remove);
+    problems.throw_if_any("resolve packages", "not all of them can be removed");
+    const bool closure =
+        request_.recursive || request_.recursive_all || request_.cascade || request_.unneeded;
+    const bool adds = repositories || !request_.archive_files.empty();
+    const bool apart = closure && (adds || !conversation_.upstream().empty());
+    try {
+        if (apart && !removals.empty()) removals = removal_closure(removals);
+        int all = flags() | (locking == Locking::no ? ALPM_TRANS_FLAG_NOLOCK : 0);
+        if (apart) {
+            all &= ~(ALPM_TRANS_FLAG_CASCADE | ALPM_TRANS_FLAG_RECURSE | ALPM_TRANS_FLAG_RECURSEALL |
+                     ALPM_TRANS_FLAG_UNNEEDED);
+        }
+        const std::vector<std::string> fetched = fetched_urls(handle_, request_.archive_files);
+        begin(all);
+        remove_targets(removals);
+        add_targets(fetched);
+        if (request_.upgrade) upgrade_all();
+        prepare();
+    } catch (...) {
+        if (open_) alpm_trans_release(handle_.get());
+        throw;
+    }
+}
+
+Resolution::~Resolution() {
+    if (open_) alpm_trans_release(handle_.get());
+}
+
+void Resolution::apply_options() {
+    const PacmanConfig& config = handle_.config();
+    const Upstream& upstream = conversation_.upstream();
+    std::vector<std::string> ignored = joined(config.ignore_packages, request_.ignore);
+    ignored.insert(ignored.end(), upstream.names().begin(), upstream.names().end());
+    const std::vector<std::string> groups = joined(config.ignore_groups, request_.ignore_groups);
+    handle_.check(alpm_option_set_ignorepkgs(handle_.get(), alpm::StringsView(ignored).get()), "set option",
+                  "IgnorePkg");
+    handle_.check(alpm_option_set_ignoregroups(handle_.get(), alpm::StringsView(groups).get()), "set option",
+                  "IgnoreGroup");
+    handle_.check(alpm_option_set_overwrite_files(handle_.get(), alpm::StringsView(request_.overwrite).get()),
+                  "set option", "overwrite");
+    alpm::List<alpm_depend_t, alpm_dep_free> assumed;
+    for (const std::string& text : request_.assume_installed) {
+        alpm::Dependency dependency = alpm::parse_dependency(text);
+        if (dependency) assumed.push_back(dependency.release());
+    }
+    handle_.check(alpm_option_set_assumeinstalled(handle_.get(), assumed.get()), "set option",
+                  "assume-installed");
+}
+
+int Resolution::flags() const {
+    int flags = 0;
+    if (request_.no_deps) flags |= ALPM_TRANS_FLAG_NODEPS | ALPM_TRANS_FLAG_NODEPVERSION;
+    if (request_.no_dep_version) flags |= ALPM_TRANS_FLAG_NODEPVERSION;
+    if (request_.needed) flags |= ALPM_TRANS_FLAG_NEEDED;
+    if (request_.as_deps) flags |= ALPM_TRANS_FLAG_ALLDEPS;
+    if (request_.as_explicit) flags |= ALPM_TRANS_FLAG_ALLEXPLICIT;
+    if (request_.cascade) flags |= ALPM_TRANS_FLAG_CASCADE;
+    if (request_.recursive || request_.recursive_all) flags |= ALPM_TRANS_FLAG_RECURSE;
+    if (request_.recursive_all) flags |= ALPM_TRANS_FLAG_RECURSEALL;
+    if (request_.unneeded) flags |= ALPM_TRANS_FLAG_UNNEEDED;
+    return flags;
+}
+
+void Resolution::begin(int flags) {
+    handle_.check(alpm_trans_init(handle_.get(), flags), "begin transaction", handle_.spec().database);
+    open_ = true;
+}
+
+/// What -R with -s, -c or -u makes of `names` on the installed set, without what is upstream. libalpm knows
+/// these only for transactions that add nothing, and it would take orphans of upstream along.
+std::vector<std::string> Resolution::removal_closure(const std::vector<std::string>& names) {
+    int all = flags() | ALPM_TRANS_FLAG_NOLOCK;
+    // Whether the rest still fits is for the real transaction to say, which knows what is added.
+    if (!request_.cascade && !request_.unneeded) all |= ALPM_TRANS_FLAG_NODEPS;
+    begin(all);
+    remove_targets(names);
+    prepare();
+    std::vector<std::string> closure;
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_remove(handle_.get()))) {
+        if (!conversation_.upstream().has(name_of(package))) closure.push_back(name_of(package));
+    }
+    open_ = false;
+    handle_.check(alpm_trans_release(handle_.get()), "end transaction");
+    return closure;
+}
+
+void Resolution::remove_targets(const std::vector<std::string>& names) {
+    Problems problems;
+    Targets targets(handle_, conversation_, problems);
+    for (const std::string& name : names)
+        targets.remove(name);
+    problems.throw_if_any("resolve packages", "not all of them can be removed");
+}
+
+void Resolution::add_targets(const std::vector<std::string>& fetched) {
+    Problems problems;
+    Targets targets(handle_, conversation_, problems);
+    for (const std::string& target : request_.install)
+        targets.install(target);
+    if (!request_.archive_files.empty()) handle_.use_keyring();
+    for (const std::string& file : request_.archive_files) {
+        if (!is_url(file)) targets.install_archive(file, handle_.local_file_level());
+    }
+    for (const std::string& file : fetched)
+        targets.install_archive(file, handle_.remote_file_level());
+    conversation_.rethrow();
+    problems.throw_if_any("resolve packages", "not all of them can be installed");
+}
+
+void Resolution::upgrade_all() {
+    handle_.log_action("starting full system upgrade");
+    handle_.check(alpm_sync_sysupgrade(handle_.get(), request_.downgrade ? 1 : 0), "look for upgrades");
+    conversation_.rethrow();
+}
+
+void Resolution::prepare() {
+    alpm_list_t* data = nullptr;
+    if (alpm_trans_prepare(handle_.get(), &data) == 0) {
+        conversation_.rethrow();
+        return;
+    }
+    const alpm_errno_t code = handle_.last_error();
+    const Error error = handle_.error("resolve packages");
+    conversation_.rethrow();
+    throw_prepare_error(handle_, conversation_.upstream(), error, code, data);
+}
+
+// --- Plan and fetch ----------------------------------------------------------------------------------------
+
+Plan Resolution::plan() {
+    Plan plan = prepared_plan(handle_, conversation_, request_);
+    for (const PlanStep& step : plan.steps) {
+        if (!conversation_.upstream().has(step.package.name)) continue;
+        throw Error("resolve packages", "",
+                    fmt::format("{} is from {} and would be changed here", step.package.name,
+                                conversation_.upstream().container_of(step.package.name)))
+            .as(Fault::refused);
+    }
+    check_held(plan);
+    return plan;
+}
+
+/// HoldPkg is about -R; a package that another one replaces was asked for already.
+void Resolution::check_held(const Plan& plan) {
+    if (request_.remove.empty()) return;
+    std::vector<std::string> held;
+    for (const PlanStep& step : plan.steps) {
+        const auto& patterns = handle_.config().hold_packages;
+        const auto matches = [&](const std::string& pattern) {
+            return ::fnmatch(pattern.c_str(), step.package.name.c_str(), 0) == 0;
+        };
+        const auto replaced = [&](const PlanStep& other) {
+            return std::find(other.replaces.begin(), other.replaces.end(), step.package.name) !=
+                   other.replaces.end();
+        };
+        if (step.kind == StepKind::remove && std::any_of(patterns.begin(), patterns.end(), matches) &&
+            std::none_of(plan.steps.begin(), plan.steps.end(), replaced)) {
+            held.push_back(step.package.name);
+        }
+    }
+    if (held.empty()) return;
+    const int answer =
+        conversation_.ask({.kind = Question::Kind::hold_package,
+                           .text = fmt::format("{} shall be kept (HoldPkg). Remove {} all the same?",
+                                               fmt::join(held, ", "), held.size() == 1 ? "it" : "them"),
+                           .default_answer = 0});
+    if (answer == 1) return;
+    throw Error("remove packages", "", fmt::format("HoldPkg says to keep {}", fmt::join(held, ", ")))
+        .as(Fault::refused);
+}
+
+void Resolution::commit_dry() {
+    const Handle::QuietLog quiet(handle_);
+    conversation_.interrupt_commit();
+    alpm_list_t* data = nullptr;
+    if (alpm_trans_commit(handle_.get(), &data) != 0) {
+        const alpm_errno_t code = handle_.last_error();
+        const Error error = handle_.error("fetch packages");
+        conversation_.rethrow();
+        throw_commit_error(error, code, data, conversation_.errors());
+    }
+    conversation_.rethrow();
+    if (!conversation_.was_interrupted())
+        throw Error("fetch packages", "", "libalpm went on where it had to stop");
+    conversation_.errors_as_warnings();
+}
+
+}  // namespace pwstore

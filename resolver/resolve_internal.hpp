@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "resolver/conversation_internal.hpp"
+#include "resolver/handle_internal.hpp"
+#include "resolver/package.hpp"
+#include "resolver/problems_internal.hpp"
+#include "resolver/session.hpp"
+
+namespace pwstore {
+
+/// A target that an install names, checked: libalpm is never given an empty name, a path or control
+/// characters.
+struct InstallTarget {
+    std::string repository;  ///< empty = any
+    std::string dependency;  ///< "name", "name>=1"
+    std::string name;        ///< without the constraint
+};
+
+/// @throws Error (usage) naming the rule that `text` breaks
+[[nodiscard]] InstallTarget parse_install_target(const std::string& text);
+[[nodiscard]] std::string parse_remove_target(const std::string& text);
+
+/// Whether the transaction takes libalpm's lock: only then it can be committed.
+enum class Locking { no, yes };
+
+/// One libalpm transaction: begun, filled from a request, prepared; released at its end.
+class Resolution {
+ public:
+    Resolution(Handle& handle, Conversation& conversation, const ResolveRequest& request, Locking locking);
+    Resolution(const Resolution&) = delete;
+    Resolution& operator=(const Resolution&) = delete;
+    ~Resolution();
+
+    /// The prepared plan. @throws Error when a held package would go and nobody agrees, or an upstream one
+    [[nodiscard]] Plan plan();
+    /// Download, verify, load and look for file conflicts; stops where libalpm would begin to act.
+    void commit_dry();
+
+ private:
+    void apply_options();
+    void begin(int flags);
+    void remove_targets(const std::vector<std::string>& names);
+    void add_targets(const std::vector<std::string>& fetched);
+    [[nodiscard]] std::vector<std::string> removal_closure(const std::vector<std::string>& names);
+    void upgrade_all();
+    void prepare();
+    void check_held(const Plan& plan);
+    [[nodiscard]] int flags() const;
+
+    Handle& handle_;
+    Conversation& conversation_;
+    const ResolveRequest& request_;
+    bool open_ = false;
+};
+
+/// Puts the targets of a request into libalpm's open transaction, collecting what is wrong with them.
+class Targets {
+ public:
+    Targets(Handle& handle, Conversation& conversation, Problems& problems)
+        : handle_(handle), conversation_(conversation), problems_(problems) {}
+    /// A target of -S.
+    void install(const std::string& text);
+    /// A target of -U that is a file on disk.
+    void install_archive(const std::string& path, int signature_level);
+    /// A package of -R that is installed and not upstream.
+    void remove(const std::string& name);
+    /// The installed packages that the targets of -R name, groups resolved. Needs no transaction.
+    [[nodiscard]] std::vector<std::string> installed_names(const std::vector<std::string>& texts);
+
+ private:
+    [[nodiscard]] bool stays_upstream(const InstallTarget& target, alpm_list_t* databases);
+    void install_from(const InstallTarget& target, alpm_list_t* databases, const std::string& text);
+    void install_group(const InstallTarget& target, alpm_list_t* databases, const std::string& text);
+    void add(alpm_pkg_t* package, const std::string& text);
+    void note_kept(const std::string& name);
+    void not_found(const std::string& text, const std::string& name, const alpm_list_t* databases);
+    [[nodiscard]] bool refuse_upstream(const std::string& name, std::string_view verb);
+
+    Handle& handle_;
+    Conversation& conversation_;
+    Problems& problems_;
+};
+
+}  // namespace pwstore

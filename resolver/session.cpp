@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "resolver/session.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "resolver/handle_internal.hpp"
+#include "resolver/plan_internal.hpp"
+#include "resolver/problems_internal.hpp"
+#include "resolver/process_state.hpp"
+#include "resolver/resolve_internal.hpp"
+#include "store/base/lock.hpp"
+#include "store/base/path_at.hpp"
+
+namespace pwstore {
+
+namespace {
+
+constexpr const char* kDownloadLock = ".pwstore-download.lock";
+constexpr auto kDownloadPatience = std::chrono::hours(2);
+
+/// Two processes that download one file at the same time write into one ".part" file. Whoever cannot write to
+/// the cache directory downloads nothing into it.
+std::optional<FileLock> lock_downloads(const std::vector<std::string>& cache_dirs, ProgressSink& sink) {
+    if (cache_dirs.empty() || ::access(cache_dirs.front().c_str(), W_OK | X_OK) != 0) return std::nullopt;
+    const std::string path = cache_dirs.front() + "/" + kDownloadLock;
+    constexpr const char* kOwner = "download of packages";
+    std::optional<FileLock> lock = FileLock::try_acquire(AT_FDCWD, path, LockMode::exclusive, kOwner);
+    if (lock) return lock;
+    sink.message(Severity::info, "waiting for another download to end");
+    return FileLock::acquire(AT_FDCWD, path, LockMode::exclusive, kDownloadPatience, kOwner);
+}
+
+bool adds(const Plan& plan) {
+    return std::any_of(plan.steps.begin(), plan.steps.end(),
+                       [](const PlanStep& step) { return step.kind != StepKind::remove; });
+}
+
+}  // namespace
+
+struct Session::State {
+    State(const SessionSpec& spec, ProgressSink& sink, Asker asker)
+        : conversation(spec, sink, std::move(asker)), handle(spec, conversation) {}
+
+    /// Run `act` on a prepared transaction; what there was to say is not lost when there is no plan to carry
+    /// it.
+    template <typename Act>
+    Plan resolved(const ResolveRequest& request, Locking locking, Act&& act) {
+        conversation.begin(Conversation::Warnings::to_notes);
+        try {
+            Resolution resolution(handle, conversation, request, locking);
+            Plan plan = resolution.plan();
+            act(resolution, plan);
+            return plan;
+        } catch (...) {
+            conversation.notes_as_warnings();
+            throw;
+        }
+    }
+
+    Conversation conversation;  // the handle calls it until it is released
+    Handle handle;
+};
+
+Session::Session(const SessionSpec& spec, ProgressSink& sink, Asker asker) {
+    const ProcessState bracket;
+    state_ = std::make_unique<State>(spec, sink, std::move(asker));
+}
+
+Session::~Session() {
+    const ProcessState bracket;
+    state_.reset();
+}
+
+bool Session::refresh(bool force) {
+    const ProcessState bracket;
+    state_->conversation.begin(Conversation::Warnings::to_sink);
+    state_->conversation.forget_missing_databases();
+    state_->handle.log_action("synchronizing package lists");
+    return state_->handle.update_databases(force);
+}
+
+Plan Session::prepare(const ResolveRequest& request) {
+    const ProcessState bracket;
+    state_->conversation.forget_answers();
+    return state_->resolved(request, Locking::no, [](Resolution&, Plan&) {});
+}
+
+Plan Session::fetch(const ResolveRequest& request) {
+    const ProcessState bracket;
+    return state_->resolved(request, Locking::yes, [&](Resolution& resolution, Plan& plan) {
+        if (!adds(plan)) return;
+        Handle& handle = state_->handle;
+        handle.use_keyring();
+        handle.use_cache_directory();
+        const auto lock = lock_downloads(handle.spec().cache_dirs, state_->conversation.sink());
+        resolution.commit_dry();
+        add_archives(handle, plan);
+    });
+}
+
+std::vector<std::string> Session::check_installed() {
+    const ProcessState bracket;
+    State& state = *state_;
+    state.conversation.begin(Conversation::Warnings::to_sink);
+    state.handle.check_installed_set();
+    alpm_list_t* packages = state.handle.installed();
+    std::vector<std::string> problems;
+    const alpm::MissingDependencies missing(
+        alpm_checkdeps(state.handle.get(), nullptr, nullptr, packages, 1));
+    for (const alpm_depmissing_t* one : missing) {
+        problems.push_back(
+            fmt::format("{}: requires {}", alpm::text(one->target), alpm::dependency_text(one->depend)));
+    }
+    const alpm::Conflicts conflicts(alpm_checkconflicts(state.handle.get(), packages));
+    for (const alpm_conflict_t* one : conflicts)
+        problems.push_back(conflict_text(state.handle, state.conversation.upstream(), *one));
+    state.conversation.rethrow();
+    return problems;
+}
+
+std::vector<PackageInfo> Session::search(const std::vector<std::string>& expressions) {
+    const ProcessState bracket;
+    Handle& handle = state_->handle;
+    state_->conversation.begin(Conversation::Warnings::to_sink);
+    handle.check_databases();
+    std::vector<PackageInfo> found;
+    const alpm::StringsView needles(expressions);
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(handle.sync_databases())) {
+        int usage = 0;
+        alpm_db_get_usage(database, &usage);
+        if ((usage & ALPM_DB_USAGE_SEARCH) == 0) continue;
+        if (expressions.empty()) {
+            for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_db_get_pkgcache(database)))
+                found.push_back(package_info(package));
+            continue;
+        }
+        alpm::Packages matches;
+        if (alpm_db_search(database, needles.get(), matches.out()) != 0) {
+            throw handle.error("search packages").as(Fault::usage);
+        }
+        for (alpm_pkg_t* package : matches)
+            found.push_back(package_info(package));
+    }
+    return found;
+}
+
+std::optional<PackageInfo> Session::find(const std::string& name) {
+    const ProcessState bracket;
+    Handle& handle = state_->handle;
+    state_->conversation.begin(Conversation::Warnings::to_sink);
+    const InstallTarget target = parse_install_target(name);
+    handle.check_databases();
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(handle.sync_databases())) {
+        if (!target.repository.empty() && target.repository != alpm_db_get_name(database)) continue;
+        int usage = 0;
+        alpm_db_get_usage(database, &usage);
+        if (target.repository.empty() && (usage & (ALPM_DB_USAGE_INSTALL | ALPM_DB_USAGE_UPGRADE)) == 0)
+            continue;
+        if (alpm_pkg_t* package = alpm_db_get_pkg(database, target.name.c_str()); package != nullptr) {
+            return package_info(package);
+        }
+    }
+    return std::nullopt;
+}
+
+int Session::compare_versions(const std::string& a, const std::string& b) {
+    return alpm_pkg_vercmp(a.c_str(), b.c_str());
+}
+
+}  // namespace pwstore

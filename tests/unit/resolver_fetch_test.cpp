@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/resolver_view.hpp"
+
+namespace pwstore {
+namespace {
+
+using test::error_of;
+using test::lines;
+using test::PackageSpec;
+using test::View;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+
+PackageSpec package(const std::string& name, const std::string& version = "1.0-1") {
+    return {.name = name, .version = version};
+}
+
+TEST(FetchTest, TheArchivesAreOnDiskAndNothingElseIsTouched) {
+    View view;
+    PackageSpec app = package("app");
+    app.depends = {"lib"};
+    app.files["usr/bin/app"] = {.content = "app"};
+    app.install = "post_install() { touch /ran; }\n";
+    view.repository("repo", {app, package("lib")});
+    PackageSpec old = package("old");
+    old.files["usr/share/old"] = {.content = "old"};
+    view.installed(old);
+    view.spec().log_file = view.dir.path("log");
+    Session session = view.session();
+    session.refresh(false);
+    const std::string database = view.dir.read("db/local/old-1.0-1/desc");
+    const Plan plan = session.fetch({.install = {"app"}, .remove = {"old"}});
+    ASSERT_THAT(lines(plan), ElementsAre("-old 1.0-1", "+lib 1.0-1 (d)", "+app 1.0-1"));
+    EXPECT_EQ(plan.steps[0].archive, "");
+    EXPECT_EQ(plan.steps[2].archive, view.dir.path("cache/app-1.0-1-any.pkg.tar.zst"));
+    EXPECT_EQ(plan.steps[2].validation, 4U) << "SHA-256, as the database has it";
+    EXPECT_EQ(view.dir.read("cache/app-1.0-1-any.pkg.tar.zst"),
+              view.dir.read("repo/repo/app-1.0-1-any.pkg.tar.zst"));
+    EXPECT_EQ(view.dir.read("db/local/old-1.0-1/desc"), database);
+    EXPECT_EQ(view.dir.read("root/usr/share/old"), "old");
+    EXPECT_NE(::access(view.dir.path("root/usr/bin/app").c_str(), F_OK), 0);
+    EXPECT_NE(::access(view.dir.path("root/tmp").c_str(), F_OK), 0);
+    EXPECT_NE(::access(view.dir.path("db/local/app-1.0-1").c_str(), F_OK), 0);
+    EXPECT_NE(::access(view.dir.path("db/db.lck").c_str(), F_OK), 0);
+    EXPECT_THAT(view.sink.downloaded,
+                UnorderedElementsAre("repo.db", "app-1.0-1-any.pkg.tar.zst", "lib-1.0-1-any.pkg.tar.zst"));
+    EXPECT_THAT(view.dir.read("log"), Not(HasSubstr("transaction"))) << "no transaction took place";
+
+    view.sink.downloaded.clear();
+    EXPECT_EQ(session.prepare({.install = {"app"}}).steps.at(0).to_download, 0U);
+    EXPECT_EQ(session.fetch({.install = {"app"}}).steps.size(), 2U);
+    EXPECT_THAT(view.sink.downloaded, IsEmpty()) << "what is in the cache is used";
+}
+
+TEST(FetchTest, ARemovalFetchesNothing) {
+    View view;
+    view.installed(package("old"));
+    view.spec().cache_dirs = {view.dir.path("no-cache")};
+    EXPECT_THAT(lines(view.fetch({.remove = {"old"}})), ElementsAre("-old 1.0-1"));
+    EXPECT_NE(::access(view.dir.path("no-cache").c_str(), F_OK), 0);
+}
+
+TEST(FetchTest, QuestionsAreNotAskedAgain) {
+    View view;
+    PackageSpec one = package("one");
+    one.provides = {"virtual"};
+    PackageSpec two = package("two");
+    two.provides = {"virtual"};
+    view.repository("repo", {one, two});
+    int asked = 0;
+    Session session(view.spec(), view.sink, [&](const Question&) { return ++asked, 1; });
+    session.refresh(false);
+    EXPECT_THAT(lines(session.prepare({.install = {"virtual"}})), ElementsAre("+two 1.0-1"));
+    EXPECT_THAT(lines(session.fetch({.install = {"virtual"}})), ElementsAre("+two 1.0-1"));
+    EXPECT_EQ(asked, 1);
+    EXPECT_THAT(lines(session.prepare({.install = {"virtual"}})), ElementsAre("+two 1.0-1"));
+    EXPECT_EQ(asked, 2) << "another plan asks anew";
+}
+
+TEST(FetchTest, PackageFilesAndMixtures) {
+    View view;
+    PackageSpec local = package("local-one");
+    local.depends = {"lib"};
+    view.repository("repo", {package("lib"), package("app")});
+    const std::string file = test::build_package(view.dir.path("files"), local);
+    ASSERT_EQ(::chdir(view.dir.path("files").c_str()), 0);
+    const Plan plan = view.fetch({.install = {"app"}, .archive_files = {"local-one-1.0-1-any.pkg.tar.zst"}});
+    ASSERT_EQ(::chdir("/"), 0);
+    ASSERT_THAT(lines(plan), UnorderedElementsAre("+lib 1.0-1 (d)", "+local-one 1.0-1", "+app 1.0-1"));
+    for (const PlanStep& step : plan.steps) {
+        if (step.package.name == "local-one") {
+            EXPECT_EQ(step.archive, file);
+            EXPECT_EQ(step.validation, 1U) << "nothing vouches for it";
+            EXPECT_EQ(step.package.repository, "");
+        } else {
+            EXPECT_EQ(step.validation, 4U);
+        }
+    }
+    const test::Said said = error_of([&] {
+        view.fetch({.archive_files = {"/nowhere.pkg.tar.zst", view.dir.write("junk", "junk")}});
+    });
+    EXPECT_THAT(said.text, AllOf(HasSubstr("/nowhere.pkg.tar.zst"), HasSubstr("/junk")));
+}
+
+TEST(FetchTest, ArchivesByUrl) {
+    View view;
+    const std::string url = "file://" + test::build_package(view.dir.path("files"), package("app"));
+    EXPECT_THAT(error_of([&] { view.fetch({.archive_files = {url}}); }).text,
+                HasSubstr("app-1.0-1-any.pkg.tar.zst.sig"))
+        << "what comes from elsewhere is signed";
+    view.spec().config.remote_file_sig_level = {"Never"};
+    const Plan plan = view.fetch({.archive_files = {url}});
+    ASSERT_THAT(lines(plan), ElementsAre("+app 1.0-1"));
+    EXPECT_EQ(plan.steps[0].archive, view.dir.path("cache/app-1.0-1-any.pkg.tar.zst"));
+    EXPECT_EQ(
+        error_of([&] { view.fetch({.archive_files = {"file:///nowhere/b-1.0-1-any.pkg.tar.zst"}}); }).fault,
+        Fault::failure);
+}
+
+TEST(FetchTest, FileConflictsNameTheirOwners) {
+    View view;
+    PackageSpec app = package("app");
+    app.files["usr/bin/tool"] = {.content = "app"};
+    app.files["usr/share/stray"] = {.content = "app"};
+    PackageSpec twin = package("twin");
+    twin.files["usr/bin/tool"] = {.content = "twin"};
+    view.repository("repo", {app, twin});
+    PackageSpec owner = package("owner");
+    owner.files["usr/bin/tool"] = {.content = "owner"};
+    view.installed(owner);
+    view.dir.write("root/usr/share/stray", "nobody's");
+    const test::Said said = error_of([&] { view.fetch({.install = {"app"}}); });
+    EXPECT_THAT(said.text,
+                AllOf(HasSubstr("usr/bin/tool: app has it, and it belongs to owner"),
+                      HasSubstr("usr/share/stray: app has it, and it exists and belongs to no package")));
+    EXPECT_THAT(error_of([&] {
+                    view.fetch({.install = {"app", "twin"}});
+                }).text,
+                AllOf(HasSubstr("both"), HasSubstr("twin")));
+    EXPECT_THAT(lines(view.fetch({.install = {"app"}, .overwrite = {"usr/*"}})), ElementsAre("+app 1.0-1"));
+    EXPECT_EQ(view.dir.read("root/usr/share/stray"), "nobody's");
+}
+
+TEST(FetchTest, DamagedArchivesAreRefusedAndDeleted) {
+    View view;
+    PackageSpec app = package("app");
+    app.files["usr/bin/app"] = {.content = std::string(4000, 'x')};
+    view.repository("repo", {app});
+    const std::string name = "app-1.0-1-any.pkg.tar.zst";
+    const std::string good = view.dir.read("repo/repo/" + name);
+    std::string flipped = good;
+    flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 1);
+    for (const std::string& bad : {flipped, good.substr(0, good.size() / 2), std::string("short")}) {
+        view.dir.write("cache/" + name, bad);
+        const test::Said said = error_of([&] { view.fetch({.install = {"app"}}); });
+        EXPECT_EQ(said.fault, Fault::corrupt) << said.text;
+        EXPECT_NE(::access(view.dir.path("cache/" + name).c_str(), F_OK), 0)
+            << "pacman's default is to delete it";
+    }
+    EXPECT_EQ(view.fetch({.install = {"app"}}).steps.at(0).archive, view.dir.path("cache/" + name));
+    view.dir.write("cache/" + name, flipped);
+    const Asker no = [](const Question& question) {
+        return question.kind == Question::Kind::corrupted ? 0 : question.default_answer;
+    };
+    (void)error_of([&] { view.fetch({.install = {"app"}}, no); });
+    EXPECT_EQ(view.dir.read("cache/" + name), flipped);
+}
+
+TEST(FetchTest, AServerWithoutTheFileFails) {
+    View view;
+    view.repository("repo", {package("app")});
+    ASSERT_EQ(std::remove(view.dir.path("repo/repo/app-1.0-1-any.pkg.tar.zst").c_str()), 0);
+    EXPECT_THAT(error_of([&] { view.fetch({.install = {"app"}}); }).text,
+                HasSubstr("app-1.0-1-any.pkg.tar.zst"));
+}
+
+TEST(FetchTest, APackageThatIsNotWhatTheDatabaseSaysIsRefused) {
+    View view;
+    view.repository("repo", {package("app"), package("other")});
+    view.spec().config.repositories[0].sig_level = {"Never"};
+    // The archive of another package under the name of this one, with a database that has its checksum.
+    const std::string other = view.dir.read("repo/repo/other-1.0-1-any.pkg.tar.zst");
+    view.dir.write("cache/app-1.0-1-any.pkg.tar.zst", other);
+    EXPECT_EQ(error_of([&] { view.fetch({.install = {"app"}}); }).fault, Fault::corrupt);
+}
+
+TEST(FetchTest, NamesThatAreNotAsciiSurviveTheCLocale) {
+    View view;
+    PackageSpec app = package("app");
+    app.files["usr/share/grüße.txt"] = {.content = "ü"};
+    view.repository("repo", {app});
+    view.dir.write("root/usr/share/grüße.txt", "mine");
+    EXPECT_THAT(error_of([&] { view.fetch({.install = {"app"}}); }).text, HasSubstr("grüße.txt"));
+}
+
+TEST(FetchTest, TheCacheHasToBeWritable) {
+    if (::geteuid() == 0) GTEST_SKIP() << "root may write anywhere";
+    View view;
+    view.repository("repo", {package("app")});
+    ASSERT_EQ(::chmod(view.dir.path("cache").c_str(), 0500), 0);
+    EXPECT_THAT(error_of([&] { view.fetch({.install = {"app"}}); }).text, HasSubstr(view.dir.path("cache")));
+    ::chmod(view.dir.path("cache").c_str(), 0700);
+}
+
+}  // namespace
+}  // namespace pwstore
