@@ -61,7 +61,6 @@ struct RemoteKind {
     const char* name;
 };
 
-/// File systems on which LMDB's locks or memory maps, or flock, do not work between machines.
 constexpr std::array kRemoteKinds{
     RemoteKind{0x6969U, "NFS"}, RemoteKind{0xFF534D42U, "CIFS"}, RemoteKind{0xFE534D42U, "SMB"},
     RemoteKind{0x517BU, "SMB"}, RemoteKind{0x01021997U, "9p"},   RemoteKind{0x5346414FU, "AFS"},
@@ -70,11 +69,9 @@ constexpr std::array kRemoteKinds{
 void refuse_remote(int fd, const std::string& path) {
     struct statfs info {};
     if (::fstatfs(fd, &info) != 0) throw Error::from_errno("examine file system", path);
-    const auto magic = static_cast<uint32_t>(info.f_type);
-    const auto kind = std::find_if(kRemoteKinds.begin(), kRemoteKinds.end(),
-                                   [&](const RemoteKind& k) { return k.magic == magic; });
-    if (kind == kRemoteKinds.end()) return;
-    throw Error("use data directory", path, fmt::format("the store cannot live on {}", kind->name))
+    const char* kind = unusable_filesystem(static_cast<uint32_t>(info.f_type));
+    if (kind == nullptr) return;
+    throw Error("use data directory", path, fmt::format("the store cannot live on {}", kind))
         .as(Fault::unsupported)
         .with_hint("set PWSTORE_DATA_DIR to a directory on a local disk");
 }
@@ -109,6 +106,12 @@ Directories Directories::from_environment() {
     return {directory_from("PWSTORE_DATA_DIR", "XDG_DATA_HOME", "/.local/share/pwstore"),
             directory_from("PWSTORE_CONFIG_DIR", "XDG_CONFIG_HOME", "/.config/pwstore"),
             directory_from("PWSTORE_CACHE_DIR", "XDG_CACHE_HOME", "/.cache/pwstore")};
+}
+
+const char* unusable_filesystem(uint32_t magic) {
+    const auto kind = std::find_if(kRemoteKinds.begin(), kRemoteKinds.end(),
+                                   [&](const RemoteKind& k) { return k.magic == magic; });
+    return kind != kRemoteKinds.end() ? kind->name : nullptr;
 }
 
 Layout Layout::create(const Directories& directories) {

@@ -15,7 +15,8 @@ struct Directories {
     std::string config;  ///< $PWSTORE_CONFIG_DIR, else $XDG_CONFIG_HOME/pwstore, else $HOME/.config/pwstore
     std::string cache;   ///< $PWSTORE_CACHE_DIR, else $XDG_CACHE_HOME/pwstore, else $HOME/.cache/pwstore
 
-    /// From the environment (HOME falls back to the passwd entry: cron need not set it). @throws Error when nothing names a home, or a name is relative.
+    /// From the environment (HOME falls back to the passwd entry: cron need not set it). @throws Error when
+    /// nothing names a home, or a name is relative.
     static Directories from_environment();
 };
 
@@ -35,11 +36,17 @@ inline constexpr const char* kContainerLocks = "store/locks";
 inline constexpr const char* kLog = "pwstore.log";
 }  // namespace names
 
+/// Name of the kind of file system that statfs(2) calls `magic`, if it is one on which a store cannot live
+/// (no working locks or memory maps between machines); else null.
+[[nodiscard]] const char* unusable_filesystem(uint32_t magic);
+
 /// The data directory, open. Everything below it is reached relative to `data()`.
 class Layout {
-   public:
-    /// Open, and make what is missing (0700 at the top). Lock: none; making the same directory twice is harmless.
-    /// @throws Error (unsupported) on NFS, CIFS and 9p, with the remedy; (refused) when the directory belongs to someone else.
+ public:
+    /// Open, and make what is missing (0700 at the top). Lock: none; making the same directory twice is
+    /// harmless.
+    /// @throws Error (unsupported) on NFS, CIFS and 9p, with the remedy; (refused) when the directory belongs
+    /// to someone else.
     static Layout create(const Directories& directories);
     /// Open what exists. @throws Error when there is no data directory.
     static Layout open(const Directories& directories);
@@ -52,7 +59,7 @@ class Layout {
     [[nodiscard]] static std::string root_name(const ContainerName& container, uint64_t generation);
     [[nodiscard]] static std::string run_lease_name(const ContainerName& container, uint64_t generation);
 
-   private:
+ private:
     Layout(Directories directories, Fd data) : directories_(std::move(directories)), data_(std::move(data)) {}
     Directories directories_;
     Fd data_;

@@ -52,9 +52,10 @@ void finish_inode(int fd, const ObjectKey& key, const std::string& path) {
     if (::futimens(fd, times.data()) != 0) throw Error::from_errno("set time of object", path);
 }
 
+enum class Sync { yes, no };
+
 /// Make `path` under `objects` by `fill(fd)`: at once when the name is free, else beside it and renamed over
 /// what lies there, so that at every moment a whole file has the name.
-enum class Sync { yes, no };
 template <typename Fill>
 void write_object(int objects, const std::string& path, const ObjectKey& key, Sync sync, const Fill& fill) {
     std::string target = path;
@@ -200,8 +201,9 @@ bool ObjectStore::remove(const ObjectKey& key, uint16_t copy) const {
 
 LinkOutcome ObjectStore::link(const ObjectKey& key, uint16_t copy, int dir, const char* name) const {
     const std::string path = key.path(copy);
-    if (link_limit_ != 0 && stat_at(objects_.get(), path).st_nlink >= link_limit_)
-        return LinkOutcome::too_many_links;
+    struct stat object {};
+    if (link_limit_ != 0 || checks_links_) object = stat_at(objects_.get(), path);
+    if (link_limit_ != 0 && object.st_nlink >= link_limit_) return LinkOutcome::too_many_links;
     if (::linkat(objects_.get(), path.c_str(), dir, name, 0) != 0) {
         const int error_number = errno;
         if (error_number == EMLINK) return LinkOutcome::too_many_links;
@@ -209,8 +211,7 @@ LinkOutcome ObjectStore::link(const ObjectKey& key, uint16_t copy, int dir, cons
             return LinkOutcome::not_linkable;
         throw Error::from_errno("link object " + path + " as", name, error_number);
     }
-    if (!checks_links_ || is_same_inode(stat_at(objects_.get(), path), stat_at(dir, name)))
-        return LinkOutcome::linked;
+    if (!checks_links_ || is_same_inode(object, stat_at(dir, name))) return LinkOutcome::linked;
     // An overlay that copied the object up: a file of its own, which is not what was asked for.
     remove_file(dir, name);
     return LinkOutcome::not_linkable;

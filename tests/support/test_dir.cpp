@@ -42,8 +42,12 @@ std::string TestDir::write(std::string_view below, std::string_view content) con
     return file;
 }
 
-std::string TestDir::read(std::string_view below) const { return read_file(AT_FDCWD, path(below)); }
+std::string TestDir::read(std::string_view below) const {
+    return read_file(AT_FDCWD, path(below));
+}
 
-Directories TestDir::directories() const { return {path("data"), path("config"), path("cache")}; }
+Directories TestDir::directories() const {
+    return {path("data"), path("config"), path("cache")};
+}
 
 }  // namespace pwstore::test

@@ -8,9 +8,10 @@
 
 namespace pwstore::test {
 
-/// A fresh directory for one test, removed at its end: below $PWSTORE_TEST_DIR, else /dev/shm when writable, else $TMPDIR or /tmp.
+/// A fresh directory for one test, removed at its end: below $PWSTORE_TEST_DIR, else /dev/shm when writable,
+/// else $TMPDIR or /tmp.
 class TestDir {
-   public:
+ public:
     TestDir();
     TestDir(const TestDir&) = delete;
     TestDir& operator=(const TestDir&) = delete;
@@ -23,15 +24,16 @@ class TestDir {
     /// data/, config/ and cache/ below this directory.
     [[nodiscard]] Directories directories() const;
 
-   private:
+ private:
     std::string path_;
 };
 
-/// Call where a test cannot run here. Skips with the reason, or fails when PWSTORE_MUST_WORK is set (as in CI).
-#define PWSTORE_CANNOT_RUN(reason)                                                        \
-    do {                                                                                  \
+/// Call where a test cannot run here. Skips with the reason, or fails when PWSTORE_MUST_WORK is set (as in
+/// CI).
+#define PWSTORE_CANNOT_RUN(reason)                                                            \
+    do {                                                                                      \
         if (std::getenv("PWSTORE_MUST_WORK") != nullptr) FAIL() << "must work: " << (reason); \
-        GTEST_SKIP() << (reason);                                                         \
+        GTEST_SKIP() << (reason);                                                             \
     } while (false)
 
 }  // namespace pwstore::test

@@ -182,8 +182,7 @@ TEST(MergeLayers, LaterSymlinkOverADirectoryTakesItsContentAlong) {
 }
 
 TEST(MergeLayers, PackageMayNotReplaceADirectoryThatHoldsSomething) {
-    for (const Entry& over :
-         {file("d", 2), symlink("d", "nowhere"), symlink("d", "d/inside")}) {
+    for (const Entry& over : {file("d", 2), symlink("d", "nowhere"), symlink("d", "d/inside")}) {
         Stack stack;
         stack.package({directory("d"), directory("d/inside"), file("d/inside/f", 1)}).package({over});
         try {
