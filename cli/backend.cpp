@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "cli/backend.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/log.hpp"
+#include "mount/composer.hpp"
+#include "mount/launch.hpp"
+#include "mount/process.hpp"
+#include "mount/root.hpp"
+#include "resolver/session.hpp"
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "transact/view.hpp"
+#include "transact/wire.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+Error no_such_container(const ContainerName& name) {
+    Error error("look up container", name.str(), "there is no such container");
+    error.with_hint("'pwstore ls' lists them").as(Fault::usage);
+    return error;
+}
+
+ContainerState state_of(const ReadTxn& txn, const ContainerName& name) {
+    const auto row = txn.container(name);
+    if (!row) throw no_such_container(name);
+    ContainerState state{name.str(), row->type, row->current, 0, row->dependencies, 0};
+    if (row->current == 0) return state;
+    const auto generation = txn.generation(name, row->current);
+    if (!generation) {
+        throw Error("look up container", name.str(), "its current generation is missing in the index")
+            .as(Fault::corrupt);
+    }
+    state.time = generation->time;
+    state.packages = generation->packages.size();
+    return state;
+}
+
+/// The archive of `manifest` in the package cache: by file name, then by its digest.
+std::optional<std::string> cached_archive(const std::string& cache, const Manifest& manifest) {
+    if (!manifest.archive_sha256) return std::nullopt;
+    const std::string stem = fmt::format("{}-{}-{}.pkg.tar", manifest.name, manifest.version, manifest.arch);
+    const auto dir = try_open_at(AT_FDCWD, cache, O_RDONLY | O_DIRECTORY);
+    if (!dir) return std::nullopt;
+    for (const DirectoryItem& item : list_directory(dir->get())) {
+        if (item.name.compare(0, stem.size(), stem) != 0 || item.name.ends_with(".sig")) continue;
+        const auto file = try_open_at(dir->get(), item.name, O_RDONLY | O_NOFOLLOW);
+        if (file && sha256_of_fd(file->get(), item.name) == *manifest.archive_sha256)
+            return cache + "/" + item.name;
+    }
+    return std::nullopt;
+}
+
+class RealBackend final : public Backend {
+ public:
+    std::vector<ContainerState> containers() override {
+        std::vector<ContainerState> all;
+        if (const auto store = look()) {
+            const ReadTxn txn = store->index().read();
+            for (const ContainerName& name : txn.containers())
+                all.push_back(state_of(txn, name));
+        }
+        return all;
+    }
+
+    ContainerDetails details(const ContainerName& name) override {
+        const Store store = look_at(name);
+        const ReadTxn txn = store.index().read();
+        ContainerDetails details;
+        details.state = state_of(txn, name);
+        details.home = store.layout().path(std::string(names::kHome) + "/" + name.str());
+        details.configuration = store.layout().directories().config + "/" + config_name(name);
+        details.generations = txn.generation_numbers(name);
+        const auto generation = txn.generation(name, details.state.generation);
+        if (!generation) return details;
+        details.cause = generation->cause;
+        details.parent = generation->parent;
+        details.transaction = generation->transaction;
+        details.root = store.layout().path(Layout::root_name(name, generation->number));
+        details.policy_digest = generation->policy.hex();
+        details.tree_digest = generation->tree_digest.hex();
+        details.generation_digest = generation->digest.hex();
+        details.upstream = generation->upstream;
+        details.packages = generation->packages;
+        details.notes = generation->notes;
+        return details;
+    }
+
+    StoreUsage usage() override {
+        const auto store = look();
+        return store ? usage_of(store->index().read()) : StoreUsage{};
+    }
+
+    bool has_sync_databases() override {
+        const std::string path = directories().data + "/" + names::kSync;
+        const auto dir = try_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+        if (!dir) return false;
+        const std::vector<DirectoryItem> items = list_directory(dir->get());
+        return std::any_of(items.begin(), items.end(),
+                           [](const DirectoryItem& item) { return item.name.ends_with(".db"); });
+    }
+
+    std::vector<PackageInfo> search(const std::vector<std::string>& expressions,
+                                    ProgressSink& sink) override {
+        const Store store = Store::open(directories());
+        const RepositoriesFile file = ensure_repositories(directories().config, directories().data + "/repo");
+        if (!file.origin.empty())
+            sink.message(Severity::info, fmt::format("made {} from {}", file.path, file.origin));
+        const Staging staging = Staging::create(store, "search");
+        write_view(store.index().read(), store.objects(), staging.fd(), "view",
+                   store.layout().path(names::kSync), {});
+        SessionSpec spec;
+        spec.root = store.layout().path(staging.name());
+        spec.database = spec.root + "/view";
+        spec.gnupg_dir = store.layout().path(names::kGnupg);
+        spec.config = parse_pacman_config(file.path);
+        spec.no_confirm = true;
+        Session session(spec, sink, {});
+        if (!has_sync_databases()) session.refresh(false);
+        return session.search(expressions);
+    }
+
+    std::vector<std::string> explain(const ContainerName& name) override {
+        const Store store = look_at(name);
+        Composition composition = compose_for(store, name, current_of(store, name), std::nullopt);
+        std::vector<std::string> lines = pwstore::explain(composition.spec);
+        for (const std::string& warning : composition.warnings)
+            lines.push_back("warning: " + warning);
+        return lines;
+    }
+
+    std::vector<std::string> fidelity(const ContainerName& name) override {
+        const Store store = look_at(name);
+        const ReadTxn txn = store.index().read();
+        const auto generation = txn.generation(name, state_of(txn, name).generation);
+        return generation ? fidelity_lines(txn, *generation) : std::vector<std::string>{};
+    }
+
+    std::vector<Probe> probes() override { return probe_all(Layout::create(directories())); }
+
+    std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) override {
+        const auto store = look();
+        if (!store) return {0, {}};
+        const ReadTxn txn = store->index().read();
+        if (id == 0) id = txn.last_transaction();
+        return {id, id == 0 ? std::vector<ReadTxn::Switch>{} : txn.transaction(id)};
+    }
+
+    TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
+        return run_in_worker(find_own_program("pwstore-transact"), request, dialogue);
+    }
+
+    TransactionReport undo(uint64_t id, Dialogue& dialogue) override {
+        return undo_transaction(Store::open(directories()), id, dialogue);
+    }
+
+    void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,
+                           bool force, ProgressSink& sink) override {
+        for (const ContainerName& name : names)
+            (void)look_at(name);
+        delete_containers(Store::open(directories()), names, with_home, with_config, force, sink);
+    }
+
+    VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) override {
+        auto store = look();
+        if (!store) return {};
+        VerifyOptions options;
+        options.contents = !request.quick;
+        options.sample = request.sample;
+        if (request.heal) {
+            store.emplace(Store::open(directories()));
+            options.heal_from = [cache = directories().cache + "/pkg"](const Manifest& manifest) {
+                return cached_archive(cache, manifest);
+            };
+        }
+        return pwstore::verify(*store, options, sink);
+    }
+
+    void log(const std::string& line) override { write_log(directories().data + "/" + names::kLog, line); }
+
+    int run(const RunRequest& request, ProgressSink& sink) override {
+        const ContainerName& name = request.container;
+        (void)look_at(name);
+        const Store store = Store::open(directories());
+        prepare_launch(store, name, sink);
+        auto lease = take_run_lease(store.layout().data(), store.index(), name);
+        if (!lease) {
+            throw Error("run in", name.str(), "its root was removed while it was being started")
+                .with_hint("try again; another process is changing the container")
+                .as(Fault::busy);
+        }
+        const Composition composition = compose_for(store, name, lease->generation, request.here);
+        for (const std::string& warning : composition.warnings)
+            sink.message(Severity::warning, warning);
+        std::vector<std::string> argv = request.argv;
+        if (argv.empty()) argv.push_back(shell_of(store, name, lease->generation));
+        return launch(composition.spec, argv, std::move(lease->lock));
+    }
+
+    RootShellResult root_shell(const RootShellRequest& request, ProgressSink& sink) override {
+        (void)look_at(request.container);
+        return run_root_shell(Store::open(directories()), request, sink);
+    }
+
+ private:
+    const Directories& directories() {
+        if (!directories_) directories_ = Directories::from_environment();
+        return *directories_;
+    }
+
+    std::optional<Store> look() { return Store::open_read_only(directories()); }
+
+    /// Open to look at a container that has to be there.
+    Store look_at(const ContainerName& name) {
+        auto store = look();
+        if (!store || !store->index().read().container(name)) throw no_such_container(name);
+        return std::move(*store);
+    }
+
+    static uint64_t current_of(const Store& store, const ContainerName& name) {
+        return state_of(store.index().read(), name).generation;
+    }
+
+    Composition compose_for(const Store& store, const ContainerName& name, uint64_t generation,
+                            const std::optional<std::string>& here) {
+        ComposeRequest request{name, generation, {}, RunKind::user, {}, {}, {}, false};
+        if (const auto config = load_config(directories().config, name)) request.config = *config;
+        request.root.path = store.layout().path(Layout::root_name(name, generation));
+        if (here) {
+            request.working_directory = *here;
+            request.extra_volumes.push_back({*here, *here, true});
+            request.without_configured_volumes = true;
+        }
+        return compose(store.layout(), request, HostContext::current());
+    }
+
+    static std::string shell_of(const Store& store, const ContainerName& name, uint64_t generation) {
+        const Fd root = open_dir(store.layout().data(), Layout::root_name(name, generation));
+        return exists_at(root.get(), "usr/bin/bash") || exists_at(root.get(), "bin/bash") ? "bash" : "sh";
+    }
+
+    std::optional<Directories> directories_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend() {
+    return std::make_unique<RealBackend>();
+}
+
+}  // namespace pwstore::cli

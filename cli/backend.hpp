@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mount/probe.hpp"
+#include "resolver/package.hpp"
+#include "store/generation.hpp"
+#include "store/index.hpp"
+#include "store/usage.hpp"
+#include "store/verify.hpp"
+#include "transact/request.hpp"
+#include "transact/transaction.hpp"
+
+namespace pwstore::cli {
+
+/// One container, as lists show it.
+struct ContainerState {
+    std::string name;
+    ContainerType type = ContainerType::base;
+    uint64_t generation = 0;  ///< 0 = nothing installed yet
+    int64_t time = 0;         ///< of the generation
+    std::vector<std::string> dependencies;
+    size_t packages = 0;  ///< its own
+};
+
+/// All that `info` says of one container.
+struct ContainerDetails {
+    ContainerState state;
+    std::string cause;
+    uint64_t parent = 0;
+    uint64_t transaction = 0;
+    std::string root;  ///< absolute path, empty without a generation
+    std::string home;
+    std::string configuration;
+    std::string policy_digest, tree_digest, generation_digest;  ///< hexadecimal
+    std::vector<UpstreamRef> upstream;
+    std::vector<InstalledPackage> packages;
+    std::vector<TransactionNote> notes;
+    std::vector<uint64_t> generations;
+};
+
+struct RunRequest {
+    ContainerName container;
+    std::vector<std::string> argv;
+    std::optional<std::string> here;  ///< this host directory is the only thing that can be written
+};
+
+struct VerifyRequest {
+    bool heal = false;
+    bool quick = false;
+    double sample = 1.0;
+};
+
+/// What the command line asks of the rest of pwstore. Commands know only this; tests put their own in its
+/// place.
+class Backend {
+ public:
+    virtual ~Backend() = default;
+
+    // --- Look, changing nothing
+    // ------------------------------------------------------------------------------
+    virtual std::vector<ContainerState> containers() = 0;
+    virtual ContainerDetails details(const ContainerName& name) = 0;
+    virtual StoreUsage usage() = 0;
+    virtual bool has_sync_databases() = 0;
+    virtual std::vector<PackageInfo> search(const std::vector<std::string>& expressions,
+                                            ProgressSink& sink) = 0;
+    virtual std::vector<std::string> explain(const ContainerName& name) = 0;
+    virtual std::vector<std::string> fidelity(const ContainerName& name) = 0;
+    virtual std::vector<Probe> probes() = 0;
+    /// The last transaction (`id` 0) or that one, and what it switched.
+    virtual std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) = 0;
+
+    // --- Change
+    // ----------------------------------------------------------------------------------------------
+    virtual TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) = 0;
+    virtual TransactionReport undo(uint64_t id, Dialogue& dialogue) = 0;
+    virtual void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,
+                                   bool force, ProgressSink& sink) = 0;
+    virtual VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) = 0;
+    /// One line for the log in the data directory; a log that cannot be written changes nothing else.
+    virtual void log(const std::string& line) = 0;
+
+    // --- Run
+    // -------------------------------------------------------------------------------------------------
+    /// Exit code of the program.
+    virtual int run(const RunRequest& request, ProgressSink& sink) = 0;
+    virtual RootShellResult root_shell(const RootShellRequest& request, ProgressSink& sink) = 0;
+};
+
+/// The real one, on the directories that the environment names. Opens nothing until it is asked.
+[[nodiscard]] std::unique_ptr<Backend> make_backend();
+
+}  // namespace pwstore::cli

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <vector>
+
+#include "cli/command.hpp"
+#include "cli/context.hpp"
+#include "transact/request.hpp"
+
+namespace pwstore::cli {
+
+// The verbs, one noun per file.
+[[nodiscard]] std::vector<Command> container_commands();  ///< create, ls, info, du, delete, undo, explain
+[[nodiscard]] std::vector<Command>
+package_commands();  ///< install, remove, upgrade, sync, rebuild, query, search
+[[nodiscard]] std::vector<Command> run_commands();    ///< run, shell, try
+[[nodiscard]] std::vector<Command> store_commands();  ///< verify, doctor
+[[nodiscard]] std::vector<Command> help_commands();   ///< help, version, completion
+
+// --- Shared by them
+// --------------------------------------------------------------------------------------------------
+
+[[nodiscard]] Option noconfirm_option();
+[[nodiscard]] Option json_option();
+/// `own` and the options of every transaction.
+[[nodiscard]] std::vector<Option> with_transaction_options(std::vector<Option> own);
+/// Take --wait, --preview and the like from `arguments`, ask, do it, tell, log. Returns the exit code.
+int transact(Context& context, const Arguments& arguments, TransactionRequest request);
+
+}  // namespace pwstore::cli

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ostream>
+
+#include "cli/cmd.hpp"
+#include "cli/json.hpp"
+#include "cli/progress.hpp"
+#include "store/base/error.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+double share_of(const std::string& text) {
+    std::string digits = text;
+    const bool percent = !digits.empty() && digits.back() == '%';
+    if (percent) digits.pop_back();
+    char* end = nullptr;
+    double share = std::strtod(digits.c_str(), &end);
+    if (percent) share /= 100;
+    if (digits.empty() || *end != '\0' || !(share > 0 && share <= 1)) {
+        throw Error("read the command line", "",
+                    fmt::format("option '--sample' needs a share like 10% or 0.1, not '{}'", printable(text)))
+            .as(Fault::usage);
+    }
+    return share;
+}
+
+void print_findings(const Context& context, const VerifyReport& report) {
+    for (const Finding& finding : report.findings) {
+        const std::string mark = finding.healed ? context.out.green("healed:") : context.out.red("found:");
+        context.io.out << mark << ' ' << printable(finding.text) << '\n';
+    }
+    if (context.quiet) return;
+    context.io.out << fmt::format("{} objects, {} and {} roots checked: {}\n", report.objects,
+                                  human_size(report.bytes), report.roots,
+                                  report.findings.empty() ? "clean"
+                                  : report.clean()        ? "clean now"
+                                                   : fmt::format("{} findings", report.findings.size()));
+}
+
+int run_verify(Context& context, const Arguments& arguments) {
+    if (const auto name = arguments.value("fidelity")) {
+        for (const std::string& line : context.backend.fidelity(ContainerName(*name)))
+            context.io.out << printable(line) << '\n';
+        return kDone;
+    }
+    VerifyRequest request;
+    request.heal = arguments.has("heal");
+    request.quick = arguments.has("quick");
+    if (const auto sample = arguments.value("sample")) request.sample = share_of(*sample);
+    ProgressScreen screen(context);
+    const VerifyReport report = context.backend.verify(request, screen);
+    screen.clear();
+    if (arguments.has("json")) {
+        context.io.out << verify_json(report);
+    } else {
+        print_findings(context, report);
+    }
+    return report.clean() ? kDone : kCorrupt;
+}
+
+Command verify_command() {
+    Command it{"verify", {}, "Store", "check every stored byte, the index and the roots against each other"};
+    it.description = {
+        "Each damaged object is named with its package, path and containers. Exit code 0: clean; 4: "
+        "something is wrong and was not healed.",
+        "--heal takes good bytes from the package cache, and links them into every root that had the damaged "
+        "ones."};
+    it.options = {{"heal", 0, "", "replace damaged objects from the package cache"},
+                  {"quick", 0, "", "sizes and modes only"},
+                  {"sample", 0, "SHARE", "re-hash only this share of the objects: 10%, 0.1"},
+                  {"fidelity", 0, "NAME", "print what pacman -Qkk must report about a root, and nothing else",
+                   Completes::container},
+                  json_option()};
+    it.examples = {{"pwstore verify", "everything"},
+                   {"pwstore verify --heal", "and repair"},
+                   {"pwstore verify --sample 10% --quiet", "in a timer: prints findings only"}};
+    it.run = run_verify;
+    return it;
+}
+
+int run_doctor(Context& context, const Arguments& arguments) {
+    const std::vector<Probe> probes = context.backend.probes();
+    const bool healthy =
+        std::all_of(probes.begin(), probes.end(), [](const Probe& probe) { return probe.works; });
+    if (arguments.has("json")) {
+        context.io.out << probes_json(probes);
+        return healthy ? kDone : kFailed;
+    }
+    const size_t width = context.out_width().value_or(100);
+    for (const Probe& probe : probes) {
+        context.io.out << (probe.works ? context.out.green("ok     ") : context.out.yellow("missing")) << ' '
+                       << context.out.bold(printable(probe.name)) << ": " << printable(probe.detail) << '\n';
+        if (probe.works) continue;
+        if (!probe.effect.empty()) context.io.out << wrap_text(printable(probe.effect), width, 8) << '\n';
+        if (!probe.remedy.empty())
+            context.io.out << wrap_text("remedy: " + printable(probe.remedy), width, 8) << '\n';
+    }
+    return healthy ? kDone : kFailed;
+}
+
+Command doctor_command() {
+    Command it{"doctor", {}, "Store", "try what this machine can do, and say how to get what is missing"};
+    it.description = {
+        "Exit code 0: everything works; 1: something is missing. What each missing thing costs is said "
+        "beside it."};
+    it.options = {json_option()};
+    it.examples = {{"pwstore doctor", "before the first container, or when one does not start"}};
+    it.run = run_doctor;
+    return it;
+}
+
+}  // namespace
+
+std::vector<Command> store_commands() {
+    return {verify_command(), doctor_command()};
+}
+
+}  // namespace pwstore::cli

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Completion scripts, made from the table of commands. Names of containers and packages are asked of pwstore
+// itself.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/help.hpp"
+#include "store/base/error.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+std::vector<std::string> all_names() {
+    std::vector<std::string> names;
+    for (const Command& command : commands()) {
+        names.push_back(command.name);
+        names.insert(names.end(), command.aliases.begin(), command.aliases.end());
+    }
+    return names;
+}
+
+std::vector<Option> options_of(const Command& command) {
+    std::vector<Option> all = command.options;
+    for (const Option& common : common_options()) {
+        const auto same = [&](const Option& own) { return own.name == common.name; };
+        if (std::none_of(all.begin(), all.end(), same)) all.push_back(common);
+    }
+    return all;
+}
+
+std::string word_list(const Option& option) {
+    return fmt::format("{}", fmt::join(option.choices, " "));
+}
+
+/// `text` inside single quotes of a shell.
+std::string quoted(std::string_view text) {
+    std::string out;
+    for (const char c : text)
+        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out;
+}
+
+const char* kind_name(Completes kind) {
+    switch (kind) {
+        case Completes::nothing:
+            return "none";
+        case Completes::container:
+            return "container";
+        case Completes::package:
+            return "package";
+        case Completes::installed:
+            return "installed";
+        case Completes::file:
+            return "file";
+        case Completes::command:
+            return "command";
+        case Completes::directory:
+            return "directory";
+    }
+    return "none";
+}
+
+std::string kinds_of_operands(const Command& command) {
+    std::string kinds;
+    for (const Operand& operand : command.operands) {
+        kinds += (kinds.empty() ? "" : " ") + std::string(kind_name(operand.completes)) +
+                 (operand.repeated ? "+" : "");
+    }
+    return kinds;
+}
+
+// --- bash
+// -----------------------------------------------------------------------------------------------------------
+
+std::string bash_case(const Command& command) {
+    std::vector<std::string> names = command.aliases;
+    names.insert(names.begin(), command.name);
+    std::string options;
+    std::string values;
+    for (const Option& option : options_of(command)) {
+        options += (options.empty() ? "--" : " --") + option.name + (option.value.empty() ? "" : "=");
+        if (option.value.empty()) continue;
+        const std::string words =
+            option.choices.empty() ? kind_name(option.completes) : "=" + word_list(option);
+        values += fmt::format("                --{}{}) value='{}' ;;\n", option.name,
+                              option.letter != 0 ? fmt::format("|-{}", option.letter) : "", words);
+    }
+    return fmt::format(
+        "        {})\n            options='{}'\n            operands='{}'\n            tail={}\n"
+        "            case $before in\n{}            esac ;;\n",
+        fmt::join(names, "|"), options, kinds_of_operands(command),
+        command.tail == Tail::after_operand ? 1 : 0, values);
+}
+
+std::string bash_script() {
+    std::string out = R"SH(# bash completion for pwstore, made by 'pwstore completion bash'
+_pwstore_words() {
+    local kind=${1%+} container=$2
+    case $kind in
+        =*) printf '%s\n' ${kind#=} ;;
+        container) pwstore ls --quiet 2>/dev/null ;;
+        installed) [[ $container ]] && pwstore query --quiet "$container" 2>/dev/null ;;
+        package) [[ $cur && $cur != *[!a-zA-Z0-9@._+-]* ]] && pwstore search --quiet "^${cur//[.+]/.}" 2>/dev/null ;;
+    esac
+}
+_pwstore() {
+    local cur before verb options='' operands='' value='' tail=0 i word kind container='' count=0
+    local -a kinds
+    COMPREPLY=()
+    cur=${COMP_WORDS[COMP_CWORD]}
+    before=${COMP_WORDS[COMP_CWORD-1]}
+    if [[ $cur == = ]]; then cur=''; elif [[ $before == = ]]; then before=${COMP_WORDS[COMP_CWORD-2]}; fi
+    if ((COMP_CWORD == 1)); then
+)SH";
+    out += fmt::format(
+        "        COMPREPLY=($(compgen -W '{}' -- \"$cur\"))\n        return\n    fi\n    "
+        "verb=${{COMP_WORDS[1]}}\n    case $verb in\n",
+        fmt::join(all_names(), " "));
+    out +=
+        "        -E*) verb=run ;;\n        -Q*) verb=query ;;\n        -Rm*) verb=delete ;;\n        -R*) "
+        "verb=remove ;;\n"
+        "        -S*) verb=sync ;;\n        -L*) verb=ls ;;\n        -h*) verb=help ;;\n    esac\n    case "
+        "$verb in\n";
+    for (const Command& command : commands())
+        out += bash_case(command);
+    out += R"SH(        *) return ;;
+    esac
+    if [[ $value ]]; then
+        COMPREPLY=($(compgen -W "$(_pwstore_words "$value" '')" -- "${cur##*,}"))
+        return
+    fi
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ $word != -* && $word != = && ${COMP_WORDS[i-1]} != = ]]; then
+            [[ $container ]] || container=$word
+            ((++count))
+        fi
+    done
+    if ((tail && count > 0)); then
+        COMPREPLY=($(compgen -c -f -- "$cur"))
+        return
+    fi
+    if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W "$options" -- "$cur"))
+        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+        return
+    fi
+    read -ra kinds <<<"$operands"
+    kind=${kinds[count]}
+    if [[ ! $kind && ${#kinds[@]} -gt 0 && ${kinds[-1]} == *+ ]]; then kind=${kinds[-1]}; fi
+    [[ $verb == help ]] && kind="=)SH";
+    out += fmt::format("{}", fmt::join(all_names(), " "));
+    for (const Topic& topic : topics())
+        out += " " + topic.name;
+    out += R"SH("
+    [[ $verb == completion ]] && kind="=bash zsh fish"
+    [[ $kind == package* ]] && COMPREPLY=($(compgen -f -X '!*.pkg.tar*' -- "$cur"))
+    [[ $kind ]] && COMPREPLY+=($(compgen -W "$(_pwstore_words "$kind" "$container")" -- "$cur"))
+}
+complete -F _pwstore pwstore
+)SH";
+    return out;
+}
+
+// --- zsh
+// ------------------------------------------------------------------------------------------------------------
+
+/// The action of _arguments for a kind of value.
+std::string zsh_action(Completes kind) {
+    switch (kind) {
+        case Completes::container:
+            return "_pwstore_containers";
+        case Completes::package:
+            return "_pwstore_packages";
+        case Completes::installed:
+            return "_pwstore_installed";
+        case Completes::file:
+            return "_files";
+        case Completes::command:
+            return "_command_names -e";
+        case Completes::directory:
+            return "_directories";
+        case Completes::nothing:
+            return "";
+    }
+    return {};
+}
+
+/// `text` inside a description of _arguments: no brackets, no colons of its own.
+std::string zsh_text(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '[' || c == ']' || c == ':' || c == '\\') out += '\\';
+        out += c;
+    }
+    return quoted(out);
+}
+
+std::string zsh_option(const Option& option) {
+    const std::string action =
+        option.choices.empty() ? zsh_action(option.completes) : "(" + word_list(option) + ")";
+    const std::string value =
+        option.value.empty() ? "" : fmt::format(":{}:{}", zsh_text(option.value), action);
+    const std::string equals = option.value.empty() ? "" : "=";
+    std::string out =
+        fmt::format("                '*--{}{}[{}]{}'", option.name, equals, zsh_text(option.help), value);
+    if (option.letter != 0) {
+        out += fmt::format(" \\\n                '*-{}{}[{}]{}'", option.letter,
+                           option.value.empty() ? "" : "+", zsh_text(option.help), value);
+    }
+    return out;
+}
+
+std::string zsh_case(const Command& command) {
+    std::vector<std::string> names = command.aliases;
+    names.insert(names.begin(), command.name);
+    std::string out = fmt::format("        ({})\n            _arguments -s -S", fmt::join(names, "|"));
+    for (const Option& option : options_of(command))
+        out += " \\\n" + zsh_option(option);
+    for (const Operand& operand : command.operands) {
+        std::string action = zsh_action(operand.completes);
+        if (command.name == "completion") action = "(bash zsh fish)";
+        if (command.name == "help") action = "_pwstore_topics";
+        out += fmt::format(" \\\n                '{}:{}:{}'",
+                           operand.repeated   ? "*"
+                           : operand.optional ? ":"
+                                              : "",
+                           operand.name, action);
+    }
+    if (command.tail != Tail::none) out += " \\\n                '*::command:_normal'";
+    return out + "\n            ;;\n";
+}
+
+std::string zsh_script() {
+    std::string out = R"SH(#compdef pwstore
+# zsh completion for pwstore, made by 'pwstore completion zsh'
+_pwstore_containers() {
+    local -a names
+    names=(${(f)"$(pwstore ls --quiet 2>/dev/null)"})
+    compadd -a names
+}
+_pwstore_installed() {
+    local -a names
+    names=(${(f)"$(pwstore query --quiet ${words[2]} 2>/dev/null)"})
+    compadd -a names
+}
+_pwstore_packages() {
+    local -a names
+    [[ -n $PREFIX && $PREFIX != *[^a-zA-Z0-9@._+-]* ]] && names=(${(f)"$(pwstore search --quiet "^${PREFIX//[.+]/.}" 2>/dev/null)"})
+    compadd -a names
+    _files -g '*.pkg.tar*'
+}
+_pwstore_topics() {
+    compadd )SH";
+    out += fmt::format("{}", fmt::join(all_names(), " "));
+    for (const Topic& topic : topics())
+        out += " " + topic.name;
+    out += "\n}\n_pwstore() {\n    local -a verbs\n    verbs=(\n";
+    for (const Command& command : commands()) {
+        out += fmt::format("        '{}:{}'\n", command.name, zsh_text(command.summary));
+    }
+    out += R"SH(    )
+    if (( CURRENT == 2 )); then
+        _describe -t verbs verb verbs
+        return
+    fi
+    shift words
+    (( CURRENT-- ))
+    case ${words[1]} in
+        (-E*) words[1]=run ;;
+        (-Q*) words[1]=query ;;
+        (-Rm*) words[1]=delete ;;
+        (-R*) words[1]=remove ;;
+        (-S*) words[1]=sync ;;
+        (-L*) words[1]=ls ;;
+        (-h*) words[1]=help ;;
+    esac
+    case ${words[1]} in
+)SH";
+    for (const Command& command : commands())
+        out += zsh_case(command);
+    return out + "    esac\n}\n_pwstore \"$@\"\n";
+}
+
+// --- fish
+// -----------------------------------------------------------------------------------------------------------
+
+std::string fish_words(Completes kind) {
+    switch (kind) {
+        case Completes::container:
+            return "(pwstore ls --quiet 2>/dev/null)";
+        case Completes::package:
+            return "(__pwstore_packages)";
+        case Completes::installed:
+            return "(__pwstore_installed)";
+        case Completes::file:
+        case Completes::command:
+        case Completes::directory:
+        case Completes::nothing:
+            return "";
+    }
+    return {};
+}
+
+/// `text` inside single quotes of fish, where only \ and ' are special.
+std::string fish_quoted(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '\'' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out;
+}
+
+std::string fish_command(const Command& command) {
+    std::vector<std::string> names = command.aliases;
+    names.insert(names.begin(), command.name);
+    const std::string seen = fmt::format("__fish_seen_subcommand_from {}", fmt::join(names, " "));
+    std::string out;
+    for (const std::string& name : names) {
+        out += fmt::format("complete -c pwstore -f -n __fish_use_subcommand -a {} -d '{}'\n", name,
+                           fish_quoted(command.summary));
+    }
+    for (const Option& option : options_of(command)) {
+        out += fmt::format("complete -c pwstore -f -n '{}' -l {}", seen, option.name);
+        if (option.letter != 0) out += fmt::format(" -s {}", option.letter);
+        if (!option.value.empty()) out += " -r";
+        const std::string words = option.choices.empty() ? fish_words(option.completes) : word_list(option);
+        if (!words.empty()) out += fmt::format(" -a '{}'", fish_quoted(words));
+        out += fmt::format(" -d '{}'\n", fish_quoted(option.help));
+    }
+    std::vector<std::string> done;
+    for (const Operand& operand : command.operands) {
+        const std::string words = fish_words(operand.completes);
+        if (words.empty() || std::find(done.begin(), done.end(), words) != done.end()) continue;
+        done.push_back(words);
+        out += fmt::format("complete -c pwstore -f -n '{}' -a '{}'\n", seen, fish_quoted(words));
+    }
+    return out;
+}
+
+std::string fish_script() {
+    std::string out = R"SH(# fish completion for pwstore, made by 'pwstore completion fish'
+function __pwstore_packages
+    set -l word (commandline -ct)
+    string match -qr '^[a-zA-Z0-9@._+-]+$' -- $word; and pwstore search --quiet "^"(string escape --style=regex -- $word) 2>/dev/null
+end
+function __pwstore_installed
+    set -l words (commandline -opc)
+    test (count $words) -ge 3; and pwstore query --quiet $words[3] 2>/dev/null
+end
+)SH";
+    for (const Command& command : commands())
+        out += fish_command(command);
+    out += fmt::format("complete -c pwstore -f -n '__fish_seen_subcommand_from help' -a '{}",
+                       fmt::join(all_names(), " "));
+    for (const Topic& topic : topics())
+        out += " " + topic.name;
+    return out + "'\ncomplete -c pwstore -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n";
+}
+
+}  // namespace
+
+std::string completion_script(const std::string& shell) {
+    if (shell == "bash") return bash_script();
+    if (shell == "zsh") return zsh_script();
+    if (shell == "fish") return fish_script();
+    throw Error("read the command line", "",
+                fmt::format("there is no completion for '{}', but for bash, zsh and fish", printable(shell)))
+        .as(Fault::usage);
+}
+
+}  // namespace pwstore::cli

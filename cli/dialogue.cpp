@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "cli/dialogue.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <ostream>
+
+#include "store/base/error.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+struct Totals {
+    uint64_t installed = 0;  ///< bytes that arrive
+    uint64_t removed = 0;    ///< bytes of removed packages
+    uint64_t download = 0;
+    int64_t net = 0;
+    bool changes = false;  ///< packages or roots
+    bool additions = false;
+};
+
+int64_t net_change(const PlanStep& step) {
+    const auto now = static_cast<int64_t>(step.package.installed_size);
+    if (step.kind == StepKind::remove) return -now;
+    return now - static_cast<int64_t>(step.old_installed_size);
+}
+
+Totals totals_of(const std::vector<ContainerPlan>& plans) {
+    Totals totals;
+    for (const ContainerPlan& plan : plans) {
+        totals.changes |= plan.created || plan.rebuilt_on_top || !plan.plan.empty();
+        for (const PlanStep& step : plan.plan.steps) {
+            totals.net += net_change(step);
+            if (step.kind == StepKind::remove) {
+                totals.removed += step.package.installed_size;
+                continue;
+            }
+            totals.additions = true;
+            totals.installed += step.package.installed_size;
+            totals.download += step.package.download_size;
+        }
+        totals.additions |= plan.created;
+    }
+    return totals;
+}
+
+std::string old_version(const PlanStep& step) {
+    return step.kind == StepKind::remove ? step.package.version : step.old_version;
+}
+
+std::string new_version(const PlanStep& step) {
+    switch (step.kind) {
+        case StepKind::remove:
+            return "removed";
+        case StepKind::downgrade:
+            return step.package.version + " (older)";
+        case StepKind::reinstall:
+            return step.package.version + " (again)";
+        case StepKind::install:
+        case StepKind::upgrade:
+            return step.package.version;
+    }
+    return {};
+}
+
+std::string heading(const ContainerPlan& plan) {
+    return fmt::format("{}{} ({})", plan.created ? "new container " : "", printable(plan.container),
+                       type_name(plan.type));
+}
+
+}  // namespace
+
+std::string type_name(ContainerType type) {
+    switch (type) {
+        case ContainerType::base:
+            return "base";
+        case ContainerType::slice:
+            return "slice";
+        case ContainerType::aggregate:
+            return "aggregate";
+        case ContainerType::symbolic:
+            return "symbolic";
+    }
+    return "unknown";
+}
+
+std::string render_plans(const std::vector<ContainerPlan>& plans, std::optional<size_t> width,
+                         const Painter& painter) {
+    std::string out;
+    std::vector<std::string> rebuilt;
+    for (const ContainerPlan& plan : plans) {
+        for (const std::string& note : plan.plan.notes)
+            out += painter.yellow("note:") + " " + printable(note) + "\n";
+        if (plan.plan.empty() && !plan.created) {
+            if (plan.rebuilt_on_top) rebuilt.push_back(printable(plan.container));
+            continue;
+        }
+        out += painter.bold(heading(plan)) + "\n";
+        Table table({{"Package", Align::left, 12, 0},
+                     {"Old", Align::left, 8, 2},
+                     {"New", Align::left, 8, 0},
+                     {"Net Change", Align::right, 0, 3},
+                     {"Download", Align::right, 0, 4}});
+        for (const PlanStep& step : plan.plan.steps) {
+            const uint64_t download = step.kind == StepKind::remove ? 0 : step.package.download_size;
+            table.add({step.package.name, old_version(step), new_version(step),
+                       human_change(net_change(step)), download == 0 ? "" : human_size(download)});
+            for (const std::string& name : step.replaces)
+                table.add({"  replaces " + name, "", "", "", ""});
+        }
+        if (!table.empty()) out += table.render(width, painter);
+        out += '\n';
+    }
+    if (!rebuilt.empty()) out += fmt::format("Rebuilt on top of it: {}\n\n", fmt::join(rebuilt, ", "));
+    const Totals totals = totals_of(plans);
+    const auto total = [&out](const char* name, const std::string& value) {
+        out += fmt::format("{:<18} {:>9}\n", name, value);
+    };
+    if (totals.download > 0) total("Total Download:", human_size(totals.download));
+    if (totals.installed > 0) total("Total Installed:", human_size(totals.installed));
+    if (totals.removed > 0) total("Total Removed:", human_size(totals.removed));
+    if (totals.installed > 0 && totals.net != static_cast<int64_t>(totals.installed)) {
+        total("Net Upgrade Size:", human_change(totals.net));
+    }
+    return out;
+}
+
+std::string render_report(const TransactionReport& report, const Painter& painter) {
+    std::string out;
+    for (const TransactionReport::Changed& changed : report.containers) {
+        std::vector<std::string> parts;
+        if (changed.installed > 0) parts.push_back(fmt::format("{} installed", changed.installed));
+        if (changed.upgraded > 0) parts.push_back(fmt::format("{} upgraded", changed.upgraded));
+        if (changed.removed > 0) parts.push_back(fmt::format("{} removed", changed.removed));
+        if (parts.empty()) parts.emplace_back("rebuilt");
+        const std::string words = fmt::format("{}", fmt::join(parts, ", "));
+        out += changed.generation == 0
+                   ? fmt::format("{}: removed\n", painter.bold(printable(changed.container)))
+                   : fmt::format("{}: {}, generation {}\n", painter.bold(printable(changed.container)), words,
+                                 changed.generation);
+    }
+    if (report.file_bytes > 0) {
+        out += fmt::format("{} of files, {} new on disk\n", human_size(report.file_bytes),
+                           human_size(report.new_disk_bytes));
+    }
+    for (const TransactionNote& note : report.notes) {
+        out += fmt::format("{} {}: {}\n", painter.yellow("warning:"), printable(note.subject),
+                           printable(note.text));
+    }
+    return out;
+}
+
+bool TerminalDialogue::confirm(const std::vector<ContainerPlan>& plans) {
+    screen_.clear();
+    const Totals totals = totals_of(plans);
+    if (preview_) {
+        context_->io.out << render_plans(plans, context_->out_width(), context_->out) << std::flush;
+        return false;
+    }
+    const std::optional<size_t> width =
+        context_->io.err_tty ? std::optional<size_t>(context_->io.width()) : std::nullopt;
+    if (!context_->quiet || context_->interactive()) {
+        context_->io.err << render_plans(plans, width, context_->err) << std::flush;
+    }
+    if (!totals.changes) return true;
+    const std::string what = totals.additions ? "installation" : "removal";
+    return ask_yes_no(
+        *context_,
+        fmt::format("Proceed with {}?", totals.additions || totals.removed > 0 ? what : "rebuilding"), true);
+}
+
+int TerminalDialogue::ask(const Question& question) {
+    if (!context_->interactive()) return question.default_answer;
+    screen_.clear();
+    if (question.kind != Question::Kind::select_provider) {
+        return ask_yes_no(*context_, printable(question.text), question.default_answer != 0) ? 1 : 0;
+    }
+    std::ostream& err = context_->io.err;
+    err << printable(question.text) << '\n';
+    for (size_t i = 0; i < question.choices.size(); ++i)
+        err << fmt::format("  {}) {}\n", i + 1, printable(question.choices[i]));
+    for (;;) {
+        err << context_->err.bold(":: ") << fmt::format("Enter a number [{}]: ", question.default_answer + 1)
+            << std::flush;
+        const auto line = context_->io.read_line();
+        if (!line) throw Error("ask for a choice", "", "interrupted").as(Fault::interrupted);
+        if (line->empty()) return question.default_answer;
+        size_t number = 0;
+        const auto [end, problem] = std::from_chars(line->data(), line->data() + line->size(), number);
+        if (problem == std::errc{} && end == line->data() + line->size() && number >= 1 &&
+            number <= question.choices.size()) {
+            return static_cast<int>(number - 1);
+        }
+        err << fmt::format("please enter a number from 1 to {}\n", question.choices.size());
+    }
+}
+
+}  // namespace pwstore::cli

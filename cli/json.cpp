@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "cli/json.hpp"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "cli/dialogue.hpp"
+#include "store/base/error.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json begin(const char* kind) {
+    return Json{{"schema", std::string("pwstore.") + kind + "/1"}};
+}
+
+std::string finish(const Json& json) {
+    return json.dump(2) + "\n";
+}
+
+Json texts(const std::vector<std::string>& values) {
+    Json array = Json::array();
+    for (const std::string& value : values)
+        array.push_back(printable(value));
+    return array;
+}
+
+const char* reason_name(InstallReason reason) {
+    switch (reason) {
+        case InstallReason::explicitly:
+            return "explicit";
+        case InstallReason::dependency:
+            return "dependency";
+    }
+    return "unknown";
+}
+
+Json installed_json(const InstalledPackage& package) {
+    return {{"name", printable(package.name)},
+            {"version", printable(package.version)},
+            {"reason", reason_name(package.reason)},
+            {"install_date", package.install_date}};
+}
+
+Json state_json(const ContainerState& state) {
+    return {{"name", state.name}, {"type", type_name(state.type)},      {"generation", state.generation},
+            {"time", state.time}, {"dependencies", state.dependencies}, {"packages", state.packages}};
+}
+
+const char* finding_name(FindingKind kind) {
+    switch (kind) {
+        case FindingKind::damaged_object:
+            return "damaged-object";
+        case FindingKind::missing_object:
+            return "missing-object";
+        case FindingKind::stray_file:
+            return "stray-file";
+        case FindingKind::bad_record:
+            return "bad-record";
+        case FindingKind::damaged_root:
+            return "damaged-root";
+        case FindingKind::missing_root:
+            return "missing-root";
+        case FindingKind::set_id_file:
+            return "set-id-file";
+    }
+    return "unknown";
+}
+
+}  // namespace
+
+std::string list_json(const std::vector<ContainerState>& containers, const StoreUsage& usage) {
+    std::map<std::string, const ContainerUsage*> sizes;
+    for (const ContainerUsage& one : usage.containers)
+        sizes[one.container] = &one;
+    Json json = begin("ls");
+    json["containers"] = Json::array();
+    for (const ContainerState& state : containers) {
+        Json one = state_json(state);
+        const auto found = sizes.find(state.name);
+        one["apparent_bytes"] = found == sizes.end() ? 0 : found->second->apparent;
+        one["exclusive_bytes"] = found == sizes.end() ? 0 : found->second->exclusive;
+        json["containers"].push_back(std::move(one));
+    }
+    return finish(json);
+}
+
+std::string usage_json(const StoreUsage& usage) {
+    Json json = begin("du");
+    json["containers"] = Json::array();
+    for (const ContainerUsage& one : usage.containers) {
+        json["containers"].push_back({{"name", one.container},
+                                      {"files", one.files},
+                                      {"apparent_bytes", one.apparent},
+                                      {"shared_bytes", one.shared},
+                                      {"exclusive_bytes", one.exclusive}});
+    }
+    json["store"] = {{"objects", usage.objects},
+                     {"stored_bytes", usage.stored},
+                     {"referenced_bytes", usage.referenced},
+                     {"apparent_bytes", usage.apparent}};
+    return finish(json);
+}
+
+std::string details_json(const ContainerDetails& details) {
+    Json json = begin("info");
+    json.update(state_json(details.state));
+    json["cause"] = printable(details.cause);
+    json["parent"] = details.parent;
+    json["transaction"] = details.transaction;
+    json["generations"] = details.generations;
+    json["root"] = printable(details.root);
+    json["home"] = printable(details.home);
+    json["configuration"] = printable(details.configuration);
+    json["policy_digest"] = details.policy_digest;
+    json["tree_digest"] = details.tree_digest;
+    json["generation_digest"] = details.generation_digest;
+    json["built_on"] = Json::array();
+    for (const UpstreamRef& below : details.upstream) {
+        json["built_on"].push_back({{"name", below.container}, {"generation", below.generation}});
+    }
+    json["installed"] = Json::array();
+    for (const InstalledPackage& package : details.packages)
+        json["installed"].push_back(installed_json(package));
+    json["notes"] = Json::array();
+    for (const TransactionNote& note : details.notes) {
+        json["notes"].push_back({{"subject", printable(note.subject)}, {"text", printable(note.text)}});
+    }
+    return finish(json);
+}
+
+std::string query_json(const std::string& container, const std::vector<InstalledPackage>& packages) {
+    Json json = begin("query");
+    json["container"] = container;
+    json["packages"] = Json::array();
+    for (const InstalledPackage& package : packages)
+        json["packages"].push_back(installed_json(package));
+    return finish(json);
+}
+
+std::string search_json(const std::vector<PackageInfo>& packages) {
+    Json json = begin("search");
+    json["packages"] = Json::array();
+    for (const PackageInfo& package : packages) {
+        json["packages"].push_back({{"repository", printable(package.repository)},
+                                    {"name", printable(package.name)},
+                                    {"version", printable(package.version)},
+                                    {"description", printable(package.description)},
+                                    {"url", printable(package.url)},
+                                    {"arch", printable(package.arch)},
+                                    {"download_bytes", package.download_size},
+                                    {"installed_bytes", package.installed_size},
+                                    {"licenses", texts(package.licenses)},
+                                    {"groups", texts(package.groups)},
+                                    {"depends", texts(package.depends)},
+                                    {"optdepends", texts(package.optdepends)},
+                                    {"conflicts", texts(package.conflicts)},
+                                    {"provides", texts(package.provides)},
+                                    {"replaces", texts(package.replaces)}});
+    }
+    return finish(json);
+}
+
+std::string verify_json(const VerifyReport& report) {
+    Json json = begin("verify");
+    json["clean"] = report.clean();
+    json["objects"] = report.objects;
+    json["bytes"] = report.bytes;
+    json["roots"] = report.roots;
+    json["findings"] = Json::array();
+    for (const Finding& finding : report.findings) {
+        json["findings"].push_back({{"kind", finding_name(finding.kind)},
+                                    {"path", printable(finding.path)},
+                                    {"text", printable(finding.text)},
+                                    {"healed", finding.healed}});
+    }
+    return finish(json);
+}
+
+std::string probes_json(const std::vector<Probe>& probes) {
+    Json json = begin("doctor");
+    json["probes"] = Json::array();
+    for (const Probe& probe : probes) {
+        json["probes"].push_back({{"name", probe.name},
+                                  {"works", probe.works},
+                                  {"detail", printable(probe.detail)},
+                                  {"effect", printable(probe.effect)},
+                                  {"remedy", printable(probe.remedy)}});
+    }
+    return finish(json);
+}
+
+}  // namespace pwstore::cli

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/backend.hpp"
+
+namespace pwstore::cli {
+
+/// The JSON that `--json` prints: one object with "schema": "pwstore.KIND/1" and a newline (docs/json.md).
+/// Bytes that are not UTF-8 appear as printable() shows them.
+[[nodiscard]] std::string list_json(const std::vector<ContainerState>& containers, const StoreUsage& usage);
+[[nodiscard]] std::string usage_json(const StoreUsage& usage);
+[[nodiscard]] std::string details_json(const ContainerDetails& details);
+[[nodiscard]] std::string query_json(const std::string& container,
+                                     const std::vector<InstalledPackage>& packages);
+[[nodiscard]] std::string search_json(const std::vector<PackageInfo>& packages);
+[[nodiscard]] std::string verify_json(const VerifyReport& report);
+[[nodiscard]] std::string probes_json(const std::vector<Probe>& probes);
+
+}  // namespace pwstore::cli

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "cli/run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <ostream>
+#include <string_view>
+#include <utility>
+
+#include "cli/command.hpp"
+#include "cli/context.hpp"
+#include "cli/grammar.hpp"
+#include "cli/help.hpp"
+#include "store/base/error.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+constexpr std::string_view kReadStep = "read the command line: ";
+constexpr const char* kTry = "Try 'pwstore -h' for more information on valid operational parameters.";
+
+/// Steps of one character that turn `a` into `b`.
+size_t distance(const std::string& a, const std::string& b) {
+    std::vector<size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t diagonal = std::exchange(row[0], i);
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+[[noreturn]] void reject_verb(const std::string& word) {
+    Error error("read the command line", "", fmt::format("there is no verb '{}'", printable(word)));
+    std::string nearest;
+    size_t least = 3;
+    for (const Command& command : commands()) {
+        std::vector<std::string> names = command.aliases;
+        names.push_back(command.name);
+        for (const std::string& name : names) {
+            if (const size_t steps = distance(word, name); steps < least && steps < name.size()) {
+                least = steps;
+                nearest = name;
+            }
+        }
+    }
+    if (!nearest.empty()) error.with_hint(fmt::format("did you mean '{}'?", nearest));
+    throw Error(error.as(Fault::usage));
+}
+
+/// A word as a shell would read it back, for history and log.
+std::string quoted(const std::string& word) {
+    const bool plain = !word.empty() && word.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                            "-_./=,:@%+") == std::string::npos;
+    if (plain) return word;
+    std::string out = "'";
+    for (const char c : word)
+        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return printable(out + "'");
+}
+
+int code_of(Fault fault) {
+    switch (fault) {
+        case Fault::usage:
+            return kUsage;
+        case Fault::busy:
+            return kBusy;
+        case Fault::corrupt:
+            return kCorrupt;
+        case Fault::interrupted:
+            return kInterrupted;
+        case Fault::failure:
+        case Fault::refused:
+        case Fault::unsupported:
+            return kFailed;
+    }
+    return kFailed;
+}
+
+bool wants_color(const Io& io, const std::optional<std::string>& when, bool tty) {
+    if (when == "always") return true;
+    if (when == "never") return false;
+    if (!io.environment("NO_COLOR").value_or("").empty()) return false;
+    const auto terminal = io.environment("TERM");
+    return tty && terminal && !terminal->empty() && *terminal != "dumb";
+}
+
+void print_error(Context& context, const Error& error) {
+    std::string_view text = error.what();
+    const bool own = text.substr(0, kReadStep.size()) == kReadStep;
+    if (own) text.remove_prefix(kReadStep.size());
+    context.io.out << std::flush;
+    context.io.err << context.err.red("pwstore: error:") << ' ' << text << '\n';
+    if (!error.hint().empty()) context.io.err << context.err.bold("hint:") << ' ' << error.hint() << '\n';
+    if (own) context.io.err << kTry << '\n';
+    context.io.err << std::flush;
+}
+
+int dispatch(Context& context, const std::vector<std::string>& words, int& failure_code) {
+    std::vector<std::string> line = verb_line(words);
+    const Command* command = find_command(line[0]);
+    if (command == nullptr) reject_verb(line[0]);
+    failure_code = command->failure_code;
+    line.erase(line.begin());
+    const Arguments arguments = read_arguments(*command, line);
+    context.quiet = arguments.has("quiet");
+    context.debug = arguments.has("debug");
+    context.no_confirm = arguments.has("noconfirm");
+    context.out = Painter(wants_color(context.io, arguments.value("color"), context.io.out_tty));
+    context.err = Painter(wants_color(context.io, arguments.value("color"), context.io.err_tty));
+    if (arguments.has("help")) {
+        context.io.out << command_text(*command, std::min<size_t>(context.out_width().value_or(100), 120),
+                                       context.out);
+        return kDone;
+    }
+    const int code = command->run(context, arguments);
+    context.io.out << std::flush;
+    if (!context.io.out) throw Error("print the result", "", "standard output does not take it");
+    return code;
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& words, Io& io, Backend& backend) {
+    Context context{io, backend, "pwstore"};
+    for (const std::string& word : words)
+        context.command_line += ' ' + quoted(word);
+    context.err = Painter(wants_color(io, std::nullopt, io.err_tty));
+    int failure_code = 0;
+    try {
+        return dispatch(context, words, failure_code);
+    } catch (const Error& error) {
+        print_error(context, error);
+        return failure_code != 0 && error.fault() != Fault::interrupted ? failure_code
+                                                                        : code_of(error.fault());
+    } catch (const std::exception& problem) {
+        io.err << context.err.red("pwstore: error:") << ' ' << printable(problem.what()) << '\n';
+        return failure_code != 0 ? failure_code : kFailed;
+    }
+}
+
+}  // namespace pwstore::cli

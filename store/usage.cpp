@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/usage.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "store/base/error.hpp"
+
+namespace pwstore {
+
+namespace {
+
+/// A growing set of dense object ids.
+class ObjectSet {
+ public:
+    void insert(ObjectId id) {
+        const size_t word = id / 64;
+        if (word >= words_.size()) words_.resize(std::max(word + 1, words_.size() * 2));
+        words_[word] |= uint64_t{1} << (id % 64);
+    }
+    [[nodiscard]] bool contains(ObjectId id) const {
+        const size_t word = id / 64;
+        return word < words_.size() && ((words_[word] >> (id % 64)) & 1U) != 0;
+    }
+
+ private:
+    std::vector<uint64_t> words_;
+};
+
+/// What one manifest or delta adds to every container that has it.
+struct Part {
+    std::vector<ObjectId> objects;
+    uint64_t files = 0;
+    uint64_t bytes = 0;
+};
+
+template <typename Entries, typename EntryOf>
+Part part_of(const Entries& entries, const EntryOf& entry_of) {
+    Part part;
+    std::set<uint32_t> groups;  // hard links of one another are one file
+    for (const auto& item : entries) {
+        const Entry& entry = entry_of(item);
+        if (entry.kind != EntryKind::file) continue;
+        if (entry.link_group != 0 && !groups.insert(entry.link_group).second) continue;
+        ++part.files;
+        part.bytes += entry.size;
+        if (entry.object != 0) part.objects.push_back(entry.object);
+    }
+    return part;
+}
+
+/// Reads every manifest and delta once, however many containers share it.
+class Parts {
+ public:
+    explicit Parts(const ReadTxn& txn) : txn_(&txn) {}
+
+    const Part& manifest(ManifestId id) {
+        auto [at, added] = manifests_.try_emplace(id);
+        if (added) {
+            const Manifest manifest = txn_->manifest(id);
+            at->second = part_of(manifest.entries, [](const Entry& entry) -> const Entry& { return entry; });
+            for (const ObjectId side :
+                 {manifest.pkginfo, manifest.install, manifest.mtree, manifest.changelog}) {
+                if (side != 0) at->second.objects.push_back(side);
+            }
+        }
+        return at->second;
+    }
+    const Part& delta(uint32_t id) {
+        auto [at, added] = deltas_.try_emplace(id);
+        if (added) {
+            at->second = part_of(txn_->delta(id).entries,
+                                 [](const DeltaEntry& it) -> const Entry& { return it.entry; });
+        }
+        return at->second;
+    }
+
+ private:
+    const ReadTxn* txn_;
+    std::map<ManifestId, Part> manifests_;
+    std::map<uint32_t, Part> deltas_;
+};
+
+struct Counted {
+    ContainerUsage usage;
+    ObjectSet objects;
+};
+
+void add(Counted& counted, const Part& part) {
+    counted.usage.files += part.files;
+    counted.usage.apparent += part.bytes;
+    for (const ObjectId id : part.objects)
+        counted.objects.insert(id);
+}
+
+using Key = std::pair<std::string, uint64_t>;
+
+/// A generation and all those below it, each once.
+void add_generation(Counted& counted, std::set<Key>& seen, const ReadTxn& txn, Parts& parts, const Key& key) {
+    if (!seen.insert(key).second) return;
+    const auto generation = txn.generation(ContainerName(key.first), key.second);
+    if (!generation) {
+        throw Error("count what is used", key.first,
+                    "generation " + std::to_string(key.second) + " is missing in the index")
+            .as(Fault::corrupt);
+    }
+    for (const UpstreamRef& below : generation->upstream) {
+        add_generation(counted, seen, txn, parts, {below.container, below.generation});
+    }
+    for (const InstalledPackage& package : generation->packages)
+        add(counted, parts.manifest(package.manifest));
+    if (generation->delta != 0) add(counted, parts.delta(generation->delta));
+}
+
+}  // namespace
+
+StoreUsage usage_of(const ReadTxn& txn) {
+    StoreUsage total;
+    Parts parts(txn);
+    std::vector<Counted> all;
+    for (const ContainerName& name : txn.containers()) {
+        Counted& counted = all.emplace_back();
+        counted.usage.container = name.str();
+        const auto row = txn.container(name);
+        std::set<Key> seen;
+        if (row && row->current != 0) add_generation(counted, seen, txn, parts, {name.str(), row->current});
+        total.apparent += counted.usage.apparent;
+    }
+    txn.for_each_object([&](const ObjectKey& key, const ObjectRow& row) {
+        ++total.objects;
+        total.stored += key.size * row.copies;
+        Counted* only = nullptr;
+        size_t users = 0;
+        for (Counted& counted : all) {
+            if (!counted.objects.contains(row.id)) continue;
+            ++users;
+            only = &counted;
+        }
+        if (users == 0) return;
+        total.referenced += key.size;
+        if (users == 1) {
+            only->usage.exclusive += key.size;
+            return;
+        }
+        for (Counted& counted : all) {
+            if (counted.objects.contains(row.id)) counted.usage.shared += key.size;
+        }
+    });
+    for (Counted& counted : all)
+        total.containers.push_back(std::move(counted.usage));
+    return total;
+}
+
+}  // namespace pwstore

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <functional>
+#include <map>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/backend.hpp"
+#include "cli/run.hpp"
+
+namespace pwstore::test {
+
+/// A backend that remembers what it was asked and answers what the test put in.
+class FakeBackend final : public cli::Backend {
+ public:
+    std::vector<cli::ContainerState> containers() override { return states; }
+    cli::ContainerDetails details(const ContainerName& name) override {
+        calls.push_back("details " + name.str());
+        if (!known)
+            throw Error("look up container", name.str(), "there is no such container").as(Fault::usage);
+        return detail;
+    }
+    StoreUsage usage() override { return use; }
+    bool has_sync_databases() override { return databases; }
+    std::vector<PackageInfo> search(const std::vector<std::string>& expressions, ProgressSink&) override {
+        for (const std::string& one : expressions)
+            calls.push_back("search " + one);
+        return found;
+    }
+    std::vector<std::string> explain(const ContainerName& name) override {
+        return {"/usr read-only of " + name.str()};
+    }
+    std::vector<std::string> fidelity(const ContainerName& name) override {
+        return {"fidelity of " + name.str()};
+    }
+    std::vector<Probe> probes() override { return probed; }
+    std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) override {
+        return {id == 0 ? 9 : id, switched};
+    }
+    TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
+        requests.push_back(request);
+        if (on_transact) on_transact(dialogue);
+        if (failure) throw Error(*failure);
+        TransactionReport result = report;
+        if (!plans.empty()) result.declined = !dialogue.confirm(plans);
+        return result;
+    }
+    TransactionReport undo(uint64_t id, Dialogue&) override {
+        calls.push_back("undo " + std::to_string(id));
+        return report;
+    }
+    void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,
+                           bool force, ProgressSink&) override {
+        for (const ContainerName& name : names) {
+            calls.push_back("delete " + name.str() + (with_home ? " home" : "") +
+                            (with_config ? " config" : "") + (force ? " force" : ""));
+        }
+    }
+    VerifyReport verify(const cli::VerifyRequest& request, ProgressSink&) override {
+        verified = request;
+        return findings;
+    }
+    void log(const std::string& line) override { logged.push_back(line); }
+    int run(const cli::RunRequest& request, ProgressSink&) override {
+        ran = request;
+        if (on_run) on_run();
+        return status;
+    }
+    RootShellResult root_shell(const RootShellRequest& request, ProgressSink&) override {
+        rooted = request;
+        return shell;
+    }
+
+    // What it answers.
+    bool known = true;
+    bool databases = true;
+    std::vector<cli::ContainerState> states;
+    cli::ContainerDetails detail;
+    StoreUsage use;
+    std::vector<PackageInfo> found;
+    std::vector<Probe> probed;
+    std::vector<ReadTxn::Switch> switched;
+    std::vector<ContainerPlan> plans;
+    std::function<void(Dialogue&)> on_transact;
+    std::function<void()> on_run;
+    std::optional<Error> failure;
+    TransactionReport report;
+    VerifyReport findings;
+    RootShellResult shell;
+    int status = 0;
+
+    // What it was asked.
+    std::vector<std::string> calls, logged;
+    std::vector<TransactionRequest> requests;
+    std::optional<cli::RunRequest> ran;
+    std::optional<RootShellRequest> rooted;
+    std::optional<cli::VerifyRequest> verified;
+};
+
+/// One command line against a FakeBackend, with all that it printed.
+class Cli {
+ public:
+    int operator()(const std::vector<std::string>& words) {
+        out_.str("");
+        err_.str("");
+        cli::Io io{out_,
+                   err_,
+                   [this]() -> std::optional<std::string> {
+                       if (answers.empty()) return std::nullopt;
+                       std::string line = answers.front();
+                       answers.erase(answers.begin());
+                       return line;
+                   },
+                   [this](const std::string& name) -> std::optional<std::string> {
+                       const auto at = environment.find(name);
+                       return at == environment.end() ? std::nullopt : std::optional(at->second);
+                   },
+                   [this] { return width; },
+                   tty,
+                   tty,
+                   tty};
+        return cli::run(words, io, backend);
+    }
+    [[nodiscard]] std::string out() const { return out_.str(); }
+    [[nodiscard]] std::string err() const { return err_.str(); }
+
+    FakeBackend backend;
+    std::vector<std::string> answers;  ///< lines that the user types
+    std::map<std::string, std::string> environment;
+    unsigned width = 80;
+    bool tty = false;
+
+ private:
+    std::ostringstream out_, err_;
+};
+
+}  // namespace pwstore::test
