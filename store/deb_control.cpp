@@ -189,7 +189,7 @@ std::string alpm_architecture(std::string_view deb_architecture) {
 }
 
 std::vector<std::string> licenses_of_copyright(std::string_view text) {
-    const std::vector<std::string> unknown{"custom"};
+    std::vector<std::string> unknown{"custom"};
     const auto paragraphs = paragraphs_of(text);
     if (paragraphs.empty() || paragraphs.front().count("format") == 0) return unknown;
     for (const Paragraph& paragraph : paragraphs) {

@@ -66,4 +66,13 @@ class RepositoryDatabase {
     std::map<std::string, RepositoryPackage> packages_;  ///< by package name
 };
 
+/// Copy package archives, and the signatures beside them, into the repository `name` in `directory` (made
+/// when missing) and enter them; an archive that lies there already is entered as it is. All or none appear
+/// in the database. Lock: the repository's. @throws Error naming the file
+std::vector<RepositoryPackage> add_to_repository(const std::string& directory, const std::string& name,
+                                                 const std::vector<std::string>& files);
+
+/// Names of the repositories in `directory`, sorted: its NAME.db.tar.gz files.
+[[nodiscard]] std::vector<std::string> repositories_in(const std::string& directory);
+
 }  // namespace pwstore

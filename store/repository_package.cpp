@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/base/staged_file.hpp"
 #include "store/content_digest.hpp"
 #include "store/repository_database.hpp"
 #include "store/tar_io.hpp"
@@ -47,6 +49,28 @@ std::string signature_of(int dir, const std::string& filename) {
     return base64(*signature);
 }
 
+/// Copy `path`, durably, unless the repository has this very file.
+void copy_into(int dir, const std::string& path, const std::string& filename) {
+    const Fd source = open_at(AT_FDCWD, path, O_RDONLY);
+    const struct stat info = stat_fd(source.get(), path);
+    const auto present = try_stat_at(dir, filename);
+    if (present && present->st_dev == info.st_dev && present->st_ino == info.st_ino) return;
+    StagedFile copy(dir, filename);
+    copy_all(source.get(), copy.fd(), path);
+    copy.publish();
+}
+
+RepositoryPackage add_archive(int dir, const std::string& path) {
+    const std::string filename(split_path(path).second);
+    if (filename.empty() || filename.front() == '.') {
+        throw Error("add package", path, "not a name that a repository may hold").as(Fault::usage);
+    }
+    (void)describe_archive(AT_FDCWD, path);  // nothing is copied that is no package
+    copy_into(dir, path, filename);
+    if (exists_at(AT_FDCWD, path + ".sig")) copy_into(dir, path + ".sig", filename + ".sig");
+    return describe_archive(dir, filename);
+}
+
 }  // namespace
 
 std::optional<std::string> try_read_pkginfo(int dir, const std::string& filename) {
@@ -68,6 +92,35 @@ RepositoryPackage describe_archive(int dir, const std::string& filename) {
     package.sha256 = digest.sha256;
     package.signature = signature_of(dir, filename);
     return package;
+}
+
+std::vector<RepositoryPackage> add_to_repository(const std::string& directory, const std::string& name,
+                                                 const std::vector<std::string>& files) {
+    make_directories(AT_FDCWD, directory);
+    const Fd dir = open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+    RepositoryDatabase database(dir.get(), name);
+    std::vector<RepositoryPackage> added;
+    for (const std::string& file : files) {
+        added.push_back(add_archive(dir.get(), file));
+        database.put(added.back());
+    }
+    database.save();
+    return added;
+}
+
+std::vector<std::string> repositories_in(const std::string& directory) {
+    static constexpr std::string_view kSuffix = ".db.tar.gz";
+    std::vector<std::string> names;
+    const auto dir = try_open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+    if (!dir) return names;
+    for (const DirectoryItem& item : list_directory(dir->get())) {
+        const std::string_view name = item.name;
+        if (item.type == DT_REG && name.size() > kSuffix.size() &&
+            name.substr(name.size() - kSuffix.size()) == kSuffix) {
+            names.emplace_back(name.substr(0, name.size() - kSuffix.size()));
+        }
+    }
+    return names;
 }
 
 }  // namespace pwstore

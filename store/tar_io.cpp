@@ -259,7 +259,7 @@ TarReader::TarReader(Source source, std::string path_for_errors) : state_(std::m
     if (archive_read_open(handle, state_.get(), nullptr, State::pull, nullptr) != ARCHIVE_OK) state_->fail();
 }
 
-TarReader::TarReader(int fd, std::string path_for_errors)
+TarReader::TarReader(int fd, const std::string& path_for_errors)
     : TarReader(
           [fd, path = path_for_errors, buffer = std::make_shared<std::array<char, kBlock>>()] {
               ssize_t got = ::read(fd, buffer->data(), buffer->size());

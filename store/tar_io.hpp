@@ -57,7 +57,7 @@ class TarReader {
 
     TarReader(Source source, std::string path_for_errors);
     /// From the current offset of `fd`, which is not owned.
-    TarReader(int fd, std::string path_for_errors);
+    TarReader(int fd, const std::string& path_for_errors);
     TarReader(TarReader&&) noexcept;
     TarReader& operator=(TarReader&&) = delete;
     ~TarReader();

@@ -17,7 +17,6 @@ namespace {
 
 using test::DebSpec;
 using test::RawTar;
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

@@ -12,7 +12,9 @@
 namespace pwstore {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 test::PackageSpec tool(const std::string& version = "1.0-1") {
     test::PackageSpec spec;
@@ -106,6 +108,25 @@ TEST_F(RepositoryDatabaseTest, OnlyOneWriterAtATime) {
     const RepositoryDatabase first(dir_.get(), "demo");
     EXPECT_FALSE(is_lock_free(dir_.get(), ".demo.lock"));
     EXPECT_TRUE(is_lock_free(dir_.get(), ".other.lock"));
+}
+
+TEST_F(RepositoryDatabaseTest, ArchivesAreCopiedInWithTheirSignatures) {
+    const std::string file = scratch_.path(build(tool()));
+    scratch_.write(std::string(split_path(file).second) + ".sig", "\x01\x02\x03");
+    const std::string repository = scratch_.path("new/repo");
+    EXPECT_THAT(repositories_in(repository), IsEmpty());
+    ASSERT_EQ(add_to_repository(repository, "mine", {file}).size(), 1U);
+    EXPECT_THAT(repositories_in(repository), ElementsAre("mine"));
+    const std::string copy = repository + "/" + std::string(split_path(file).second);
+    EXPECT_EQ(read_file(AT_FDCWD, copy), read_file(AT_FDCWD, file));
+    const auto found = RepositoryDatabase::read(open_dir(AT_FDCWD, repository).get(), "mine");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].signature, "AQID");
+    EXPECT_EQ(add_to_repository(repository, "mine", {copy}).size(), 1U) << "a file that is there already";
+
+    const std::string bad = scratch_.write("bad.pkg.tar.zst", "no archive");
+    EXPECT_THROW((void)add_to_repository(repository, "mine", {file, bad}), Error);
+    EXPECT_FALSE(exists_at(AT_FDCWD, repository + "/bad.pkg.tar.zst"));
 }
 
 /// The same package entered by repo-add and by us: one `desc`, to the byte.
