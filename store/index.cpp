@@ -118,6 +118,8 @@ ReadTxn::Unsynced ReadTxn::unsynced_of_other_boots() const {
         const auto id = id_from(key.substr(1));
         if (key.front() == static_cast<char>(Marked::manifest)) {
             found.manifests.push_back(id);
+        } else if (key.front() == static_cast<char>(Marked::delta)) {
+            found.deltas.push_back(id);
         } else {
             objects.push_back(id);
         }

@@ -50,12 +50,15 @@ class ReadTxn {
     [[nodiscard]] std::vector<ManifestId> manifest_ids() const;
 
     // --- Not yet synced --------------------------------------------------------------------------
-    /// Objects and manifests that were recorded under another boot's mark and never synced: after a crash of
-    /// the machine their files may hold anything. No generation refers to them.
+    /// Objects, manifests and deltas that were recorded under another boot's mark and never synced: after a
+    /// crash of the machine their files may hold anything. No generation refers to them.
     struct Unsynced {
         std::vector<std::pair<ObjectKey, ObjectRow>> objects;
         std::vector<ManifestId> manifests;
-        [[nodiscard]] bool empty() const noexcept { return objects.empty() && manifests.empty(); }
+        std::vector<uint32_t> deltas;
+        [[nodiscard]] bool empty() const noexcept {
+            return objects.empty() && manifests.empty() && deltas.empty();
+        }
     };
     [[nodiscard]] Unsynced unsynced_of_other_boots() const;
 
@@ -110,12 +113,15 @@ class WriteTxn final : public ReadTxn {
     // --- Containers and generations --------------------------------------------------------------
     void put_container(const ContainerName& name, const ContainerRow& row);
     void remove_container(const ContainerName& name);  ///< with all its generations, deltas and launch record
-    /// @throws Error when the generation exists. A transaction with a generation or a delta commits only when
-    /// nothing is marked unsynced: sync, then mark_all_synced().
+    /// @throws Error when the generation exists. A transaction with a generation commits only when nothing is
+    /// marked unsynced: sync, then mark_all_synced().
     void put_generation(const Generation& generation);
     bool remove_generation(const ContainerName& name,
                            uint64_t number);  ///< and its delta, unless another one shares it
-    uint32_t add_delta(const Delta& delta);   ///< the empty delta is id 0
+    /// The empty delta is id 0. While any object is marked unsynced at commit(), so is the delta, as a
+    /// manifest is.
+    uint32_t add_delta(const Delta& delta);
+    bool remove_delta(uint32_t id);  ///< one that no generation uses
     // --- Leases, transactions, launch records ----------------------------------------------------
     void put_lease(const std::string& id, std::string_view row);
     void remove_lease(const std::string& id);
@@ -125,9 +131,9 @@ class WriteTxn final : public ReadTxn {
     void remove_transaction(uint64_t id);
 
     // --- Not yet synced --------------------------------------------------------------------------
-    /// Clear the unsynced marks of `boot_mark`, all objects' and manifests': the holder of the ingest lock
-    /// has synced the file system since they were recorded. Costs what the marks cost, not what the store
-    /// holds.
+    /// Clear the unsynced marks of `boot_mark`, all objects', manifests' and deltas': the holder of the
+    /// ingest lock has synced the file system since they were recorded. Costs what the marks cost, not what
+    /// the store holds.
     void mark_all_synced(uint64_t boot_mark);
 
     void commit();

@@ -28,7 +28,7 @@ namespace index_records {
 [[nodiscard]] std::string name_prefix(const ContainerName& name);
 [[nodiscard]] std::string generation_key(const ContainerName& name, uint64_t number);
 
-enum class Marked : char { object = 'o', manifest = 'm' };
+enum class Marked : char { object = 'o', manifest = 'm', delta = 'd' };
 [[nodiscard]] std::string unsynced_key(Marked what, uint32_t id);
 
 [[nodiscard]] std::string encode_number(uint64_t number);
@@ -65,7 +65,8 @@ struct ReadTxn::State {
     std::array<std::optional<uint64_t>, index_records::kCounterKeys.size()>
         counters;  ///< those that it changed
     std::vector<ManifestId> new_manifests;
-    bool switches = false;  ///< it adds a generation or a delta, which must refer to synced data only
+    std::vector<uint32_t> new_deltas;
+    bool switches = false;  ///< it adds a generation, which must refer to synced data only
 
     [[nodiscard]] uint64_t counter(index_records::Counter which) const;
     void raise_counter(index_records::Counter which, uint64_t number);

@@ -133,8 +133,13 @@ uint32_t WriteTxn::add_delta(const Delta& delta) {
     const std::string bytes = delta.encode();
     const auto id = static_cast<uint32_t>(state_->next(Counter::delta, UINT32_MAX));
     state_->txn.put(Table::deltas, number_key(id), bytes);
-    state_->switches = true;
+    state_->new_deltas.push_back(id);
     return id;
+}
+
+bool WriteTxn::remove_delta(uint32_t id) {
+    state_->txn.erase(Table::unsynced, unsynced_key(Marked::delta, id));
+    return state_->txn.erase(Table::deltas, number_key(id));
 }
 
 // --- Write: leases, transactions, launch records -------------------------------------------------
@@ -181,6 +186,7 @@ void WriteTxn::mark_all_synced(uint64_t boot_mark) {
             state_->txn.erase(Table::unsynced, key);
     }
     state_->new_manifests.clear();
+    state_->new_deltas.clear();
 }
 
 void WriteTxn::commit() {
@@ -192,6 +198,9 @@ void WriteTxn::commit() {
         const std::string mark = encode_number(boot_mark());
         for (const ManifestId id : state_->new_manifests) {
             state_->txn.put(Table::unsynced, unsynced_key(Marked::manifest, id), mark);
+        }
+        for (const uint32_t id : state_->new_deltas) {
+            state_->txn.put(Table::unsynced, unsynced_key(Marked::delta, id), mark);
         }
     }
     for (size_t which = 0; which < kCounterKeys.size(); ++which) {

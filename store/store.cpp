@@ -63,6 +63,8 @@ void remove_unsynced(const Index& index, const ObjectStore& objects) {
     WriteTxn txn = index.write();
     for (const ManifestId id : lost.manifests)
         txn.remove_manifest(id);
+    for (const uint32_t id : lost.deltas)
+        txn.remove_delta(id);
     for (const auto& [key, row] : lost.objects)
         txn.remove_object(key);
     txn.commit();

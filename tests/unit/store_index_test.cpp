@@ -327,11 +327,6 @@ TEST_F(IndexTest, AGenerationRefersToSyncedDataOnly) {
         EXPECT_THROW(txn.commit(), Error);
     }
     EXPECT_FALSE(index.read().generation(name_, 1));
-    {
-        WriteTxn txn = index.write();
-        txn.add_delta(delta_of("a"));
-        EXPECT_THROW(txn.commit(), Error);
-    }
     WriteTxn txn = index.write();
     txn.put_generation(generation_of("base", 1));
     txn.add_manifest(manifest_of("a"), false);
@@ -340,6 +335,25 @@ TEST_F(IndexTest, AGenerationRefersToSyncedDataOnly) {
     EXPECT_TRUE(index.read().generation(name_, 1));
     test::pretend_reboot(dir_.directories().data);
     EXPECT_TRUE(index.read().unsynced_of_other_boots().empty());
+}
+
+TEST_F(IndexTest, ADeltaRecordedBesideUnsyncedDataIsUnsyncedToo) {
+    const Index index = open();
+    commit_object(index, "recorded", boot_mark());
+    uint32_t id = 0;
+    {
+        WriteTxn txn = index.write();
+        id = txn.add_delta(delta_of("a"));
+        txn.commit();
+    }
+    EXPECT_TRUE(index.read().unsynced_of_other_boots().empty());
+    test::pretend_reboot(dir_.directories().data);
+    EXPECT_EQ(index.read().unsynced_of_other_boots().deltas, std::vector<uint32_t>{id});
+    WriteTxn txn = index.write();
+    EXPECT_TRUE(txn.remove_delta(id));
+    txn.commit();
+    EXPECT_TRUE(index.read().unsynced_of_other_boots().deltas.empty());
+    EXPECT_TRUE(index.read().delta_ids().empty());
 }
 
 TEST_F(IndexTest, ASyncedRowStaysSynced) {

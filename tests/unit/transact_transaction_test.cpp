@@ -117,7 +117,7 @@ TEST(Transaction, UpgradingABaseMovesWhatIsBuiltOnItInTheSameCommit) {
     fleet.run(fleet.create_aggregate("work", {"base"}, {"app"}));
     fleet.repository({tool("2-1", "two"), app});
     TransactionRequest upgrade = fleet.request("base");
-    upgrade.refresh = 1;
+    upgrade.refresh = 2;
     upgrade.containers[0].packages.upgrade = true;
     const TransactionReport report = fleet.run(upgrade);
     EXPECT_EQ(report.containers.size(), 2U);
@@ -137,7 +137,7 @@ TEST(Transaction, ABaseUpgradeThatBreaksADependentIsRefused) {
     fleet.run(fleet.create_aggregate("work", {"base"}, {"app"}));
     fleet.repository({tool("2-1", "two"), app});
     TransactionRequest upgrade = fleet.request("base");
-    upgrade.refresh = 1;
+    upgrade.refresh = 2;
     upgrade.containers[0].packages.upgrade = true;
     try {
         fleet.run(upgrade);
