@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -11,6 +12,8 @@
 #include "store/base/error.hpp"
 
 namespace pwstore {
+
+static_assert(std::endian::native == std::endian::little, "stored numbers are little-endian");
 
 /// Append little-endian integers and length-prefixed strings. Counterpart of ByteReader.
 class ByteWriter {
