@@ -65,9 +65,23 @@ std::string Upstream::container_of(const std::string& name) const {
                                       : fmt::format("the container '{}'", known->second);
 }
 
+Asker remembering(Asker asker) {
+    if (!asker) return {};
+    using Answers = std::map<std::pair<Question::Kind, std::string>, int>;
+    return [asker = std::move(asker), answers = std::make_shared<Answers>()](const Question& question) {
+        if (question.kind == Question::Kind::corrupted || question.kind == Question::Kind::import_key) {
+            return asker(question);
+        }
+        const auto key = std::make_pair(question.kind, question.text);
+        if (const auto known = answers->find(key); known != answers->end()) return known->second;
+        return (*answers)[key] = asker(question);
+    };
+}
+
 Conversation::Conversation(const SessionSpec& spec, ProgressSink& sink, Asker asker)
     : sink_(sink),
-      asker_(std::move(asker)),
+      original_asker_(std::move(asker)),
+      asker_(remembering(original_asker_)),
       upstream_(spec.foreign, spec.upstream_of),
       gnupg_dir_(spec.gnupg_dir),
       no_confirm_(spec.no_confirm),
@@ -228,18 +242,12 @@ void Conversation::happened(const alpm_event_t& event) {
 
 // --- Questions ---------------------------------------------------------------------------------------------
 
-int Conversation::ask(Question question) {
+int Conversation::ask(const Question& question) {
     if (no_confirm_ || !asker_) return question.default_answer;
-    const bool once =
-        question.kind == Question::Kind::corrupted || question.kind == Question::Kind::import_key;
-    const auto key = std::make_pair(question.kind, question.text);
-    if (const auto known = answers_.find(key); known != answers_.end()) return known->second;
     const int limit =
         question.kind == Question::Kind::select_provider ? static_cast<int>(question.choices.size()) : 2;
-    int answer = asker_(question);
-    if (answer < 0 || answer >= limit) answer = question.default_answer;
-    if (!once) answers_[key] = answer;
-    return answer;
+    const int answer = asker_(question);
+    return answer < 0 || answer >= limit ? question.default_answer : answer;
 }
 
 int Conversation::asked_conflict(const alpm_question_conflict_t& question) {
@@ -280,7 +288,7 @@ int Conversation::asked_provider(const alpm_question_select_provider_t& question
                 ? versioned(package)
                 : fmt::format("{}/{}", alpm::text(alpm_db_get_name(database)), versioned(package)));
     }
-    return ask(std::move(asked));
+    return ask(asked);
 }
 
 int Conversation::asked_removal(const alpm_question_remove_pkgs_t& question) {

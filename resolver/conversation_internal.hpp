@@ -48,7 +48,7 @@ class Conversation {
     /// Forget what was heard, not what was answered.
     void begin(Warnings warnings);
     /// Ask again what was asked before.
-    void forget_answers() { answers_.clear(); }
+    void forget_answers() { asker_ = remembering(original_asker_); }
     /// @throws what a callback threw
     void rethrow();
     /// Errors that libalpm logged although the call succeeded (a mirror that failed before another did not).
@@ -56,8 +56,8 @@ class Conversation {
     /// Notes, when there will be no plan to carry them.
     void notes_as_warnings();
 
-    /// Ask, with the rules for --noconfirm and for repeated questions.
-    int ask(Question question);
+    /// Ask, with the rules for --noconfirm.
+    int ask(const Question& question);
     /// Interrupt the next commit before it touches anything; then `was_interrupted()`.
     void interrupt_commit();
     [[nodiscard]] bool was_interrupted() const noexcept { return interrupted_; }
@@ -100,7 +100,7 @@ class Conversation {
     };
 
     ProgressSink& sink_;
-    Asker asker_;
+    Asker original_asker_, asker_;
     Upstream upstream_;
     std::string gnupg_dir_;
     bool no_confirm_;
@@ -113,7 +113,6 @@ class Conversation {
     std::vector<std::string> errors_, notes_;
     std::vector<std::pair<std::string, std::string>> replaced_;
     std::set<std::string> missing_, kept_upstream_;
-    std::map<std::pair<Question::Kind, std::string>, int> answers_;
     std::map<std::string, Download> downloads_;
     std::pair<alpm_progress_t, int> shown_progress_ = {ALPM_PROGRESS_ADD_START, -1};
 };

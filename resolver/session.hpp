@@ -37,6 +37,10 @@ struct Question {
 /// fetch().
 using Asker = std::function<int(const Question&)>;
 
+/// `asker`, asked each question once: sessions that plan and fetch the same thing then decide the same.
+/// Questions about damaged files and unknown keys are asked each time.
+[[nodiscard]] Asker remembering(Asker asker);
+
 /// Where one libalpm handle works.
 struct SessionSpec {
     std::string root;      ///< absolute, exists; file conflicts are looked up here
