@@ -241,6 +241,8 @@ void ObjectIntake::keep_pending() noexcept {
         const std::scoped_lock lock(shard.guard);
         shard.pending.clear();
     }
+    const std::scoped_lock lock(guard_);
+    staging_.reset();
 }
 
 void ObjectIntake::discard_pending() noexcept {

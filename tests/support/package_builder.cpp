@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -298,8 +299,12 @@ std::string build_package(const std::string& dir, const PackageSpec& spec) {
         ".MTREE", AE_IFREG, {.content = mtree_of(items), .mode = 0644, .mtime = spec.build_date}, {}, false};
     items.insert(items.begin(), std::move(mtree));
 
+    // As bsdtar: pax headers only where they are needed, and fractions of a second alone do not ask for one.
+    const bool has_fractions =
+        std::any_of(items.begin(), items.end(), [](const Item& item) { return item.file.mtime_ns != 0; });
     const auto setup = [&](archive* writer) {
-        check(writer, archive_write_set_format_pax_restricted(writer));
+        check(writer, has_fractions ? archive_write_set_format_pax(writer)
+                                    : archive_write_set_format_pax_restricted(writer));
         check(writer, archive_write_set_options(writer, "hdrcharset=BINARY"));
         add_filter(writer, spec.compression);
     };
