@@ -23,7 +23,7 @@ Sha256 content_of(const ReadTxn& txn, const Entry& entry) {
 }
 
 /// Mirrors what the assembler makes of an entry.
-Seen seen_in_root(const ReadTxn& txn, const TreeEntry& placed) {
+Seen seen_in_root(const ReadTxn& txn, const TreeEntry& placed, bool copied) {
     const Entry& entry = placed.entry;
     Seen seen{entry.kind, entry.mode & 0777U, entry.mtime, entry.size, {}};
     if (entry.kind == EntryKind::directory) seen.mode = root_directory_mode(entry.mode);
@@ -31,7 +31,7 @@ Seen seen_in_root(const ReadTxn& txn, const TreeEntry& placed) {
     if (entry.kind == EntryKind::file) {
         seen.mode = inode_mode(entry.mode);
         seen.content = content_of(txn, entry);
-        if (!is_copied(placed)) {
+        if (!copied) {
             const int64_t identity_time = txn.object(entry.object).first.mtime;
             seen.mtime = identity_time == ObjectKey::kNoTime ? kObjectTime : identity_time;
         }
@@ -44,7 +44,7 @@ class PackageLines {
    public:
     PackageLines(const std::string& package, std::vector<std::string>& lines) : package_(package), lines_(lines) {}
 
-    void add(const ReadTxn& txn, const Entry& packaged, const TreeEntry* placed) {
+    void add(const ReadTxn& txn, const Entry& packaged, const TreeEntry* placed, bool copied) {
         path_ = "/" + packaged.path;
         if (placed == nullptr) return warn("No such file or directory");
         if (packaged.kind == EntryKind::fifo) {
@@ -52,7 +52,7 @@ class PackageLines {
             return;
         }
         if (placed->entry.kind != packaged.kind) return warn("File type mismatch");
-        compare(packaged, placed->entry, seen_in_root(txn, *placed), content_of(txn, packaged));
+        compare(packaged, placed->entry, seen_in_root(txn, *placed, copied), content_of(txn, packaged));
     }
 
    private:
@@ -89,6 +89,7 @@ class PackageLines {
 
 std::vector<std::string> fidelity_lines(const ReadTxn& txn, const Generation& generation) {
     const Tree tree = content_tree(txn, generation);
+    const std::vector<bool> copied = copied_entries(tree);
     std::vector<std::string> lines;
     for (const InstalledPackage& package : visible_packages(txn, generation)) {
         const Manifest manifest = txn.manifest(package.manifest);
@@ -97,7 +98,11 @@ std::vector<std::string> fidelity_lines(const ReadTxn& txn, const Generation& ge
             continue;
         }
         PackageLines of_package(package.name, lines);
-        for (const Entry& entry : manifest.entries) of_package.add(txn, entry, tree.resolve(entry.path));
+        for (const Entry& entry : manifest.entries) {
+            const TreeEntry* placed = tree.resolve(entry.path);
+            const bool is_copy = placed != nullptr && copied[static_cast<size_t>(placed - tree.entries.data())];
+            of_package.add(txn, entry, placed, is_copy);
+        }
     }
     return lines;
 }

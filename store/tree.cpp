@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <deque>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -313,6 +315,25 @@ bool is_copied(const TreeEntry& entry) {
     if (file.kind != EntryKind::file) return false;
     return file.size == 0 || file.object == 0 || !file.backup_md5.empty() || is_below(file.path, "etc") ||
            is_below(file.path, "var/lib/pacman") || file.path == "var/lib/dbus/machine-id";
+}
+
+std::vector<bool> copied_entries(const Tree& tree) {
+    std::vector<bool> copied(tree.entries.size());
+    const auto group_of = [](const TreeEntry& entry) {
+        return std::tuple(entry.layer, entry.entry.link_group, entry.entry.object);
+    };
+    std::set<std::tuple<uint32_t, uint32_t, ObjectId>> copied_groups;
+    for (size_t at = 0; at < tree.entries.size(); ++at) {
+        const TreeEntry& entry = tree.entries[at];
+        copied[at] = is_copied(entry);
+        if (copied[at] && entry.entry.link_group != 0) copied_groups.insert(group_of(entry));
+    }
+    if (copied_groups.empty()) return copied;
+    for (size_t at = 0; at < tree.entries.size(); ++at) {
+        const TreeEntry& entry = tree.entries[at];
+        if (entry.entry.link_group != 0 && copied_groups.contains(group_of(entry))) copied[at] = true;
+    }
+    return copied;
 }
 
 }  // namespace pwstore

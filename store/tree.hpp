@@ -107,5 +107,7 @@ using GenerationSource = std::function<std::optional<Generation>(const UpstreamR
 /// A file that must be a private copy in every root, never a link to the object: below etc/ or the package
 /// database, empty, a backup file, generated, machine-id.
 [[nodiscard]] bool is_copied(const TreeEntry& entry);
+/// By index into tree.entries: is_copied(), or a hard link of such a file (one inode cannot be both).
+[[nodiscard]] std::vector<bool> copied_entries(const Tree& tree);
 
 }  // namespace pwstore

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -25,9 +26,14 @@ struct Catalog {
     std::vector<uint32_t> place_of_id;  ///< id → index into objects + 1, 0 = no such object
     bool complete = true;               ///< false when a row could not be read: then no file is a stray
 
+    static constexpr uint32_t kNowhere = UINT32_MAX;
+    /// Index into objects, or kNowhere.
+    [[nodiscard]] uint32_t place(ObjectId id) const {
+        return id < place_of_id.size() && place_of_id[id] != 0 ? place_of_id[id] - 1 : kNowhere;
+    }
     [[nodiscard]] const std::pair<ObjectKey, ObjectRow>* find(ObjectId id) const {
-        const uint32_t place = id < place_of_id.size() ? place_of_id[id] : 0;
-        return place != 0 ? &objects[place - 1] : nullptr;
+        const uint32_t at = place(id);
+        return at != kNowhere ? &objects[at] : nullptr;
     }
 };
 
@@ -39,7 +45,7 @@ void check_records(const ReadTxn& txn, const Catalog& catalog, std::vector<Findi
 
 /// Who uses an object, in words: "'usr/bin/x' of package x 1-1 in base, editor".
 class Users {
-   public:
+ public:
     /// Looks through all manifests and deltas for `objects`.
     Users(const ReadTxn& txn, const std::unordered_set<ObjectId>& objects);
     [[nodiscard]] std::string of(ObjectId id) const;
@@ -50,12 +56,15 @@ class Users {
     };
     [[nodiscard]] const std::vector<Place>& places(ObjectId id) const;
 
-   private:
+ private:
     void add_manifest(const ReadTxn& txn, ManifestId id, const std::unordered_set<ObjectId>& objects);
+    void add_generation(const ReadTxn& txn, const Generation& generation,
+                        const std::unordered_set<ObjectId>& objects);
+
     std::unordered_map<ObjectId, std::vector<Place>> places_;
     std::unordered_map<ObjectId, std::string> deltas_;  ///< "'etc/x' of the delta of base@3"
     std::unordered_map<ManifestId, std::string> names_;
-    std::unordered_map<ManifestId, std::string> containers_;
+    std::unordered_map<ManifestId, std::set<std::string>> containers_;
 };
 
 // --- Objects (verify_objects.cpp) ----------------------------------------------------------------
@@ -77,7 +86,11 @@ struct ObjectState {
 };
 
 /// Look at one copy of an object; with `contents` read and hash it.
-[[nodiscard]] ObjectState look_at_object(const Store& store, const ObjectKey& key, uint16_t copy, bool contents);
+[[nodiscard]] ObjectState look_at_object(const Store& store, const ObjectKey& key, uint16_t copy,
+                                         bool contents);
+
+/// Digest of what `fd` (at its start) holds; nullopt when that is not `size` bytes or cannot be read.
+[[nodiscard]] std::optional<Digest> digest_of_file(int fd, uint64_t size, const DigestFunction& function);
 
 struct ObjectScan {
     struct Damage {
@@ -87,18 +100,20 @@ struct ObjectScan {
     };
     std::vector<Damage> damages;
     std::vector<std::string> strays;  ///< paths below store/objects
-    std::vector<std::string> stray_set_ids;
+    std::unordered_set<std::string> stray_set_ids;
     uint64_t bytes = 0;
     dev_t device = 0;
     std::vector<ino_t> inodes;                                     ///< of copy 0, by place; 0 = missing
     std::unordered_map<uint32_t, std::vector<ino_t>> more_inodes;  ///< of further copies, by place
 
-    [[nodiscard]] bool is_inode_of(uint32_t place, ino_t inode) const;
-    [[nodiscard]] bool lacks_inode(uint32_t place) const { return inodes[place] == 0; }
+    [[nodiscard]] bool is_inode_of(uint32_t place, dev_t on_device, ino_t inode) const;
+    /// A copy of it is missing: then it is not known what a link of it would be.
+    [[nodiscard]] bool lacks_inode(uint32_t place) const;
+    void note(uint32_t place, uint16_t copy, const ObjectState& state);
 };
 
-[[nodiscard]] ObjectScan scan_objects(const Store& store, const Catalog& catalog, const VerifyOptions& options,
-                                      ProgressSink& sink);
+[[nodiscard]] ObjectScan scan_objects(const Store& store, const Catalog& catalog,
+                                      const VerifyOptions& options, ProgressSink& sink);
 
 // --- Roots (verify_root.cpp) ---------------------------------------------------------------------
 
@@ -125,41 +140,32 @@ struct RootCheck {
 /// Compare the directory `root` with `tree`: nothing more, nothing less, nothing different.
 [[nodiscard]] RootScan check_root(const RootCheck& check, const Tree& tree, int root);
 
-/// Put `paths` (and what is below those that are missing) of the directory `root` right: remove what `tree` does not
-/// have, make the rest anew from the objects, and give their directories mode and time back. `staging` is a directory of
-/// the same file system. What cannot be put right is left.
-void mend_root(const RootCheck& check, const Tree& tree, int root, int staging,
-               const std::unordered_set<std::string>& paths);
+/// What mend_root() is to do.
+struct RootRepair {
+    std::unordered_set<std::string> paths;     ///< what is below a missing directory is meant as well
+    std::unordered_set<ObjectId> bad_objects;  ///< nothing is made of these
+};
+
+/// Put a root right: remove what `tree` does not have, make the rest anew from the objects, and give the
+/// directories mode and time back. Each file is made in `staging`, a directory of the same file system, and
+/// renamed in. What cannot be put right is left as it is.
+void mend_root(const RootCheck& check, const Tree& tree, int root, int staging, const RootRepair& repair);
 
 // --- Healing (verify_heal.cpp) -------------------------------------------------------------------
 
-/// Finds good bytes for damaged objects and puts them in place. The caller holds the ingest lock.
-class Healer {
-   public:
-    /// Open roots with their trees: sources of bytes.
-    struct Root {
-        const Tree* tree = nullptr;
-        int fd = -1;
-    };
-    Healer(const Store& store, const Users& users, const VerifyOptions& options, ProgressSink& sink)
-        : store_(store), users_(users), options_(options), sink_(sink) {}
-
-    /// Put the damaged copies right, those that it can. Returns the ids of objects of which an inode was replaced.
-    std::unordered_set<ObjectId> heal(const Catalog& catalog, const std::vector<ObjectScan::Damage>& damages,
-                                      const std::vector<Root>& roots);
-
-   private:
-    using Object = std::pair<ObjectKey, ObjectRow>;
-    bool mend_metadata(const Object& object, uint16_t copy) const;
-    bool from_other_copy(const Object& object, uint16_t copy) const;
-    bool from_roots(const Object& object, uint16_t copy, const std::vector<Root>& roots) const;
-    void from_archives(std::vector<const Object*> wanted);
-    bool adopt(const Object& object, uint16_t copy, int fd, const std::string& name) const;
-
-    const Store& store_;
-    const Users& users_;
-    const VerifyOptions& options_;
-    ProgressSink& sink_;
+/// A root with its tree: a source of bytes.
+struct OpenRoot {
+    const Tree* tree = nullptr;
+    int fd = -1;
 };
+
+/// Put the damaged copies right, those for which good bytes are found: what has only a wrong mode or time in
+/// place, else from another copy, a file of a root, a package archive. The caller holds the ingest lock.
+/// Returns the objects of which an inode was replaced: links of the old one have to be made anew.
+[[nodiscard]] std::unordered_set<ObjectId> heal_objects(const Store& store, const Catalog& catalog,
+                                                        const Users& users,
+                                                        const std::vector<ObjectScan::Damage>& damages,
+                                                        const std::vector<OpenRoot>& roots,
+                                                        const VerifyOptions& options, ProgressSink& sink);
 
 }  // namespace pwstore::verifying
