@@ -15,6 +15,7 @@ namespace pwstore::cli {
 package_commands();  ///< install, remove, upgrade, sync, rebuild, query, search
 [[nodiscard]] std::vector<Command> run_commands();    ///< run, shell, try
 [[nodiscard]] std::vector<Command> store_commands();  ///< verify, doctor
+[[nodiscard]] std::vector<Command> repo_commands();   ///< repo
 [[nodiscard]] std::vector<Command> help_commands();   ///< help, version, completion
 
 // --- Shared by them
