@@ -12,7 +12,7 @@ namespace pwstore {
 
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\v\f";
+constexpr std::string_view kBlank = " \t\r\n\v\f";
 
 std::string_view trimmed(std::string_view text) {
     const size_t from = text.find_first_not_of(kBlank);

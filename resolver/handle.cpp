@@ -145,6 +145,7 @@ void Handle::register_repositories() {
             throw Error("use repository", repository.name, "this libalpm was built without signatures")
                 .as(Fault::unsupported);
         }
+        requires_signatures_ = requires_signatures_ || required;
         checks_signatures_ = checks_signatures_ || level.packages.check || level.databases.check;
         register_repository(repository, level_bits(level));
     }
@@ -265,6 +266,7 @@ bool Handle::update_databases(bool force) {
 void Handle::use_keyring() {
     if (!checks_signatures_ && (local_file_level_ & ALPM_SIG_PACKAGE) == 0) return;
     make_directories(AT_FDCWD, spec_.gnupg_dir, 0700);
+    if (requires_signatures_) ensure_keyring(spec_.gnupg_dir, spec_.keyrings, conversation_.sink());
     if (!conversation_.has_keyring()) return;
     // GPGME keeps the directory that it was first given, for the whole process.
     static std::string keyring;

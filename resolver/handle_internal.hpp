@@ -81,6 +81,7 @@ class Handle {
     int local_file_level_ = 0;
     int remote_file_level_ = 0;
     bool checks_signatures_ = false;
+    bool requires_signatures_ = false;
 };
 
 }  // namespace pwstore

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "resolver/keyring.hpp"
 #include "resolver/package.hpp"
 #include "resolver/repositories.hpp"
 #include "store/base/events.hpp"
@@ -47,7 +48,9 @@ struct SessionSpec {
     std::string database;  ///< dbpath, exists: holds local/ and sync/ (or a symlink to a shared one)
     std::vector<std::string> cache_dirs;  ///< downloads go to the first that is writable
     std::string gnupg_dir;                ///< made (0700) when signatures are checked
-    std::string log_file;                 ///< empty = none
+    /// Imported into gnupg_dir (ensure_keyring) before the first use of a repository that has to be signed.
+    std::vector<std::string> keyrings = host_keyrings();
+    std::string log_file;  ///< empty = none
     PacmanConfig config;
     std::vector<std::string>
         foreign;  ///< names of upstream packages: never upgraded, replaced or removed here
