@@ -27,6 +27,7 @@ constexpr size_t kLargestMap = size_t{1} << 40U;
 constexpr size_t kSmallestMap = size_t{1} << 24U;
 constexpr unsigned kReaders = 510;
 constexpr size_t kChecksum = sizeof(uint64_t);
+constexpr const char* kDataFile = "data.mdb";
 constexpr const char* kFormatKey = "format";
 constexpr std::array<const char*, kTables> kTableNames{
     "meta",        "objects", "ids",         "unsynced", "manifests",    "archives", "containers",
@@ -105,7 +106,7 @@ std::shared_ptr<Environment> Environment::open(int data_dir, Access access) {
         if (access == Access::read_only) return nullptr;
         throw Error::from_errno("open index", names::kIndex, ENOENT);
     }
-    const auto data = try_stat_at(found->get(), "data.mdb");
+    const auto data = try_stat_at(found->get(), kDataFile);
     if (access == Access::read_only && (!data || data->st_size == 0)) return nullptr;
     const struct stat info = stat_fd(found->get(), names::kIndex);
     const std::scoped_lock lock(registry_guard);
@@ -164,8 +165,25 @@ void Environment::open_environment() {
     }
     check(result, "open index", names::kIndex);
     int dead = 0;
+    mend_length();
     if ((flags & MDB_NOLOCK) == 0)
         check(mdb_reader_check(env_, &dead), "clear dead readers of index", names::kIndex);
+}
+
+/// A file that was cut short would end the program by SIGBUS where it is read through the map. Filled up with
+/// zeros it reads as damaged instead. (A sound file may lack some of its last pages, if nothing in them is in
+/// use.)
+void Environment::mend_length() const {
+    MDB_envinfo info{};
+    MDB_stat stat{};
+    check(mdb_env_info(env_, &info), "examine index", names::kIndex);
+    check(mdb_env_stat(env_, &stat), "examine index", names::kIndex);
+    const auto wanted = static_cast<off_t>((info.me_last_pgno + 1) * stat.ms_psize);
+    const auto there = try_stat_at(directory_.get(), kDataFile);
+    if (!there || there->st_size >= wanted) return;
+    // Unlike ftruncate(2) this never shortens what another process has lengthened meanwhile.
+    const Fd file(::openat(directory_.get(), kDataFile, O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (file) (void)::posix_fallocate(file.get(), there->st_size, wanted - there->st_size);
 }
 
 bool Environment::open_tables(unsigned transaction_flags, unsigned table_flags) {

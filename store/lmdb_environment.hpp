@@ -61,6 +61,7 @@ class Environment {
     Environment(Fd directory, Access access);
     int try_open(size_t map_size, unsigned flags);
     void open_environment();
+    void mend_length() const;
     bool open_tables(unsigned transaction_flags, unsigned table_flags);
     void check_format(MDB_txn* txn, bool creating) const;
 

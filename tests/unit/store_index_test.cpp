@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -480,6 +482,81 @@ TEST_F(IndexTest, RefusesAFileThatIsNoIndex) {
     } catch (const Error& error) {
         EXPECT_EQ(error.fault(), Fault::corrupt) << error.what();
     }
+}
+
+TEST_F(IndexTest, AFileThatWasCutShortIsAnErrorAndNoCrash) {
+    {
+        const Index index = open();
+        WriteTxn txn = index.write();
+        for (int i = 0; i < 2000; ++i)
+            put(txn, std::to_string(i));
+        txn.commit();
+    }
+    const std::string file = layout_.path(std::string(names::kIndex) + "/data.mdb");
+    const std::string whole = read_file(AT_FDCWD, file);
+    size_t noticed = 0;
+    for (size_t pages = 2; pages * 4096 < whole.size(); pages += 7) {
+        write_all(open_at(AT_FDCWD, file, O_WRONLY | O_TRUNC).get(),
+                  std::string_view(whole).substr(0, pages * 4096), file);
+        const int result = test::run_in_child([&] {
+            try {
+                const Index index = open();
+                uint64_t seen = 0;
+                const ReadTxn txn = index.read();
+                txn.for_each_object(
+                    [&](const ObjectKey& key, const ObjectRow&) { seen += txn.find_object(key) ? 1 : 0; });
+                if (seen == 2000) ::_exit(1);
+            } catch (const Error& error) {
+                ::_exit(error.fault() == Fault::corrupt ? 2 : 3);
+            }
+        });
+        EXPECT_TRUE(result == 1 || result == 2) << "cut to " << pages << " pages: " << result;
+        noticed += result == 2 ? 1 : 0;
+    }
+    EXPECT_GT(noticed, 5U);
+}
+
+/// A file system of `size` bytes at `where`, in a mount namespace of this process. False where that is not
+/// allowed.
+bool mount_small_disk(const std::string& where, const char* size) {
+    if (::unshare(CLONE_NEWNS | (::geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0) return false;
+    (void)::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    return ::mount("none", where.c_str(), "tmpfs", 0, size) == 0;
+}
+
+TEST_F(IndexTest, BallastLetsAFullDiskBeEmptied) {
+    constexpr int kCannot = 77;
+    make_directory(AT_FDCWD, dir_.path("disk"), 0777);
+    const int result = test::run_in_child([&] {
+        if (!mount_small_disk(dir_.path("disk"), "size=16m")) ::_exit(kCannot);
+        const Layout layout = Layout::create({dir_.path("disk/data"), "", ""});
+        const Index index = Index::open(layout.data(), Index::Mode::read_write);
+        const ObjectId id = commit_object(index, "content");
+        const Fd junk = open_at(AT_FDCWD, dir_.path("disk/junk"), O_WRONLY | O_CREAT, 0600);
+        try {
+            for (;;)
+                write_all(junk.get(), std::string(4096, 'j'), "junk");
+        } catch (const Error& error) {
+            if (error.error_number() != ENOSPC) throw;
+        }
+        try {
+            for (int i = 0; i < 1000; ++i)
+                commit_object(index, std::to_string(i));
+            throw Error("fill", "disk", "there is space left");
+        } catch (const Error& error) {
+            if (error.error_number() != ENOSPC) throw;
+        }
+        if (index.restore_ballast() != true) throw Error("keep", "ballast", "it is gone");
+        index.release_ballast();
+        WriteTxn txn = index.write();
+        if (!txn.remove_object(key_of("content"))) throw Error("remove", "content", "it is not there");
+        txn.commit();
+        if (index.read().object_key(id)) throw Error("remove", "content", "it is still there");
+        write_all(junk.get(), std::string(3 << 20, 'j'), "junk");
+        if (index.restore_ballast()) throw Error("restore", "ballast", "there is no space for it");
+    });
+    if (result == kCannot) PWSTORE_CANNOT_RUN("this user may not mount a tmpfs of its own");
+    EXPECT_EQ(result, 0);
 }
 
 TEST_F(IndexTest, KeepsBallast) {

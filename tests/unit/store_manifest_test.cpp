@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "store/base/error.hpp"
+#include "store/entry_codec.hpp"
 #include "store/manifest.hpp"
 #include "tests/support/corruption.hpp"
 
@@ -111,6 +112,27 @@ TEST(Manifest, SurvivesCorruptionWhenOnlyMarked) {
         } catch (const Error& error) {
             EXPECT_EQ(error.fault(), Fault::corrupt);
         }
+    }
+}
+
+TEST(Manifest, RefusesAttributesOutOfOrder) {
+    Manifest manifest = sample();
+    manifest.entries[1].xattrs = {{"user.a", "1"}, {"user.b", "2"}};
+    const std::string good = manifest.encode();
+    for (const char* other : {"user.a", "user.0"}) {
+        std::string bytes = good;
+        bytes.replace(bytes.find("user.b"), 6, other);
+        EXPECT_THROW((void)Manifest::decode(bytes), Error) << other;
+    }
+}
+
+TEST(Manifest, RefusesAnotherNumberOfObjectsThanOfEntries) {
+    ByteWriter out;
+    codec::put_entries(out, sample().entries, codec::Whiteouts::refused);
+    for (const size_t ids : {0UL, 4UL, 6UL}) {
+        const std::vector<ObjectId> objects(ids);
+        ByteReader in(out.bytes(), "entries");
+        EXPECT_THROW((void)codec::get_entries(in, objects, codec::Whiteouts::refused), Error) << ids;
     }
 }
 
