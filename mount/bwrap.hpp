@@ -19,6 +19,7 @@ struct BwrapProgram {
 
     /// Find it in PATH and ask it. @throws Error (unsupported) with the remedy when it is missing or too old
     static BwrapProgram find();
+    bool operator==(const BwrapProgram&) const = default;
 };
 
 /// A complete sandbox command: bwrap's arguments and the descriptors they name.

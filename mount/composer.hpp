@@ -25,6 +25,8 @@ struct HostContext {
     std::vector<EnvironmentVariable> environment;  ///< the caller's
     bool terminal = false;
     static HostContext current();
+    /// The caller's value of a variable.
+    [[nodiscard]] std::optional<std::string> variable(std::string_view name) const;
 };
 
 /// What the composer was asked for.
@@ -39,15 +41,26 @@ struct ComposeRequest {
     bool without_configured_volumes = false;
 };
 
-/// Sentences about skipped modules and weakened isolation, for the user.
 struct Composition {
     SandboxSpec spec;
-    std::vector<std::string> warnings;
+    std::vector<std::string> warnings;  ///< about skipped modules and weakened isolation, for the user
+    /// Variables whose value in `spec` is the caller's if it has them, to be looked up again at each launch;
+    /// with the value that they have otherwise.
+    std::vector<EnvironmentVariable> passed_variables;
+    std::vector<std::string>
+        expected_variables;  ///< those of them that the configuration asks for: say so when unset
+    bool host_dependent =
+        false;  ///< made from devices or sockets that were there now: compose again at each launch
 };
 
-/// Configuration → spec. Pure but for looking at the host paths it exposes. The store guard (guard.hpp) has been applied.
+/// Configuration → spec. Pure but for looking at the host paths it exposes. The store guard (guard.hpp) has
+/// been applied.
 /// @throws Error (usage, refused) naming module and path
-[[nodiscard]] Composition compose(const Layout& layout, const ComposeRequest& request, const HostContext& host);
+[[nodiscard]] Composition compose(const Layout& layout, const ComposeRequest& request,
+                                  const HostContext& host);
+
+/// The warning about an expected variable that the caller does not have.
+[[nodiscard]] std::string missing_variable_warning(const std::string& name);
 
 /// `spec` in words, one line per exposed thing with the rule that asked for it (for `explain`).
 [[nodiscard]] std::vector<std::string> explain(const SandboxSpec& spec);

@@ -75,6 +75,9 @@ std::string SandboxSpec::encode() const {
     writer.put(user_namespace);
     for (const bool flag : {root_powers, new_session, die_with_parent})
         writer.put(flag);
+    writer.put(static_cast<uint32_t>(protected_directories.size()));
+    for (const std::string& directory : protected_directories)
+        writer.put_string(directory);
     writer.put_string(seccomp);
     return writer.take();
 }
@@ -104,6 +107,9 @@ SandboxSpec SandboxSpec::decode(std::string_view bytes) {
     spec.user_namespace = checked_enum(reader, UserNamespace::none, UserNamespace::open);
     for (bool* flag : {&spec.root_powers, &spec.new_session, &spec.die_with_parent})
         *flag = checked_bool(reader);
+    spec.protected_directories.resize(reader.get_count(sizeof(uint32_t)));
+    for (std::string& directory : spec.protected_directories)
+        directory = reader.get_string();
     spec.seccomp = reader.get_string();
     reader.expect_end();
     return spec;
