@@ -53,15 +53,22 @@ struct ForegroundWait::State {
         }
     }
 
+    /// The command's process group, if it is another one than ours; it is led by the sandbox's first process.
+    static pid_t group_of(pid_t command) {
+        const pid_t group = ::getpgid(command);
+        return group > 1 && group != ::getpgrp() ? group : 0;
+    }
+
     /// Stop with the sandbox and go on with it, as a shell's job does.
-    void stop(pid_t command) const {
+    void stop(pid_t group) const {
+        if (group == 0) return;
         struct termios inside {};
         const bool changed = has_terminal && ::tcgetattr(STDIN_FILENO, &inside) == 0;
-        (void)::kill(-command, SIGSTOP);
+        (void)::kill(-group, SIGSTOP);
         restore_terminal();
         (void)::raise(SIGSTOP);
         if (changed) (void)::tcsetattr(STDIN_FILENO, TCSADRAIN, &inside);
-        (void)::kill(-command, SIGCONT);
+        (void)::kill(-group, SIGCONT);
     }
 
     void deliver(const signalfd_siginfo& signal, pid_t command) const {
@@ -69,10 +76,11 @@ struct ForegroundWait::State {
         // In a shared session the terminal has told the command's group already.
         if (of_terminal && terminal_signals == TerminalSignals::shared) return;
         const int number = static_cast<int>(signal.ssi_signo);
+        const pid_t group = group_of(command);
         if (number == SIGTSTP) {
-            stop(command);
+            stop(group);
         } else {
-            (void)::kill(of_terminal ? -command : command, number);
+            (void)::kill(of_terminal && group > 0 ? -group : command, number);
         }
     }
 
