@@ -28,13 +28,16 @@ std::optional<uint64_t> generation_of(std::string_view file, const ContainerName
 
 }  // namespace
 
-void remove_unrecorded_roots(const Store& store, const ContainerName& name) {
+bool remove_unrecorded_roots(const Store& store, const ContainerName& name) {
     const Fd roots = open_dir(store.layout().data(), names::kRoots);
     const ReadTxn txn = store.index().read();
+    bool all_gone = true;
     for (const DirectoryItem& item : list_directory(roots.get())) {
         const auto number = generation_of(item.name, name);
-        if (number && !txn.generation(name, *number)) remove_root(store, name, *number);
+        if (!number || txn.generation(name, *number) || item.type != DT_DIR) continue;
+        all_gone = remove_root(store, name, *number) && all_gone;
     }
+    return all_gone;
 }
 
 void remove_orphan_roots(const Store& store) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 
 #include "mount/container_config.hpp"
 #include "mount/root.hpp"
@@ -45,6 +46,15 @@ void check_idle(const Store& store, const ReadTxn& txn, const ContainerName& nam
     }
 }
 
+/// The last process of a sandbox gives its lease back a moment after its end is seen. What is in use longer
+/// is removed by the next transaction.
+void remove_roots_soon(const Store& store, const ContainerName& name) {
+    constexpr unsigned kTries = 40;
+    for (unsigned attempt = 0; !remove_unrecorded_roots(store, name) && attempt < kTries; ++attempt) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    }
+}
+
 }  // namespace
 
 void delete_containers(const Store& store, const std::vector<ContainerName>& names, bool with_home,
@@ -74,7 +84,7 @@ void delete_containers(const Store& store, const std::vector<ContainerName>& nam
     for (const std::string& name : chosen) {
         const ContainerName container(name);
         sink.progress("remove", name, 0, 0);
-        remove_unrecorded_roots(store, container);
+        remove_roots_soon(store, container);
         if (with_home) {
             remove_tree(open_dir(store.layout().data(), names::kHome).get(), name);
             remove_tree(open_dir(store.layout().data(), names::kUpper).get(), name);

@@ -14,7 +14,9 @@ namespace {
 uint64_t current_generation(const Store& store, const ContainerName& name) {
     const auto row = store.index().read().container(name);
     if (!row) {
-        throw Error("run in", name.str(), "there is no such container").as(Fault::usage).with_hint("'pwstore ls' lists the containers");
+        throw Error("run in", name.str(), "there is no such container")
+            .as(Fault::usage)
+            .with_hint("'pwstore ls' lists the containers");
     }
     if (row->type == ContainerType::slice) {
         throw Error("run in", name.str(), "it is a slice, a layer for other containers")
@@ -49,7 +51,8 @@ void prepare_launch(const Store& store, const ContainerName& name, ProgressSink&
     const std::string config_path = store.layout().directories().config + "/" + config_name(name);
     const FileStamp stamp = FileStamp::of(config_path);
     const uint64_t generation = current_generation(store, name);
-    const LaunchRecord record = make_launch_record(store.layout(), name, generation, configuration_of(store, name), stamp);
+    const LaunchRecord record =
+        make_launch_record(store.layout(), name, generation, configuration_of(store, name), stamp);
     const std::string encoded = record.encode();
     if (store.index().read().launch_record(name) == encoded) return;
     WriteTxn txn = store.index().write();

@@ -85,6 +85,21 @@ void save_configuration(const TransactionState& state, const Work& work) {
     save_config(directory, work.name, *config);
 }
 
+/// Bytes of all files of the packages that were installed or upgraded, new in the store or not.
+uint64_t installed_bytes(const TransactionState& state) {
+    const ReadTxn txn = state.store.index().read();
+    uint64_t bytes = 0;
+    for (const Work& work : state.works) {
+        for (const PlanStep& step : work.plan.steps) {
+            const InstalledPackage* package = work.after.find_package(step.package.name);
+            if (step.kind == StepKind::remove || package == nullptr) continue;
+            for (const Entry& entry : txn.manifest(package->manifest).entries)
+                bytes += entry.size;
+        }
+    }
+    return bytes;
+}
+
 void report_changes(TransactionState& state) {
     for (const Work& work : state.works) {
         if (!work.affected) continue;
@@ -105,7 +120,7 @@ void report_changes(TransactionState& state) {
             state.report.notes.push_back(note);
     }
     state.report.changed = true;
-    state.report.file_bytes = state.stats.bytes;
+    state.report.file_bytes = installed_bytes(state);
     state.report.new_disk_bytes = state.stats.new_bytes;
 }
 
