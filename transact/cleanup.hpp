@@ -6,8 +6,9 @@
 namespace pwstore {
 
 /// Remove roots/NAME@N of which the index knows no generation: left by a transaction that died before its
-/// commit. Lock: the container's, held by the caller.
-void remove_unrecorded_roots(const Store& store, const ContainerName& name);
+/// commit, or by a deletion. False when one is still in use and stays. Lock: the container's, held by the
+/// caller.
+bool remove_unrecorded_roots(const Store& store, const ContainerName& name);
 
 /// The same for containers that the index does not know at all. Skips a name whose lock is held: its holder
 /// is alive.
