@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The stages of a transaction one at a time, for bench/peers:
+//
+//     pwstore-stages ingest DATA [--sync] @LIST  archives named in LIST, one per line, into the store DATA
+//     pwstore-stages decode @LIST                read and digest them, keep nothing: an ingest's floor
+//     pwstore-stages assemble DATA ROOT          every package of the store as one root, at ROOT
+//     pwstore-stages remove ROOT                 a root or any other tree
+//     pwstore-stages verify DATA                 re-hash every object
+//     pwstore-stages prefault MEGABYTES          touch memory, so that the machine has it at hand
+//
+// Each prints one line of JSON with what it did and the seconds of its phases.
+#include <fcntl.h>
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mount/assembler.hpp"
+#include "store/base/error.hpp"
+#include "store/base/parallel.hpp"
+#include "store/base/path_at.hpp"
+#include "store/ingest.hpp"
+#include "store/tar_io.hpp"
+#include "store/verify.hpp"
+
+namespace pwstore {
+namespace {
+
+class Clock {
+ public:
+    double lap() {
+        const auto now = std::chrono::steady_clock::now();
+        const double passed = std::chrono::duration<double>(now - last_).count();
+        last_ = now;
+        return passed;
+    }
+
+ private:
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+Directories directories_of(const std::string& data) {
+    return {data + "/data", data + "/config", data + "/cache"};
+}
+
+std::vector<std::string> listed(const std::string& argument) {
+    if (argument.empty() || argument.front() != '@')
+        throw Error("read the command line", argument, "@LIST is wanted");
+    std::vector<std::string> lines;
+    const std::string text = read_file(AT_FDCWD, argument.substr(1));
+    for (size_t from = 0; from < text.size();) {
+        const size_t end = std::min(text.find('\n', from), text.size());
+        if (end > from) lines.push_back(text.substr(from, end - from));
+        from = end + 1;
+    }
+    return lines;
+}
+
+void ingest(const std::string& data, const std::vector<std::string>& archives, bool sync) {
+    Clock clock;
+    make_directories(AT_FDCWD, data);
+    const Store store = Store::open(directories_of(data));
+    const double opened = clock.lap();
+    SilentSink sink;
+    std::vector<ArchiveSource> sources;
+    for (const std::string& archive : archives)
+        sources.push_back({archive, {}});
+    Ingestor ingestor(store, sink);
+    ingestor.add_archives(sources);
+    const double read = clock.lap();
+    ingestor.commit(nullptr, sync);
+    const IngestStats stats = ingestor.stats();
+    fmt::print(
+        R"({{"open": {:.4f}, "read": {:.4f}, "commit": {:.4f}, "files": {}, "bytes": {}, "new_objects": {}}})"
+        "\n",
+        opened, read, clock.lap(), stats.files, stats.bytes, stats.new_objects);
+}
+
+void decode(const std::vector<std::string>& archives) {
+    const DigestFunction digest;
+    std::vector<uint64_t> bytes(archives.size());
+    parallel_for(archives.size(), default_threads(), [&](size_t i) {
+        const Fd file = open_at(AT_FDCWD, archives[i], O_RDONLY);
+        TarReader reader(file.get(), archives[i]);
+        while (const auto entry = reader.next()) {
+            if (entry->kind != TarEntry::Kind::file) continue;
+            DigestStream stream(digest);
+            for (auto piece = reader.read(); !piece.empty(); piece = reader.read())
+                stream.update(piece);
+            (void)stream.finish();
+            bytes[i] += entry->size;
+        }
+    });
+    uint64_t sum = 0;
+    for (const uint64_t each : bytes)
+        sum += each;
+    fmt::print("{{\"bytes\": {}}}\n", sum);
+}
+
+/// A generation of every package that the store holds, in no container.
+Generation whole_store(const ReadTxn& txn) {
+    Generation generation;
+    generation.container = "bench";
+    generation.number = 1;
+    for (const ManifestId id : txn.manifest_ids()) {
+        const Manifest manifest = txn.manifest(id);
+        InstalledPackage package;
+        package.manifest = id;
+        package.name = manifest.name;
+        package.version = manifest.version;
+        generation.packages.push_back(std::move(package));
+    }
+    return generation;
+}
+
+void assemble_root(const std::string& data, const std::string& root) {
+    Clock clock;
+    const auto store = Store::open_read_only(directories_of(data));
+    if (!store) throw Error("open store", data, "there is none");
+    const Tree tree = [&] {
+        const ReadTxn txn = store->index().read();
+        return tree_of(txn, store->objects(), whole_store(txn));
+    }();
+    const double planned = clock.lap();
+    make_directory(AT_FDCWD, root, 0755);
+    const AssembleStats stats = assemble(*store, tree, open_dir(AT_FDCWD, root).get());
+    fmt::print(R"({{"plan": {:.4f}, "assemble": {:.4f}, "entries": {}, "linked": {}, "copied": {}}})"
+               "\n",
+               planned, clock.lap(), tree.entries.size(), stats.linked, stats.copied);
+}
+
+int verify_store(const std::string& data) {
+    const auto store = Store::open_read_only(directories_of(data));
+    if (!store) throw Error("open store", data, "there is none");
+    SilentSink sink;
+    const VerifyReport report = verify(*store, VerifyOptions{}, sink);
+    fmt::print("{{\"objects\": {}, \"bytes\": {}, \"findings\": {}}}\n", report.objects, report.bytes,
+               report.findings.size());
+    return report.clean() ? 0 : 1;
+}
+
+void prefault(size_t bytes) {
+    constexpr size_t kPage = 4096;
+    std::vector<char> memory(bytes);
+    for (size_t at = 0; at < memory.size(); at += kPage)
+        memory[at] = 1;
+    fmt::print("{{\"bytes\": {}}}\n", memory.size());
+}
+
+int run(const std::vector<std::string>& words) {
+    const std::string verb = words.empty() ? "" : words[0];
+    if (verb == "ingest" && words.size() == 3) {
+        ingest(words[1], listed(words[2]), false);
+    } else if (verb == "ingest" && words.size() == 4 && words[2] == "--sync") {
+        ingest(words[1], listed(words[3]), true);
+    } else if (verb == "decode" && words.size() == 2) {
+        decode(listed(words[1]));
+    } else if (verb == "assemble" && words.size() == 3) {
+        assemble_root(words[1], words[2]);
+    } else if (verb == "remove" && words.size() == 2) {
+        remove_root_tree(AT_FDCWD, words[1]);
+    } else if (verb == "verify" && words.size() == 2) {
+        return verify_store(words[1]);
+    } else if (verb == "prefault" && words.size() == 2) {
+        prefault(std::strtoul(words[1].c_str(), nullptr, 10) << 20U);
+    } else {
+        fmt::print(stderr, "pwstore-stages: see the first lines of bench/main_stages.cpp\n");
+        return 2;
+    }
+    return 0;
+}
+
+}  // namespace
+}  // namespace pwstore
+
+int main(int argc, char** argv) {
+    try {
+        return pwstore::run({argv + 1, argv + argc});
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "pwstore-stages: {}\n", error.what());
+        return 1;
+    }
+}
