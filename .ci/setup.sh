@@ -167,7 +167,7 @@ pw_copy_checkout() {
         fi
     fi
     chown "$PW_UID:$PW_GID" "$PW_AWAY"
-    pw_as_user mkdir -p "$PW_WORK" "$PW_HOME"
+    pw_as_user mkdir -p "$PW_WORK" "$PW_HOME" "$PW_AWAY/tmp"
     pw_checkout_files >"$PW_LOGS/files"
     if pw_as_user test -f "$PW_AWAY/files"; then
         pw_as_user cat "$PW_AWAY/files" | sort -z | comm -z -23 - "$PW_LOGS/files" | (cd "$PW_WORK" && pw_as_user xargs -0 -r rm -f --)
@@ -194,7 +194,8 @@ pw_as_user() {
     fi
     setpriv --reuid "$PW_UID" --regid "$PW_GID" --clear-groups --inh-caps=-all \
         env -u SUDO_UID -u SUDO_GID -u SUDO_USER -u SUDO_COMMAND -u XDG_RUNTIME_DIR -u XDG_CONFIG_HOME -u XDG_DATA_HOME \
-        -u XDG_CACHE_HOME -u DBUS_SESSION_BUS_ADDRESS HOME="$PW_HOME" USER="uid$PW_UID" LOGNAME="uid$PW_UID" "$@"
+        -u XDG_CACHE_HOME -u DBUS_SESSION_BUS_ADDRESS HOME="$PW_HOME" TMPDIR="${PW_AWAY:-/var}/tmp" \
+        USER="uid$PW_UID" LOGNAME="uid$PW_UID" "$@"
 }
 
 # --- Building --------------------------------------------------------------------------------------------------
