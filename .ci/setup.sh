@@ -147,6 +147,17 @@ pw_can_use() {
     setpriv --reuid "$1" --regid "$2" --clear-groups test -r "$PW_TOP/CMakeLists.txt" -a -w "$PW_TOP" 2>/dev/null
 }
 
+# Settles PW_LOGS: build/logs for those who work in the checkout, else a directory that is gone at the end.
+pw_open_logs() {
+    if [ "$(id -u)" -ne 0 ] && [ "$PW_WORK" = "$PW_TOP" ]; then
+        PW_LOGS=$PW_TOP/build/logs
+        mkdir -p "$PW_LOGS"
+    else
+        PW_LOGS=$(mktemp -d)
+        trap 'rm -rf -- "$PW_LOGS"' EXIT
+    fi
+}
+
 # Files of the checkout, one per line and zero-terminated: what git has or would take, else everything but build/.
 pw_checkout_files() {
     if git -c safe.directory='*' -C "$PW_TOP" rev-parse --git-dir >/dev/null 2>&1; then
@@ -180,6 +191,7 @@ pw_copy_checkout() {
 # Remove the throw-away directory, with the powers of its user only.
 pw_remove_away() {
     if [ -z "$PW_AWAY" ] || [ ! -d "$PW_AWAY" ] || [ -L "$PW_AWAY" ]; then return 0; fi
+    cd /
     pw_as_user chmod -R u+rwX "$PW_AWAY"
     pw_as_user find "$PW_AWAY" -mindepth 1 -delete
     rmdir "$PW_AWAY"
