@@ -10,6 +10,7 @@
 #include "store/boot_mark.hpp"
 #include "store/index.hpp"
 #include "store/layout.hpp"
+#include "store/store.hpp"
 #include "tests/support/test_dir.hpp"
 
 namespace pwstore {
@@ -167,6 +168,23 @@ void index_mark_all_synced(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * 10'000);
 }
 
+/// What every command pays before it does anything: layout, index, recovery with nothing to recover.
+void store_open(benchmark::State& state) {
+    const test::TestDir dir;
+    { (void)Store::open(dir.directories()); }
+    for (auto _ : state)
+        benchmark::DoNotOptimize(Store::open(dir.directories()).digest().bits());
+}
+
+void store_open_read_only(benchmark::State& state) {
+    const test::TestDir dir;
+    { (void)Store::open(dir.directories()); }
+    for (auto _ : state)
+        benchmark::DoNotOptimize(Store::open_read_only(dir.directories())->digest().bits());
+}
+
+BENCHMARK(store_open)->Unit(benchmark::kMicrosecond);
+BENCHMARK(store_open_read_only)->Unit(benchmark::kMicrosecond);
 BENCHMARK(index_find_object);
 BENCHMARK(index_find_missing);
 BENCHMARK(index_object_in_order);

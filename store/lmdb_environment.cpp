@@ -147,6 +147,9 @@ int Environment::try_open(size_t map_size, unsigned flags) {
         return result;
     }
     env_ = env;
+    int file = -1;  // the one descriptor that LMDB would pass on to programs
+    check(mdb_env_get_fd(env_, &file), "examine index", names::kIndex);
+    if (::fcntl(file, F_SETFD, FD_CLOEXEC) != 0) throw Error::from_errno("close on exec", names::kIndex);
     return MDB_SUCCESS;
 }
 

@@ -87,6 +87,14 @@ TEST(Delta, SurvivesCorruption) {
         [](const Delta& delta) { return delta.encode(); });
 }
 
+TEST(Delta, RefusesCausesThatDoNotExist) {
+    for (const int cause : {0, 6, 255}) {
+        Delta delta = sample_delta();
+        delta.entries[1].cause = static_cast<Cause>(cause);
+        EXPECT_THROW((void)Delta::decode(delta.encode()), Error) << cause;
+    }
+}
+
 TEST(Delta, IsNotAManifest) {
     EXPECT_THROW((void)Manifest::decode(sample_delta().encode()), Error);
     EXPECT_THROW((void)Delta::decode(Manifest{}.encode()), Error);
@@ -138,6 +146,26 @@ TEST(Generation, RefusesWhatMakesNoSense) {
         EXPECT_THROW((void)generation.encode(), Error) << "breakage " << number;
         ++number;
     }
+}
+
+TEST(Generation, RefusesBackupsOutOfOrder) {
+    const std::string good = sample_generation().encode();
+    std::string bytes = good;
+    bytes.replace(bytes.find("etc/b"), 5, "etc/a");
+    EXPECT_THROW((void)Generation::decode(bytes), Error);
+}
+
+TEST(Generation, RefusesReasonsThatDoNotExist) {
+    Generation generation = sample_generation();
+    generation.packages[0].reason = static_cast<InstallReason>(2);
+    EXPECT_THROW((void)Generation::decode(generation.encode()), Error);
+}
+
+TEST(ContainerRow, RefusesANumberThatWasNeverGiven) {
+    ContainerRow row;
+    row.current = 6;
+    row.last_number = 5;
+    EXPECT_THROW((void)ContainerRow::decode(row.encode()), Error);
 }
 
 TEST(ContainerRow, IsReadAsItWasWrittenAndSurvivesCorruption) {

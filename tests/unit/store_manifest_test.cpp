@@ -97,9 +97,13 @@ TEST(Manifest, FindsByPath) {
 }
 
 TEST(Manifest, SurvivesCorruption) {
-    test::expect_survives_corruption(
-        sample().encode(), [](std::string_view bytes) { return Manifest::decode(bytes); },
-        [](const Manifest& manifest) { return manifest.encode(); });
+    const auto decode = [](std::string_view bytes) { return Manifest::decode(bytes); };
+    const auto encode = [](const Manifest& manifest) { return manifest.encode(); };
+    test::expect_survives_corruption(sample().encode(), decode, encode);
+    Manifest imported;
+    imported.origin = Origin::import;
+    imported.name = "n";
+    test::expect_survives_corruption(imported.encode(), decode, encode);
 }
 
 TEST(Manifest, SurvivesCorruptionWhenOnlyMarked) {

@@ -118,6 +118,26 @@ TEST_F(StoreTest, BootMarkIsOneNumberPerBoot) {
               0);
 }
 
+TEST_F(StoreTest, LeavesNoDescriptorToProgramsThatAreStarted) {
+    const Store store = open();
+    const ReadTxn read = store.index().read();
+    const Staging staging = Staging::create(store, "a test");
+    const Lease lease = Lease::create(store.index(), store.layout().data(), "a test");
+    const FileLock lock = store.lock_ingest(1s);
+    size_t seen = 0;
+    for (const DirectoryItem& item :
+         list_directory(open_at(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY).get())) {
+        const int fd = std::stoi(item.name);
+        const int flags = ::fcntl(fd, F_GETFD);
+        if (flags < 0) continue;  // that of the listing
+        const std::string target = read_link_at(AT_FDCWD, "/proc/self/fd/" + item.name);
+        if (!target.starts_with(dir_.path())) continue;
+        EXPECT_NE(flags & FD_CLOEXEC, 0) << target;
+        ++seen;
+    }
+    EXPECT_GE(seen, 7U);
+}
+
 // --- Recovery ------------------------------------------------------------------------------------
 
 TEST_F(StoreTest, WhatThisBootRecordedStays) {
