@@ -93,7 +93,7 @@ class World:
 
     def versions(self, container: str) -> dict[str, str]:
         info = self.json("info", container, "--packages")
-        return {package["name"]: package["version"] for package in info["packages"]}
+        return {package["name"]: package["version"] for package in info["installed"]}
 
 
 def main(name: str, test) -> None:
