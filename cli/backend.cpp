@@ -3,9 +3,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "cli/log.hpp"
 #include "mount/composer.hpp"
@@ -14,6 +14,7 @@
 #include "mount/root.hpp"
 #include "resolver/session.hpp"
 #include "store/base/error.hpp"
+#include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/view.hpp"
 #include "transact/wire.hpp"
@@ -57,6 +58,25 @@ std::optional<std::string> cached_archive(const std::string& cache, const Manife
     }
     return std::nullopt;
 }
+
+std::string trial_lock(const ContainerName& name) {
+    return fmt::format("{}/{}.trial", names::kContainerLocks, name.str());
+}
+
+/// The lock of a trial; its file goes with it.
+class TrialHold {
+ public:
+    TrialHold(Layout layout, std::string path, FileLock lock)
+        : layout_(std::move(layout)), path_(std::move(path)), lock_(std::move(lock)) {}
+    TrialHold(const TrialHold&) = delete;
+    TrialHold& operator=(const TrialHold&) = delete;
+    ~TrialHold() { ::unlinkat(layout_.data(), path_.c_str(), 0); }
+
+ private:
+    Layout layout_;
+    std::string path_;
+    FileLock lock_;
+};
 
 class RealBackend final : public Backend {
  public:
@@ -149,8 +169,15 @@ class RealBackend final : public Backend {
         const auto store = look();
         if (!store) return {0, {}};
         const ReadTxn txn = store->index().read();
-        if (id == 0) id = txn.last_transaction();
-        return {id, id == 0 ? std::vector<ReadTxn::Switch>{} : txn.transaction(id)};
+        if (id != 0) return {id, txn.transaction(id)};
+        for (id = txn.last_transaction(); id > 0; --id) {
+            std::vector<ReadTxn::Switch> switches = txn.transaction(id);
+            const bool counts = std::any_of(switches.begin(), switches.end(), [](const ReadTxn::Switch& one) {
+                return !is_trial_name(one.container);
+            });
+            if (counts) return {id, std::move(switches)};
+        }
+        return {0, {}};
     }
 
     TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
@@ -166,6 +193,25 @@ class RealBackend final : public Backend {
         for (const ContainerName& name : names)
             (void)look_at(name);
         delete_containers(Store::open(directories()), names, with_home, with_config, force, sink);
+    }
+
+    std::shared_ptr<void> hold_trial(const ContainerName& name) override {
+        Layout layout = Layout::create(directories());
+        auto lock = FileLock::try_acquire(layout.data(), trial_lock(name), LockMode::exclusive, "try");
+        if (!lock) throw Error("try", name.str(), "another process uses this name").as(Fault::busy);
+        return std::make_shared<TrialHold>(std::move(layout), trial_lock(name), std::move(*lock));
+    }
+
+    std::vector<ContainerName> abandoned_trials() override {
+        std::vector<ContainerName> abandoned;
+        const auto store = look();
+        if (!store) return abandoned;
+        for (const ContainerName& name : store->index().read().containers()) {
+            if (is_trial_name(name.str()) && is_lock_free(store->layout().data(), trial_lock(name))) {
+                abandoned.push_back(name);
+            }
+        }
+        return abandoned;
     }
 
     VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) override {
@@ -185,23 +231,31 @@ class RealBackend final : public Backend {
 
     void log(const std::string& line) override { write_log(directories().data + "/" + names::kLog, line); }
 
-    int run(const RunRequest& request, ProgressSink& sink) override {
+    RunOutcome run(const RunRequest& request, ProgressSink& sink) override {
         const ContainerName& name = request.container;
         (void)look_at(name);
         const Store store = Store::open(directories());
         prepare_launch(store, name, sink);
-        auto lease = take_run_lease(store.layout().data(), store.index(), name);
+        std::vector<std::string> argv = request.argv;
+        if (argv.empty()) argv.push_back(shell_of(store, name));
+        const int data = store.layout().data();
+        if (!request.here) {
+            auto run = prepare_run(directories(), store.index(), data, name, HostContext::current());
+            if (run) {
+                warn(run->warnings, sink);
+                return outcome_of(
+                    [&] { return launch(run->program, run->spec, argv, std::move(run->lease)); });
+            }
+        }
+        auto lease = take_run_lease(data, store.index(), name);
         if (!lease) {
             throw Error("run in", name.str(), "its root was removed while it was being started")
                 .with_hint("try again; another process is changing the container")
                 .as(Fault::busy);
         }
         const Composition composition = compose_for(store, name, lease->generation, request.here);
-        for (const std::string& warning : composition.warnings)
-            sink.message(Severity::warning, warning);
-        std::vector<std::string> argv = request.argv;
-        if (argv.empty()) argv.push_back(shell_of(store, name, lease->generation));
-        return launch(composition.spec, argv, std::move(lease->lock));
+        warn(composition.warnings, sink);
+        return outcome_of([&] { return launch(composition.spec, argv, std::move(lease->lock)); });
     }
 
     RootShellResult root_shell(const RootShellRequest& request, ProgressSink& sink) override {
@@ -229,20 +283,34 @@ class RealBackend final : public Backend {
     }
 
     Composition compose_for(const Store& store, const ContainerName& name, uint64_t generation,
-                            const std::optional<std::string>& here) {
+                            const std::optional<Volume>& here) {
         ComposeRequest request{name, generation, {}, RunKind::user, {}, {}, {}, false};
         if (const auto config = load_config(directories().config, name)) request.config = *config;
         request.root.path = store.layout().path(Layout::root_name(name, generation));
         if (here) {
-            request.working_directory = *here;
-            request.extra_volumes.push_back({*here, *here, true});
+            request.working_directory = here->destination;
+            request.extra_volumes.push_back(*here);
             request.without_configured_volumes = true;
         }
         return compose(store.layout(), request, HostContext::current());
     }
 
-    static std::string shell_of(const Store& store, const ContainerName& name, uint64_t generation) {
-        const Fd root = open_dir(store.layout().data(), Layout::root_name(name, generation));
+    template <typename Launch>
+    static RunOutcome outcome_of(const Launch& launch_it) {
+        try {
+            return {launch_it(), std::nullopt};
+        } catch (const Error& error) {
+            return {launch_exit_code(error), error};
+        }
+    }
+
+    static void warn(const std::vector<std::string>& warnings, ProgressSink& sink) {
+        for (const std::string& warning : warnings)
+            sink.message(Severity::warning, warning);
+    }
+
+    static std::string shell_of(const Store& store, const ContainerName& name) {
+        const Fd root = open_dir(store.layout().data(), Layout::root_name(name, current_of(store, name)));
         return exists_at(root.get(), "usr/bin/bash") || exists_at(root.get(), "bin/bash") ? "bash" : "sh";
     }
 

@@ -8,8 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "mount/container_config.hpp"
 #include "mount/probe.hpp"
 #include "resolver/package.hpp"
+#include "store/base/error.hpp"
 #include "store/generation.hpp"
 #include "store/index.hpp"
 #include "store/usage.hpp"
@@ -48,8 +50,17 @@ struct ContainerDetails {
 struct RunRequest {
     ContainerName container;
     std::vector<std::string> argv;
-    std::optional<std::string> here;  ///< this host directory is the only thing that can be written
+    std::optional<Volume> here;  ///< the only thing of the host that is visible, and the working directory
 };
+
+struct RunOutcome {
+    int status = 0;              ///< the program's, 128 + signal, or with `error` one of mount/launch.hpp
+    std::optional<Error> error;  ///< why the program could not be started
+};
+
+/// A name for the container of `try`: "try-" and eight hexadecimal digits.
+[[nodiscard]] std::string new_trial_name();
+[[nodiscard]] bool is_trial_name(const std::string& name);
 
 struct VerifyRequest {
     bool heal = false;
@@ -74,7 +85,7 @@ class Backend {
     virtual std::vector<std::string> explain(const ContainerName& name) = 0;
     virtual std::vector<std::string> fidelity(const ContainerName& name) = 0;
     virtual std::vector<Probe> probes() = 0;
-    /// The last transaction (`id` 0) or that one, and what it switched.
+    /// What transaction `id` switched; 0 = the last one that changed anything but containers of `try`.
     virtual std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) = 0;
 
     // --- Change
@@ -84,13 +95,16 @@ class Backend {
     virtual void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,
                                    bool force, ProgressSink& sink) = 0;
     virtual VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) = 0;
+    /// Keep the container of a `try` from being taken for abandoned, until the result is destroyed.
+    virtual std::shared_ptr<void> hold_trial(const ContainerName& name) = 0;
+    /// Containers of a `try` that no living process holds.
+    virtual std::vector<ContainerName> abandoned_trials() = 0;
     /// One line for the log in the data directory; a log that cannot be written changes nothing else.
     virtual void log(const std::string& line) = 0;
 
     // --- Run
     // -------------------------------------------------------------------------------------------------
-    /// Exit code of the program.
-    virtual int run(const RunRequest& request, ProgressSink& sink) = 0;
+    virtual RunOutcome run(const RunRequest& request, ProgressSink& sink) = 0;
     virtual RootShellResult root_shell(const RootShellRequest& request, ProgressSink& sink) = 0;
 };
 

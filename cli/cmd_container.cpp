@@ -94,6 +94,11 @@ int run_ls(Context& context, const Arguments& arguments) {
     std::vector<ContainerState> containers = context.backend.containers();
     std::stable_sort(containers.begin(), containers.end(),
                      [](const auto& a, const auto& b) { return a.type < b.type; });
+    if (context.quiet && !arguments.has("json")) {
+        for (const ContainerState& state : containers)
+            context.io.out << printable(state.name) << '\n';
+        return kDone;
+    }
     const StoreUsage usage = context.backend.usage();
     if (arguments.has("json")) {
         context.io.out << list_json(containers, usage);
@@ -119,13 +124,12 @@ int run_ls(Context& context, const Arguments& arguments) {
     for (const ContainerState& state : containers) {
         const ContainerUsage* one = usage_of_container(usage, state.name);
         exclusive_sum += one != nullptr ? one->exclusive : 0;
-        add({state.name, type_name(state.type), std::to_string(state.packages),
+        add({state.name, type_word(state.type), std::to_string(state.packages),
              state.generation == 0 ? "-" : std::to_string(state.generation)},
             one != nullptr ? one->apparent : 0, one != nullptr ? one->exclusive : 0);
     }
     if (containers.empty()) {
-        if (!context.quiet)
-            context.io.err << "no containers yet; 'pwstore -Syucb --target=base' makes the first\n";
+        context.io.err << "no containers yet; 'pwstore -Syucb --target=base' makes the first\n";
         return kDone;
     }
     if (arguments.has("summary")) {
@@ -148,6 +152,7 @@ Command ls_command() {
                   {"on-disk", 'o', "", "of the sizes, show Exclusive"},
                   {"summary", 's', "", "add up, and say what sharing saves"},
                   {"bytes", 'b', "", "sizes in bytes"},
+                  {"quiet", 'q', "", "names only"},
                   json_option()};
     it.examples = {{"pwstore ls", "all containers"}, {"pwstore -Ltos", "sizes and their sums"}};
     it.run = run_ls;
@@ -213,7 +218,7 @@ void print_details(const Context& context, const ContainerDetails& details, bool
     };
     const ContainerState& state = details.state;
     line("Name", state.name);
-    line("Type", type_name(state.type));
+    line("Type", type_word(state.type));
     line("Dependencies", fmt::format("{}", fmt::join(state.dependencies, ", ")));
     if (state.generation != 0) {
         line("Generation",

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <ostream>
-#include <random>
 #include <utility>
 
 #include "cli/cmd.hpp"
@@ -18,6 +17,14 @@ namespace {
 
 [[noreturn]] void reject(const std::string& cause) {
     throw Error("read the command line", "", cause).as(Fault::usage);
+}
+
+int run_program(const Context& context, const RunRequest& request) {
+    ProgressScreen screen(context);
+    const RunOutcome outcome = context.backend.run(request, screen);
+    screen.clear();
+    if (outcome.error) print_error(context, *outcome.error);
+    return outcome.status;
 }
 
 int run_as_root(Context& context, const Arguments& arguments, const std::string& name,
@@ -42,6 +49,14 @@ int run_as_root(Context& context, const Arguments& arguments, const std::string&
     return result.status;
 }
 
+/// The same path inside where a sandbox has room for it, so that messages of programs fit; else ~/here.
+Volume volume_here(const std::string& directory, const std::string& container) {
+    for (const char* place : {"/home/", "/tmp/", "/run/"}) {
+        if (directory.rfind(place, 0) == 0) return {directory, directory, true};
+    }
+    return {directory, "/home/" + container + "/here", true};
+}
+
 int run_in_container(Context& context, const Arguments& arguments, bool shell) {
     const std::string name = arguments.operands()[0];
     std::vector<std::string> argv = arguments.tail;
@@ -55,9 +70,8 @@ int run_in_container(Context& context, const Arguments& arguments, bool shell) {
     if (arguments.has("discard")) reject("'--discard' belongs to '--root'");
     if (argv.empty() && !wants_shell) reject(fmt::format("what is to be run in '{}'?", printable(name)));
     RunRequest request{ContainerName(name), std::move(argv), std::nullopt};
-    if (arguments.has("here")) request.here = std::filesystem::current_path().string();
-    ProgressScreen screen(context);
-    return context.backend.run(request, screen);
+    if (arguments.has("here")) request.here = volume_here(std::filesystem::current_path().string(), name);
+    return run_program(context, request);
 }
 
 int run_run(Context& context, const Arguments& arguments) {
@@ -69,7 +83,9 @@ int run_shell(Context& context, const Arguments& arguments) {
 
 std::vector<Option> run_options() {
     return {{"root", 'r', "", "as root of the container; what it changes becomes its next generation"},
-            {"here", 0, "", "the current directory, and nothing else, can be read and written"},
+            {"here", 0, "",
+             "of the host, the current directory and nothing else, writable: at the same path below /home, "
+             "/tmp or /run, else as ~/here"},
             {"discard", 0, "", "with --root: throw the changes away"},
             {"verbose", 'v', "", "accepted; 'pwstore explain' shows what is exposed"}};
 }
@@ -132,6 +148,14 @@ std::string base_for_try(Context& context, const Arguments& arguments) {
         .with_hint("say which with --base=NAME");
 }
 
+/// Containers of trials whose process was killed.
+void drop_abandoned_trials(Context& context) {
+    for (const ContainerName& name : context.backend.abandoned_trials()) {
+        SilentSink silent;
+        context.backend.remove_containers({name}, true, true, false, silent);
+    }
+}
+
 /// Deletes the container when the trial is over, however it ends.
 class Trial {
  public:
@@ -166,7 +190,7 @@ class Trial {
 
 int run_try(Context& context, const Arguments& arguments) {
     const std::string base = base_for_try(context, arguments);
-    const std::string name = fmt::format("try-{:08x}", std::random_device{}());
+    const std::string name = new_trial_name();
     TransactionRequest request;
     ContainerRequest& target = request.containers.emplace_back();
     target = {name, true, ContainerType::aggregate, {base}, {}};
@@ -180,6 +204,8 @@ int run_try(Context& context, const Arguments& arguments) {
     Context quiet = context;  // nobody is asked, and the plan of a throw-away container is no news
     quiet.no_confirm = true;
     quiet.quiet = !context.debug;
+    drop_abandoned_trials(context);
+    const std::shared_ptr<void> hold = context.backend.hold_trial(ContainerName(name));
     Trial trial(context, name);
     {
         TerminalDialogue dialogue(quiet, false);
@@ -192,8 +218,7 @@ int run_try(Context& context, const Arguments& arguments) {
                                           name);
         }
     }
-    ProgressScreen screen(context);
-    const int status = context.backend.run({ContainerName(name), arguments.tail, std::nullopt}, screen);
+    const int status = run_program(context, {ContainerName(name), arguments.tail, std::nullopt});
     trial.drop();
     return status;
 }

@@ -1,11 +1,41 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "cli/context.hpp"
 
+#include <algorithm>
 #include <ostream>
+#include <string_view>
 
 #include "store/base/error.hpp"
 
 namespace pwstore::cli {
+
+namespace {
+
+constexpr std::string_view kReadStep = "read the command line: ";
+constexpr const char* kTry = "Try 'pwstore -h' for more information on valid operational parameters.";
+
+}  // namespace
+
+void print_error(const Context& context, const Error& error) {
+    std::string_view text = error.what();
+    const bool own = text.substr(0, kReadStep.size()) == kReadStep;
+    if (own) text.remove_prefix(kReadStep.size());
+    context.io.out << std::flush;
+    std::ostream& err = context.io.err;
+    err << context.err.red("pwstore: error:") << ' ' << printable(text) << '\n';
+    const std::string& hint = error.hint();
+    if (hint.find('\n') == std::string::npos) {
+        if (!hint.empty()) err << context.err.bold("hint:") << ' ' << printable(hint) << '\n';
+    } else {  // a list of problems
+        for (size_t from = 0; from < hint.size();) {
+            const size_t end = std::min(hint.find('\n', from), hint.size());
+            err << "    " << printable(hint.substr(from, end - from)) << '\n';
+            from = end + 1;
+        }
+    }
+    if (own) err << kTry << '\n';
+    err << std::flush;
+}
 
 void need_answers(const Context& context) {
     if (context.no_confirm || context.interactive()) return;

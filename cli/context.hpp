@@ -38,6 +38,8 @@ struct Context {
     }
 };
 
+/// "pwstore: error: …", the hint, and for a mistake in the command line where to find help.
+void print_error(const Context& context, const Error& error);
 /// Before anything is changed that would be asked about. @throws Error (usage) when nobody can answer and
 /// `--noconfirm` was not given
 void need_answers(const Context& context);

@@ -68,12 +68,12 @@ std::string new_version(const PlanStep& step) {
 
 std::string heading(const ContainerPlan& plan) {
     return fmt::format("{}{} ({})", plan.created ? "new container " : "", printable(plan.container),
-                       type_name(plan.type));
+                       type_word(plan.type));
 }
 
 }  // namespace
 
-std::string type_name(ContainerType type) {
+std::string type_word(ContainerType type) {
     switch (type) {
         case ContainerType::base:
             return "base";
@@ -155,6 +155,7 @@ std::string render_report(const TransactionReport& report, const Painter& painte
 
 bool TerminalDialogue::confirm(const std::vector<ContainerPlan>& plans) {
     screen_.clear();
+    showed_a_plan_ = true;
     const Totals totals = totals_of(plans);
     if (preview_) {
         context_->io.out << render_plans(plans, context_->out_width(), context_->out) << std::flush;

@@ -26,11 +26,13 @@ class TerminalDialogue final : public Dialogue {
     bool confirm(const std::vector<ContainerPlan>& plans) override;
     int ask(const Question& question) override;
     void clear() { screen_.clear(); }
+    [[nodiscard]] bool showed_a_plan() const noexcept { return showed_a_plan_; }
 
  private:
     const Context* context_;
     ProgressScreen screen_;
     bool preview_;
+    bool showed_a_plan_ = false;
 };
 
 /// The summary of what is going to be done. `width` as for Table::render.
@@ -39,6 +41,6 @@ class TerminalDialogue final : public Dialogue {
 /// What was done: a line per container, then files and disk, then what failed without stopping it.
 [[nodiscard]] std::string render_report(const TransactionReport& report, const Painter& painter);
 /// "base", "slice", "aggregate", "symbolic".
-[[nodiscard]] std::string type_name(ContainerType type);
+[[nodiscard]] std::string type_word(ContainerType type);
 
 }  // namespace pwstore::cli

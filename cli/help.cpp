@@ -67,9 +67,21 @@ const std::vector<Topic>& topics() {
           {"-Ur", "delete"},
           {"-V, --version", "version"},
           {"-h, --help", "help; -h VERB for one verb"}}},
+        {"questions",
+         "Questions",
+         {"Before anything is changed, the plan is shown and you are asked. --preview shows it and stops. "
+          "--noconfirm asks "
+          "nothing: the plan is carried out, and every other question gets its standard answer, as in "
+          "pacman.",
+          "Where there is no terminal to ask on, nothing is changed without --noconfirm, and the exit code "
+          "is 2. A timer or "
+          "cron job says 'pwstore upgrade --noconfirm --quiet': it prints errors and warnings only."},
+         {}},
         {"environment",
          "Environment",
-         {"Directories are absolute. Nothing has to be set, not even HOME."},
+         {"Directories are absolute. Nothing has to be set, not even HOME. No privileges are needed; as "
+          "root, pwstore works "
+          "like for any other user."},
          {{"PWSTORE_DATA_DIR",
            "store, roots and homes; else $XDG_DATA_HOME/pwstore, else ~/.local/share/pwstore"},
           {"PWSTORE_CONFIG_DIR", "configuration; else $XDG_CONFIG_HOME/pwstore, else ~/.config/pwstore"},

@@ -132,7 +132,7 @@ std::string commands_markdown() {
             out +=
                 paragraph.rfind("pwstore ", 0) == 0 ? "\n    " + paragraph + "\n" : "\n" + paragraph + "\n";
         }
-        out += "\n| | |\n|---|---|\n";
+        if (!topic.items.empty()) out += "\n| | |\n|---|---|\n";
         for (const auto& [name, help] : topic.items)
             out += fmt::format("| `{}` | {} |\n", name, markdown_cell(help));
     }

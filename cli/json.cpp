@@ -46,7 +46,7 @@ Json installed_json(const InstalledPackage& package) {
 }
 
 Json state_json(const ContainerState& state) {
-    return {{"name", state.name}, {"type", type_name(state.type)},      {"generation", state.generation},
+    return {{"name", state.name}, {"type", type_word(state.type)},      {"generation", state.generation},
             {"time", state.time}, {"dependencies", state.dependencies}, {"packages", state.packages}};
 }
 

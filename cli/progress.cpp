@@ -45,8 +45,9 @@ void ProgressScreen::progress(const std::string& step, const std::string& label,
                               uint64_t total) {
     const std::lock_guard lock(mutex_);
     if (!context_->io.err_tty || context_->quiet) return;
+    if (total > 0 && done >= total) return erase();
     const auto now = now_();
-    if (now - begun_ < kPatience || (visible_ && now - drawn_ < kPause && done != total)) return;
+    if (now - begun_ < kPatience || (visible_ && now - drawn_ < kPause)) return;
     drawn_ = now;
     const size_t columns = context_->io.width();
     context_->io.err << "\r\x1b[K" << progress_line(step, label, done, total, columns > 1 ? columns - 1 : 1)

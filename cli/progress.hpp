@@ -13,7 +13,7 @@
 namespace pwstore::cli {
 
 /// Draws progress as one line at the bottom of the terminal and messages above it. The line appears when the
-/// work has taken a second, and only on a terminal. Thread-safe.
+/// work has taken a second, goes when a step is done, and needs a terminal. Thread-safe.
 class ProgressScreen : public ProgressSink {
  public:
     using Clock = std::chrono::steady_clock;

@@ -19,9 +19,6 @@ namespace pwstore::cli {
 
 namespace {
 
-constexpr std::string_view kReadStep = "read the command line: ";
-constexpr const char* kTry = "Try 'pwstore -h' for more information on valid operational parameters.";
-
 /// Steps of one character that turn `a` into `b`.
 size_t distance(const std::string& a, const std::string& b) {
     std::vector<size_t> row(b.size() + 1);
@@ -91,17 +88,6 @@ bool wants_color(const Io& io, const std::optional<std::string>& when, bool tty)
     if (!io.environment("NO_COLOR").value_or("").empty()) return false;
     const auto terminal = io.environment("TERM");
     return tty && terminal && !terminal->empty() && *terminal != "dumb";
-}
-
-void print_error(Context& context, const Error& error) {
-    std::string_view text = error.what();
-    const bool own = text.substr(0, kReadStep.size()) == kReadStep;
-    if (own) text.remove_prefix(kReadStep.size());
-    context.io.out << std::flush;
-    context.io.err << context.err.red("pwstore: error:") << ' ' << text << '\n';
-    if (!error.hint().empty()) context.io.err << context.err.bold("hint:") << ' ' << error.hint() << '\n';
-    if (own) context.io.err << kTry << '\n';
-    context.io.err << std::flush;
 }
 
 int dispatch(Context& context, const std::vector<std::string>& words, int& failure_code) {

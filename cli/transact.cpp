@@ -56,7 +56,8 @@ int transact(Context& context, const Arguments& arguments, TransactionRequest re
     request.no_confirm = context.no_confirm;
     request.preview = arguments.has("preview");
     if (const auto wait = arguments.value("wait")) request.lock_patience_seconds = seconds_of(*wait);
-    if (!request.preview) need_answers(context);
+    const bool changes = !request.containers.empty() || request.upgrade_all || request.force_rebuild;
+    if (changes && !request.preview) need_answers(context);
     TerminalDialogue dialogue(context, request.preview);
     TransactionReport report;
     try {
@@ -66,12 +67,16 @@ int transact(Context& context, const Arguments& arguments, TransactionRequest re
         throw;
     }
     dialogue.clear();
-    if (request.preview) return kDone;
+    if (request.preview) {
+        if (!dialogue.showed_a_plan()) context.io.out << "nothing to do\n";
+        return kDone;
+    }
     context.backend.log(fmt::format("{}: {}", context.command_line, result_in_words(report)));
     if (report.declined) return kFailed;
     if (!context.quiet) {
-        context.io.out << (report.changed ? render_report(report, context.out) : "nothing to do\n")
-                       << std::flush;
+        const char* nothing = request.refresh > 0 ? "the package lists are up to date; nothing else to do\n"
+                                                  : "nothing to do\n";
+        context.io.out << (report.changed ? render_report(report, context.out) : nothing) << std::flush;
     }
     return kDone;
 }

@@ -63,11 +63,16 @@ class FakeBackend final : public cli::Backend {
         verified = request;
         return findings;
     }
+    std::shared_ptr<void> hold_trial(const ContainerName& name) override {
+        calls.push_back("hold " + name.str());
+        return nullptr;
+    }
+    std::vector<ContainerName> abandoned_trials() override { return abandoned; }
     void log(const std::string& line) override { logged.push_back(line); }
-    int run(const cli::RunRequest& request, ProgressSink&) override {
+    cli::RunOutcome run(const cli::RunRequest& request, ProgressSink&) override {
         ran = request;
         if (on_run) on_run();
-        return status;
+        return {status, not_started};
     }
     RootShellResult root_shell(const RootShellRequest& request, ProgressSink&) override {
         rooted = request;
@@ -83,10 +88,11 @@ class FakeBackend final : public cli::Backend {
     std::vector<PackageInfo> found;
     std::vector<Probe> probed;
     std::vector<ReadTxn::Switch> switched;
+    std::vector<ContainerName> abandoned;
     std::vector<ContainerPlan> plans;
     std::function<void(Dialogue&)> on_transact;
     std::function<void()> on_run;
-    std::optional<Error> failure;
+    std::optional<Error> failure, not_started;
     TransactionReport report;
     VerifyReport findings;
     RootShellResult shell;
