@@ -20,12 +20,11 @@ namespace {
 constexpr auto kDownloadInterval = std::chrono::milliseconds(100);
 
 std::string formatted(const char* format, va_list arguments) {
-    va_list again;
-    va_copy(again, arguments);
-    const int length = std::vsnprintf(nullptr, 0, format, arguments);
-    std::string text(static_cast<size_t>(std::max(length, 0)), '\0');
-    std::vsnprintf(text.data(), text.size() + 1, format, again);
-    va_end(again);
+    char* made = nullptr;
+    const int length = ::vasprintf(&made, format, arguments);
+    if (length < 0) return format;
+    const std::unique_ptr<char, void (*)(char*)> owner(made, alpm::free_string);
+    std::string text(made, static_cast<size_t>(length));
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
     return printable(text);
@@ -264,16 +263,14 @@ int Conversation::asked_conflict(const alpm_question_conflict_t& question) {
     return answer;
 }
 
-int Conversation::asked_replace(const alpm_question_replace_t& question) {
-    const std::string old = name_of(question.oldpkg);
-    const std::string replacement = name_of(question.newpkg);
-    if (upstream_.has(old) || upstream_.has(replacement)) return 0;
+bool Conversation::agrees_to_replace(alpm_pkg_t* old, alpm_pkg_t* replacement, alpm_db_t* database) {
+    if (upstream_.has(name_of(old)) || upstream_.has(name_of(replacement))) return false;
     const int answer = ask({.kind = Question::Kind::replace_package,
-                            .text = fmt::format("Replace {} with {}/{}?", old,
-                                                alpm::text(alpm_db_get_name(question.newdb)), replacement),
+                            .text = fmt::format("Replace {} with {}/{}?", name_of(old),
+                                                alpm::text(alpm_db_get_name(database)), name_of(replacement)),
                             .default_answer = 1});
-    if (answer == 1) replaced_.emplace_back(replacement, old);
-    return answer;
+    if (answer == 1) replaced_.emplace_back(name_of(replacement), name_of(old));
+    return answer == 1;
 }
 
 int Conversation::asked_provider(const alpm_question_select_provider_t& question) {
@@ -322,9 +319,12 @@ void Conversation::asked(alpm_question_t& question) {
             case ALPM_QUESTION_INSTALL_IGNOREPKG:
                 question.install_ignorepkg.install = asked_ignored(question.install_ignorepkg);
                 break;
-            case ALPM_QUESTION_REPLACE_PKG:
-                question.replace.replace = asked_replace(question.replace);
+            case ALPM_QUESTION_REPLACE_PKG: {
+                const alpm_question_replace_t& replace = question.replace;
+                question.replace.replace =
+                    agrees_to_replace(replace.oldpkg, replace.newpkg, replace.newdb) ? 1 : 0;
                 break;
+            }
             case ALPM_QUESTION_CONFLICT_PKG:
                 question.conflict.remove = asked_conflict(question.conflict);
                 break;

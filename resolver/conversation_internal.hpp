@@ -58,6 +58,8 @@ class Conversation {
 
     /// Ask, with the rules for --noconfirm.
     int ask(const Question& question);
+    /// Shall `replacement` of `database` take the place of the installed `old`? Never for upstream packages.
+    [[nodiscard]] bool agrees_to_replace(alpm_pkg_t* old, alpm_pkg_t* replacement, alpm_db_t* database);
     /// Interrupt the next commit before it touches anything; then `was_interrupted()`.
     void interrupt_commit();
     [[nodiscard]] bool was_interrupted() const noexcept { return interrupted_; }
@@ -87,7 +89,6 @@ class Conversation {
     void asked(alpm_question_t& question);
     int asked_ignored(const alpm_question_install_ignorepkg_t& question);
     int asked_conflict(const alpm_question_conflict_t& question);
-    int asked_replace(const alpm_question_replace_t& question);
     int asked_provider(const alpm_question_select_provider_t& question);
     int asked_removal(const alpm_question_remove_pkgs_t& question);
     void downloads(const std::string& file, alpm_download_event_type_t type, const void* data);

@@ -52,10 +52,12 @@ PlanStep removal(alpm_pkg_t* package) {
     return step;
 }
 
-PlanStep addition(const Handle& handle, alpm_pkg_t* package, const ResolveRequest& request) {
+PlanStep addition(const Handle& handle, alpm_pkg_t* package, const ResolveRequest& request,
+                  const std::map<std::string, bool>& reasons) {
     PlanStep step;
     step.package = package_info(package);
-    step.explicitly = is_explicit(package);
+    const auto reason = reasons.find(step.package.name);
+    step.explicitly = reason == reasons.end() ? is_explicit(package) : reason->second;
     step.to_download = size_of(alpm_pkg_download_size(package));
     if (alpm_pkg_t* old = handle.installed(step.package.name); old != nullptr) {
         step.old_version = text(alpm_pkg_get_version(old));
@@ -109,14 +111,15 @@ PackageInfo package_info(alpm_pkg_t* package) {
     return info;
 }
 
-Plan prepared_plan(const Handle& handle, const Conversation& conversation, const ResolveRequest& request) {
+Plan prepared_plan(const Handle& handle, const Conversation& conversation, const ResolveRequest& request,
+                   const std::map<std::string, bool>& reasons) {
     Plan plan;
     plan.notes = conversation.notes();
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_remove(handle.get())))
         plan.steps.push_back(removal(package));
     const size_t removals = plan.steps.size();
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_add(handle.get()))) {
-        PlanStep step = addition(handle, package, request);
+        PlanStep step = addition(handle, package, request, reasons);
         for (const auto& [added, old] : conversation.replaced()) {
             const auto removed = [&, &name = old](const PlanStep& other) {
                 return other.package.name == name;

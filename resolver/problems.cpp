@@ -9,7 +9,6 @@
 
 namespace pwstore {
 
-using alpm::name_of;
 using alpm::text;
 
 namespace {

@@ -90,7 +90,12 @@ Resolution::Resolution(Handle& handle, Conversation& conversation, const Resolve
         begin(all);
         remove_targets(removals);
         add_targets(fetched);
-        if (request_.upgrade) upgrade_all();
+        if (request_.upgrade) {
+            handle_.log_action("starting full system upgrade");
+            Upgrade upgrade(handle_, conversation_, request_.downgrade);
+            upgrade.add_all();
+            replacement_reasons_ = upgrade.reasons();
+        }
         prepare();
     } catch (...) {
         if (open_) alpm_trans_release(handle_.get());
@@ -183,12 +188,6 @@ void Resolution::add_targets(const std::vector<std::string>& fetched) {
     problems.throw_if_any("resolve packages", "not all of them can be installed");
 }
 
-void Resolution::upgrade_all() {
-    handle_.log_action("starting full system upgrade");
-    handle_.check(alpm_sync_sysupgrade(handle_.get(), request_.downgrade ? 1 : 0), "look for upgrades");
-    conversation_.rethrow();
-}
-
 void Resolution::prepare() {
     alpm_list_t* data = nullptr;
     if (alpm_trans_prepare(handle_.get(), &data) == 0) {
@@ -204,7 +203,7 @@ void Resolution::prepare() {
 // --- Plan and fetch ----------------------------------------------------------------------------------------
 
 Plan Resolution::plan() {
-    Plan plan = prepared_plan(handle_, conversation_, request_);
+    Plan plan = prepared_plan(handle_, conversation_, request_, replacement_reasons_);
     for (const PlanStep& step : plan.steps) {
         if (!conversation_.upstream().has(step.package.name)) continue;
         throw Error("resolve packages", "",

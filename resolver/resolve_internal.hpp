@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "resolver/conversation_internal.hpp"
@@ -47,7 +50,6 @@ class Resolution {
     void remove_targets(const std::vector<std::string>& names);
     void add_targets(const std::vector<std::string>& fetched);
     [[nodiscard]] std::vector<std::string> removal_closure(const std::vector<std::string>& names);
-    void upgrade_all();
     void prepare();
     void check_held(const Plan& plan);
     [[nodiscard]] int flags() const;
@@ -55,7 +57,35 @@ class Resolution {
     Handle& handle_;
     Conversation& conversation_;
     const ResolveRequest& request_;
+    std::map<std::string, bool> replacement_reasons_;
     bool open_ = false;
+};
+
+/// -u: puts every installed package that a repository has a newer version or a replacement of into libalpm's
+/// open transaction. It decides what alpm_sync_sysupgrade decides, but passes over upstream packages and
+/// finds replacements by an index: libalpm compares every installed package with every package of the
+/// repositories.
+class Upgrade {
+ public:
+    Upgrade(Handle& handle, Conversation& conversation, bool downgrade);
+    void add_all();
+    /// Replacements that were added for an installed package's sake: name → whether they are explicitly
+    /// installed.
+    [[nodiscard]] const std::map<std::string, bool>& reasons() const noexcept { return reasons_; }
+
+ private:
+    using Replacements = std::unordered_map<std::string, std::vector<alpm_pkg_t*>>;
+    void add_for(alpm_pkg_t* installed);
+    [[nodiscard]] bool replace(alpm_pkg_t* installed, alpm_db_t* database, const Replacements& replacements);
+    void upgrade(alpm_pkg_t* installed, alpm_pkg_t* available, alpm_db_t* database);
+    [[nodiscard]] bool ignored(alpm_pkg_t* installed, alpm_pkg_t* available) const;
+    void add(alpm_pkg_t* package);
+
+    Handle& handle_;
+    Conversation& conversation_;
+    bool downgrade_;
+    std::vector<std::pair<alpm_db_t*, Replacements>> databases_;
+    std::map<std::string, bool> reasons_;
 };
 
 /// Puts the targets of a request into libalpm's open transaction, collecting what is wrong with them.

@@ -92,7 +92,7 @@ InstallTarget parse_install_target(const std::string& target) {
 
 std::string parse_remove_target(const std::string& target) {
     constexpr std::string_view kLocal = "local/";
-    const std::string name = target.substr(target.compare(0, kLocal.size(), kLocal) == 0 ? kLocal.size() : 0);
+    std::string name = target.substr(target.starts_with(kLocal) ? kLocal.size() : 0);
     check_name(target, name);
     return name;
 }

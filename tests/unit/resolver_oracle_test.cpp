@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/unit/resolver_scenarios.hpp"
+#include "tests/unit/resolver_replace_scenarios.hpp"
 
 namespace pwstore {
 namespace {

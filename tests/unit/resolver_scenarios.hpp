@@ -478,12 +478,4 @@ inline const std::vector<Scenario> kFilesScenarios = {
      [](PacmanConfig& config) { config.architectures.emplace_back("riscv64"); },
      "Architecture = riscv64"}};
 
-inline std::vector<Scenario> scenarios() {
-    std::vector<Scenario> all;
-    for (const auto* some :
-         {&kInstallScenarios, &kConflictsScenarios, &kUpgradeScenarios, &kRemoveScenarios, &kFilesScenarios})
-        all.insert(all.end(), some->begin(), some->end());
-    return all;
-}
-
 }  // namespace pwstore::test
