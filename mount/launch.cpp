@@ -130,7 +130,8 @@ int launch(const BwrapProgram& program, const SandboxSpec& spec, const std::vect
     const SandboxStatus reported = parse_sandbox_status(text);
     adoption.wait(foreground, reported, status.get(), text);
     if (reported.exit_code) return *reported.exit_code;
-    if (WIFSIGNALED(wait_status)) return exit_code_of(wait_status);
+    // Killed between its birth and its exec: no exit code is reported, but the sandbox program's own says how.
+    if (exit_code_of(wait_status) > 128) return exit_code_of(wait_status);
     throw Error("run in", spec.container, "the sandbox could not be started; its own message is above")
         .with_hint("'pwstore doctor' looks for the reason");
 }

@@ -319,7 +319,7 @@ struct ScriptSandbox::State {
         }
         if (status.exit_code) return {true, *status.exit_code, ""};
         if (complaint.starts_with("bwrap: execvp")) return {false, kNotExecutable, printable(complaint)};
-        if (WIFSIGNALED(reply.status)) return {true, exit_code_of(reply.status), ""};
+        if (exit_code_of(reply.status) > 128) return {true, exit_code_of(reply.status), ""};
         return {false, kOwnFailure,
                 complaint.empty() ? "the sandbox could not be made" : printable(complaint)};
     }
