@@ -13,6 +13,7 @@
 #include "cli/context.hpp"
 #include "cli/grammar.hpp"
 #include "cli/help.hpp"
+#include "mount/launch.hpp"
 #include "store/base/error.hpp"
 
 namespace pwstore::cli {
@@ -125,8 +126,8 @@ int run(const std::vector<std::string>& words, Io& io, Backend& backend) {
         return dispatch(context, words, failure_code);
     } catch (const Error& error) {
         print_error(context, error);
-        return failure_code != 0 && error.fault() != Fault::interrupted ? failure_code
-                                                                        : code_of(error.fault());
+        if (failure_code == 0 || error.fault() == Fault::interrupted) return code_of(error.fault());
+        return failure_code == kExitOwnFailure ? launch_exit_code(error) : failure_code;
     } catch (const std::exception& problem) {
         io.err << context.err.red("pwstore: error:") << ' ' << printable(problem.what()) << '\n';
         return failure_code != 0 ? failure_code : kFailed;

@@ -56,17 +56,22 @@ class Adoption {
     bool wanted_;
 };
 
+/// An Error that has an exit code of its own; caught as an Error everywhere but in launch_exit_code().
+struct CommandError : Error {
+    CommandError(const SandboxSpec& spec, const std::string& name, std::string_view cause, int its_exit_code)
+        : Error("run in " + spec.container, name, cause), exit_code(its_exit_code) {}
+    int exit_code;
+};
+
 void check_command(const SandboxSpec& spec, const BindSources& sources, const std::string& name) {
     switch (look_up_command(spec, sources, name)) {
         case CommandLookup::found:
         case CommandLookup::unknown:
             return;
         case CommandLookup::not_found:
-            throw Error::from_errno("run in " + spec.container, name, ENOENT)
-                .with_hint("it is not in the container; commands of the host cannot be run inside");
+            throw CommandError(spec, name, "there is no such program in the container", kExitNotFound);
         case CommandLookup::not_executable:
-            throw Error::from_errno("run in " + spec.container, name, EACCES)
-                .with_hint("it is there, but it cannot be executed");
+            throw CommandError(spec, name, "it is there, but it cannot be executed", kExitNotExecutable);
     }
 }
 
@@ -98,8 +103,8 @@ std::optional<Fd> lock_shared(int dir, const std::string& path) {
 }  // namespace
 
 int launch_exit_code(const Error& error) noexcept {
-    if (error.error_number() == ENOENT) return kExitNotFound;
-    return error.error_number() == EACCES ? kExitNotExecutable : kExitOwnFailure;
+    const auto* command = dynamic_cast<const CommandError*>(&error);
+    return command != nullptr ? command->exit_code : kExitOwnFailure;
 }
 
 int launch(const SandboxSpec& spec, const std::vector<std::string>& argv, Fd lease) {
@@ -130,7 +135,8 @@ int launch(const BwrapProgram& program, const SandboxSpec& spec, const std::vect
     const SandboxStatus reported = parse_sandbox_status(text);
     adoption.wait(foreground, reported, status.get(), text);
     if (reported.exit_code) return *reported.exit_code;
-    // Killed between its birth and its exec: no exit code is reported, but the sandbox program's own says how.
+    // Killed between its birth and its exec: no exit code is reported, but the sandbox program's own says
+    // how.
     if (exit_code_of(wait_status) > 128) return exit_code_of(wait_status);
     throw Error("run in", spec.container, "the sandbox could not be started; its own message is above")
         .with_hint("'pwstore doctor' looks for the reason");
