@@ -504,7 +504,7 @@ TEST_F(IndexTest, AFileThatWasCutShortIsAnErrorAndNoCrash) {
                 uint64_t seen = 0;
                 const ReadTxn txn = index.read();
                 txn.for_each_object(
-                    [&](const ObjectKey& key, const ObjectRow&) { seen += txn.find_object(key) ? 1 : 0; });
+                    [&](const ObjectKey& key, const ObjectRow&) { seen += txn.find_object(key) ? 1U : 0U; });
                 if (seen == 2000) ::_exit(1);
             } catch (const Error& error) {
                 ::_exit(error.fault() == Fault::corrupt ? 2 : 3);
