@@ -6,8 +6,10 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 
 #include "store/base/error.hpp"
+#include "store/digest_wide.hpp"
 
 namespace pwstore {
 
@@ -19,6 +21,14 @@ Digest digest_from(XXH128_hash_t hash) {
     Digest digest;
     std::copy(std::begin(canonical.digest), std::end(canonical.digest), digest.bytes.begin());
     return digest;
+}
+
+/// Shorter inputs gain nothing from wide registers.
+constexpr size_t kWorthWide = 512;
+
+bool has_wide() {
+    static const bool has = pwstore_has_wide_xxh3() != 0;
+    return has;
 }
 
 int hex_value(char c) {
@@ -65,7 +75,12 @@ Sha256 Sha256::from_hex(std::string_view text) {
 }
 
 Digest DigestFunction::operator()(std::string_view content) const {
-    return cut(digest_from(XXH3_128bits(content.data(), content.size())));
+    if (content.size() < kWorthWide || !has_wide()) {
+        return cut(digest_from(XXH3_128bits(content.data(), content.size())));
+    }
+    std::array<uint64_t, 2> hash{};
+    pwstore_wide_xxh3(content.data(), content.size(), hash.data());
+    return cut(digest_from({.low64 = hash[0], .high64 = hash[1]}));
 }
 
 Digest DigestFunction::cut(Digest full) const {
@@ -97,7 +112,11 @@ DigestStream::~DigestStream() = default;
 DigestStream::DigestStream(DigestStream&&) noexcept = default;
 
 void DigestStream::update(std::string_view piece) {
-    (void)XXH3_128bits_update(&state_->hash, piece.data(), piece.size());
+    if (piece.size() < kWorthWide || !has_wide()) {
+        (void)XXH3_128bits_update(&state_->hash, piece.data(), piece.size());
+    } else {
+        pwstore_wide_xxh3_update(&state_->hash, piece.data(), piece.size());
+    }
 }
 
 Digest DigestStream::finish() {
