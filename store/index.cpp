@@ -74,6 +74,13 @@ void ReadTxn::for_each_object(const std::function<void(const ObjectKey&, const O
     });
 }
 
+void ReadTxn::for_each_object_name(const std::function<void(const ObjectKey&, ObjectId)>& visit) const {
+    state_->txn.for_each(Table::objects, "", [&](std::string_view name, std::string_view value) {
+        visit(ObjectKey::decode(name), decode_id(value));
+        return true;
+    });
+}
+
 uint64_t ReadTxn::object_count() const {
     return state_->txn.size(Table::ids);
 }

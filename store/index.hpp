@@ -39,6 +39,9 @@ class ReadTxn {
     /// Key and row of an id that a record refers to. @throws Error (corrupt) when it is missing.
     [[nodiscard]] std::pair<ObjectKey, ObjectRow> object(ObjectId id) const;
     void for_each_object(const std::function<void(const ObjectKey&, const ObjectRow&)>& visit) const;
+    /// Every name of an object with the id it leads to, in the order of the names: what find_object() goes
+    /// by.
+    void for_each_object_name(const std::function<void(const ObjectKey&, ObjectId)>& visit) const;
     [[nodiscard]] uint64_t object_count() const;
     [[nodiscard]] ObjectId last_object_id() const;  ///< highest ever given
 

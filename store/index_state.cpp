@@ -134,10 +134,7 @@ std::string_view bytes_of(const Sha256& sha256) {
 
 std::vector<std::string> keys_of(const lmdb::Transaction& txn, lmdb::Table table, std::string_view prefix) {
     std::vector<std::string> keys;
-    txn.for_each(table, prefix, [&](std::string_view key, std::string_view) {
-        keys.emplace_back(key);
-        return true;
-    });
+    txn.for_each_key(table, prefix, [&](std::string_view key) { keys.emplace_back(key); });
     return keys;
 }
 

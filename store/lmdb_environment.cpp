@@ -313,21 +313,44 @@ size_t Transaction::size(Table table) const {
     return stat.ms_entries;
 }
 
-void Transaction::for_each(
-    Table table, std::string_view prefix,
-    const std::function<bool(std::string_view key, std::string_view value)>& visit) const {
+namespace {
+
+/// Calls `visit` with raw key and value, in key order, from the first key that starts with `prefix`, until it
+/// returns false.
+template <typename Visit>
+void walk(MDB_txn* txn, MDB_dbi handle, const char* table, std::string_view prefix, const Visit& visit) {
     MDB_cursor* raw = nullptr;
-    check(mdb_cursor_open(txn_, environment_->handle(table), &raw), "read index table", name_of(table));
+    check(mdb_cursor_open(txn, handle, &raw), "read index table", table);
     const std::unique_ptr<MDB_cursor, void (*)(MDB_cursor*)> cursor(raw, mdb_cursor_close);
     MDB_val key = value_of(prefix);
     MDB_val stored{};
     int result = mdb_cursor_get(raw, &key, &stored, prefix.empty() ? MDB_FIRST : MDB_SET_RANGE);
     while (result == MDB_SUCCESS) {
         const std::string_view found = view_of(key);
-        if (!found.starts_with(prefix) || !visit(found, verified(table, found, stored))) return;
+        if (!found.starts_with(prefix) || !visit(found, stored)) return;
         result = mdb_cursor_get(raw, &key, &stored, MDB_NEXT);
     }
-    if (result != MDB_NOTFOUND) throw lmdb_error(result, "read index table", name_of(table));
+    if (result != MDB_NOTFOUND) throw lmdb_error(result, "read index table", table);
+}
+
+}  // namespace
+
+void Transaction::for_each(
+    Table table, std::string_view prefix,
+    const std::function<bool(std::string_view key, std::string_view value)>& visit) const {
+    walk(txn_, environment_->handle(table), name_of(table), prefix,
+         [&](std::string_view key, const MDB_val& stored) {
+             return visit(key, verified(table, key, stored));
+         });
+}
+
+void Transaction::for_each_key(Table table, std::string_view prefix,
+                               const std::function<void(std::string_view key)>& visit) const {
+    walk(txn_, environment_->handle(table), name_of(table), prefix,
+         [&](std::string_view key, const MDB_val&) {
+             visit(key);
+             return true;
+         });
 }
 
 void Transaction::commit() {

@@ -97,6 +97,9 @@ class Transaction {
     /// write.
     void for_each(Table table, std::string_view prefix,
                   const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
+    /// The same for keys alone: values are not looked at, so a damaged one is no error.
+    void for_each_key(Table table, std::string_view prefix,
+                      const std::function<void(std::string_view key)>& visit) const;
     /// Durable when it returns, if this is a write transaction.
     void commit();
 

@@ -26,6 +26,7 @@ namespace {
 
 constexpr size_t kBuffer = 256 * 1024;  // fits the second-level cache: read and hashed there
 constexpr size_t kShards = 256;
+constexpr size_t kChunk = 64;  // objects that a thread takes at once
 
 std::array<char, kBuffer>& thread_buffer() {
     static thread_local const auto buffer = std::make_unique<std::array<char, kBuffer>>();
@@ -118,14 +119,13 @@ void check_opened(const Store& store, const ObjectKey& key, int fd, const struct
 }  // namespace
 
 ObjectState look_at_object(const Store& store, const ObjectKey& key, uint16_t copy, bool contents) {
+    const int dir = store.objects().fd();
+    const std::string name = key.path(copy);
     ObjectState state;
-    const std::string path = key.path(copy);
-    const int objects = store.objects().fd();
-    const Fd file(::openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    const Fd file(::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     const int error_number = errno;
     struct stat info {};
-    if ((file ? ::fstat(file.get(), &info) : ::fstatat(objects, path.c_str(), &info, AT_SYMLINK_NOFOLLOW)) !=
-        0) {
+    if ((file ? ::fstat(file.get(), &info) : ::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW)) != 0) {
         return fail(state, ObjectFault::missing, "is missing");
     }
     state.inode = info.st_ino;
@@ -180,60 +180,64 @@ class Scanner {
         scan_.inodes.assign(catalog.objects.size(), 0);
     }
 
+    /// In the order of their ids, which is that of their creation: on a disk they lie so.
     ObjectScan run() {
         for (uint32_t place = 0; place < catalog_.objects.size(); ++place) {
-            const auto& [key, row] = catalog_.objects[place];
+            const ObjectKey& key = catalog_.objects[place].first;
             total_ += key.size;
             shards_[key.digest.bytes[0]].push_back(place);
         }
         const unsigned threads = options_.threads != 0 ? options_.threads : default_threads();
-        parallel_for(kShards, threads, [&](size_t shard) { scan_shard(shard); });
+        const size_t chunks = (catalog_.objects.size() + kChunk - 1) / kChunk;
+        parallel_for(chunks, threads, [&](size_t chunk) { scan_chunk(chunk); });
+        parallel_for(kShards, threads, [&](size_t shard) { find_strays(shard); });
         scan_.bytes = hashed_;
         return std::move(scan_);
     }
 
  private:
-    struct Named {
-        std::string name;
-        uint32_t place = 0;
-        uint16_t copy = 0;
-    };
-
-    void scan_shard(size_t shard) {
-        const std::string directory = fmt::format("{:02x}", shard);
-        std::vector<Named> expected;
-        for (const uint32_t place : shards_[shard]) {
-            const auto& [key, row] = catalog_.objects[place];
-            for (uint16_t copy = 0; copy < row.copies; ++copy) {
-                expected.push_back({key.path(copy).substr(directory.size() + 1), place, copy});
-            }
-        }
-        find_strays(directory, expected);
+    void scan_chunk(size_t chunk) {
+        const size_t end = std::min(catalog_.objects.size(), (chunk + 1) * kChunk);
         uint64_t bytes = 0;
-        for (const Named& one : expected) {
-            const ObjectKey& key = catalog_.objects[one.place].first;
+        for (size_t place = chunk * kChunk; place < end; ++place) {
+            const auto& [key, row] = catalog_.objects[place];
             const bool contents = options_.contents && is_sampled(key);
-            const ObjectState state = look_at_object(store_, key, one.copy, contents);
             if (contents) bytes += key.size;
-            if (one.copy == 0) scan_.inodes[one.place] = state.inode;  // a place of its own: needs no lock
-            if (one.copy == 0 && state.fault == ObjectFault::none) continue;
-            const std::scoped_lock lock(guard_);
-            if (one.copy != 0) scan_.note(one.place, one.copy, state);
-            if (state.fault != ObjectFault::none) scan_.damages.push_back({one.place, one.copy, state});
+            for (uint16_t copy = 0; copy < row.copies; ++copy) {
+                look_at(static_cast<uint32_t>(place), copy, contents);
+            }
         }
         sink_.progress("verify", "objects", hashed_ += bytes, total_);
     }
 
-    void find_strays(const std::string& directory, const std::vector<Named>& expected) {
-        const std::optional<Fd> shard =
-            try_open_at(store_.objects().fd(), directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        if (!shard) return;  // every object of it is reported as missing
-        std::unordered_set<std::string_view> known;
-        for (const Named& one : expected)
-            known.insert(one.name);
-        for (const DirectoryItem& item : list_directory(shard->get())) {
-            if (known.contains(item.name)) continue;
-            const auto info = try_stat_at(shard->get(), item.name);
+    void look_at(uint32_t place, uint16_t copy, bool contents) {
+        const ObjectState state = look_at_object(store_, catalog_.objects[place].first, copy, contents);
+        if (copy == 0) scan_.inodes[place] = state.inode;  // nobody else's place: needs no lock
+        if (copy == 0 && state.fault == ObjectFault::none) return;
+        const std::scoped_lock lock(guard_);
+        if (copy != 0) scan_.note(place, copy, state);
+        if (state.fault != ObjectFault::none) scan_.damages.push_back({place, copy, state});
+    }
+
+    void find_strays(size_t shard) {
+        const std::string directory = fmt::format("{:02x}", shard);
+        const auto dir = try_open_at(store_.objects().fd(), directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        if (!dir) return;  // every object of it is reported as missing
+        std::vector<std::string> known;
+        known.reserve(shards_[shard].size());
+        for (const uint32_t place : shards_[shard]) {
+            const auto& [key, row] = catalog_.objects[place];
+            for (uint16_t copy = 0; copy < row.copies; ++copy) {
+                known.push_back(key.path(copy).substr(directory.size() + 1));
+            }
+        }
+        std::sort(known.begin(), known.end());
+        auto next = known.cbegin();
+        for (const DirectoryItem& item : list_directory(dir->get())) {
+            while (next != known.cend() && *next < item.name)
+                ++next;
+            if (next != known.cend() && *next == item.name) continue;
+            const auto info = try_stat_at(dir->get(), item.name);
             const std::scoped_lock lock(guard_);
             scan_.strays.push_back(directory + "/" + item.name);
             if (info && S_ISREG(info->st_mode) && (info->st_mode & (S_ISUID | S_ISGID)) != 0) {

@@ -40,7 +40,8 @@ struct Catalog {
 /// Read all rows of objects; those that cannot be read become findings.
 [[nodiscard]] Catalog read_catalog(const ReadTxn& txn, std::vector<Finding>& findings);
 
-/// Manifests, deltas, generations and containers: whether each can be read and refers to what exists.
+/// Names of objects, manifests, deltas, generations and containers: whether each can be read and refers to
+/// what exists.
 void check_records(const ReadTxn& txn, const Catalog& catalog, std::vector<Finding>& findings);
 
 /// Who uses an object, in words: "'usr/bin/x' of package x 1-1 in base, editor".
@@ -88,7 +89,6 @@ struct ObjectState {
 /// Look at one copy of an object; with `contents` read and hash it.
 [[nodiscard]] ObjectState look_at_object(const Store& store, const ObjectKey& key, uint16_t copy,
                                          bool contents);
-
 /// Digest of what `fd` (at its start) holds; nullopt when that is not `size` bytes or cannot be read.
 [[nodiscard]] std::optional<Digest> digest_of_file(int fd, uint64_t size, const DigestFunction& function);
 
@@ -99,6 +99,7 @@ struct ObjectScan {
         ObjectState state;
     };
     std::vector<Damage> damages;
+    std::vector<Finding> findings;    ///< about names in the index
     std::vector<std::string> strays;  ///< paths below store/objects
     std::unordered_set<std::string> stray_set_ids;
     uint64_t bytes = 0;

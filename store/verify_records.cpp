@@ -39,27 +39,58 @@ class RecordFindings {
 
 // --- Objects -------------------------------------------------------------------------------------
 
+namespace {
+
+void add_object(const std::pair<ObjectKey, ObjectRow>& object, Catalog& catalog) {
+    const ObjectId id = object.second.id;
+    if (id >= catalog.place_of_id.size()) catalog.place_of_id.resize(size_t{id} + 1, 0);
+    catalog.objects.push_back(object);
+    catalog.place_of_id[id] = static_cast<uint32_t>(catalog.objects.size());
+}
+
+}  // namespace
+
 Catalog read_catalog(const ReadTxn& txn, std::vector<Finding>& found) {
     RecordFindings findings(found);
     Catalog catalog;
+    try {
+        catalog.objects.reserve(txn.object_count());
+        txn.for_each_object([&](const ObjectKey& key, const ObjectRow& row) {
+            add_object({key, row}, catalog);
+        });
+        return catalog;
+    } catch (const Error&) {
+        catalog = {};  // once more, one by one
+    }
     ObjectId last = 0;
     catalog.complete = findings.attempt("the highest object number", [&] { last = txn.last_object_id(); });
-    catalog.objects.reserve(catalog.complete ? txn.object_count() : 0);
-    catalog.place_of_id.assign(size_t{last} + 1, 0);
     for (ObjectId id = 1; id <= last; ++id) {
         catalog.complete &= findings.attempt(fmt::format("the record of object {}", id), [&] {
-            if (!txn.object_key(id)) return;
-            const auto object = txn.object(id);
-            const auto named = txn.find_object(object.first);
-            if (!named || named->id != id) {
-                findings.add(fmt::format("object {} is not found by its name {}", id, object.first.path(0)));
-            }
-            catalog.objects.push_back(object);
-            catalog.place_of_id[id] = static_cast<uint32_t>(catalog.objects.size());
+            if (txn.object_key(id)) add_object(txn.object(id), catalog);
         });
     }
     return catalog;
 }
+
+namespace {
+
+/// Whether names and ids of objects lead to each other.
+void check_names(const ReadTxn& txn, const Catalog& catalog, RecordFindings& findings) {
+    size_t names = 0;
+    findings.attempt("the names of objects", [&] {
+        txn.for_each_object_name([&](const ObjectKey& key, ObjectId id) {
+            const auto* object = catalog.find(id);
+            ++names;
+            if (object != nullptr && object->first == key) return;
+            findings.add(
+                fmt::format("the name {} leads to object {}, which has another one", key.path(0), id));
+        });
+        if (names >= catalog.objects.size()) return;
+        findings.add(fmt::format("{} objects are not found by their names", catalog.objects.size() - names));
+    });
+}
+
+}  // namespace
 
 // --- What refers to what -------------------------------------------------------------------------
 
@@ -70,6 +101,7 @@ class RecordCheck {
     RecordCheck(const ReadTxn& txn, const Catalog& catalog, std::vector<Finding>& findings)
         : txn_(txn), catalog_(catalog), findings_(findings) {}
 
+    void object_names() { check_names(txn_, catalog_, findings_); }
     void manifests() {
         findings_.attempt("the list of manifests", [&] {
             for (const ManifestId id : txn_.manifest_ids()) {
@@ -160,6 +192,7 @@ class RecordCheck {
 
 void check_records(const ReadTxn& txn, const Catalog& catalog, std::vector<Finding>& findings) {
     RecordCheck check(txn, catalog, findings);
+    check.object_names();
     check.manifests();
     check.deltas();
     check.containers();

@@ -34,6 +34,7 @@ Generation PackagedStore::install(const std::string& container, const std::vecto
     ContainerRow row = txn.container(name).value_or(ContainerRow{});
     Generation generation;
     generation.container = container;
+    generation.cause = "install made for a test";
     generation.number = ++row.last_number;
     generation.parent = row.current;
     generation.packages = packages;

@@ -383,6 +383,45 @@ TEST_F(BadRecord, MoreCopiesAreRecordedThanThereAre) {
     EXPECT_THAT(check().findings, IsEmpty());
 }
 
+/// Flip a bit wherever `bytes` occur in the index, as a disk does; the checksums of the values are wrong
+/// then.
+void flip_in_index(const PackagedStore& made, std::string_view bytes) {
+    const std::string path = made.store.layout().path(std::string(names::kIndex) + "/data.mdb");
+    const Fd file = open_at(AT_FDCWD, path, O_RDWR);
+    const std::string all = read_all(file.get(), path);
+    size_t count = 0;
+    for (size_t at = all.find(bytes); at != std::string::npos; at = all.find(bytes, at + 1)) {
+        const char flipped = static_cast<char>(all[at] ^ 1);
+        ASSERT_EQ(::pwrite(file.get(), &flipped, 1, static_cast<off_t>(at)), 1);
+        ++count;
+    }
+    ASSERT_GT(count, 0U);
+}
+
+TEST_F(BadRecord, WrongChecksumOfAManifestIsAFinding) {
+    flip_in_index(made, "share/tool/large");
+    expect("manifest 1: ");
+}
+
+TEST_F(BadRecord, WrongChecksumOfAGenerationIsAFinding) {
+    flip_in_index(made, "install made for a test");
+    expect("generation base@1: ");
+}
+
+TEST_F(BadRecord, WrongChecksumOfAnObjectIsAFindingAndNothingIsCalledStray) {
+    const Sha256 sha256 = made.store.index().read().find_object(made.key_of(tool, "usr/bin/tool"))->sha256;
+    const ObjectId id = made.store.index().read().find_object(made.key_of(tool, "usr/bin/tool"))->id;
+    flip_in_index(made, {reinterpret_cast<const char*>(sha256.bytes.data()), sha256.bytes.size()});
+    expect("the record of object " + std::to_string(id) + ": ");
+    EXPECT_THAT(kinds(check()), testing::Each(FindingKind::bad_record)) << texts(check());
+}
+
+TEST_F(BadRecord, NamesAndNumbersOfObjectsLeadToEachOther) {
+    flip_in_index(made, made.key_of(tool, "usr/bin/tool").encode().substr(0, 12));
+    EXPECT_FALSE(check().clean());
+    EXPECT_THAT(kinds(check()), testing::Contains(FindingKind::bad_record));
+}
+
 TEST_F(Verify, CollisionsOfAShortDigestAreNoDamage) {
     PackagedStore small({.digest_bits = 8, .link_limit = 0});
     PackageSpec many;
