@@ -417,7 +417,9 @@ TEST_F(IndexTest, WorksInAFolderThatNobodyCanWrite) {
         if (!opened.read().find_object(key_of("content"))) throw Error("find", "content", "it is not there");
     };
     EXPECT_EQ(test::run_in_child(act), 0);
+    ASSERT_EQ(::chmod(index.c_str(), 0755), 0);
     remove_file(AT_FDCWD, index + "/lock.mdb");
+    ASSERT_EQ(::chmod(index.c_str(), 0555), 0);
     EXPECT_EQ(test::run_in_child(act), 0);
     ASSERT_EQ(::chmod(dir_.path().c_str(), 0755), 0);
 }
@@ -519,7 +521,18 @@ TEST_F(IndexTest, AFileThatWasCutShortIsAnErrorAndNoCrash) {
 /// A file system of `size` bytes at `where`, in a mount namespace of this process. False where that is not
 /// allowed.
 bool mount_small_disk(const std::string& where, const char* size) {
-    if (::unshare(CLONE_NEWNS | (::geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0) return false;
+    const uid_t uid = ::geteuid();
+    const gid_t gid = ::getegid();
+    if (::unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)) != 0) return false;
+    if (uid != 0) {
+        const auto put = [](const char* file, const std::string& text) {
+            write_all(open_at(AT_FDCWD, file, O_WRONLY).get(), text, file);
+        };
+        const auto same = [](unsigned id) { return std::to_string(id) + " " + std::to_string(id) + " 1"; };
+        put("/proc/self/uid_map", same(uid));
+        put("/proc/self/setgroups", "deny");
+        put("/proc/self/gid_map", same(gid));
+    }
     (void)::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     return ::mount("none", where.c_str(), "tmpfs", 0, size) == 0;
 }
@@ -633,8 +646,31 @@ TEST_F(IndexTest, ACommitOutlivesItsProcess) {
     EXPECT_TRUE(open().read().find_object(key_of("kept")));
 }
 
-TEST_F(IndexTest, DeadReadersAreCleared) {
+TEST_F(IndexTest, ADeadReaderDoesNotMakeTheIndexGrow) {
     { commit_object(open(), "content"); }
+    test::ChildProcess living([&] {  // while somebody has it open, LMDB itself forgets nothing
+        const Index index = open();
+        (void)::raise(SIGSTOP);
+    });
+    living.wait_until_stopped();
+    test::ChildProcess dead([&] {
+        const Index index = open();
+        const ReadTxn txn = index.read();
+        (void)::raise(SIGKILL);
+    });
+    EXPECT_EQ(dead.wait(), 128 + SIGKILL);
+    test::ChildProcess writer([&] {
+        const Index index = open();
+        for (int i = 0; i < 300; ++i)
+            commit_object(index, std::to_string(i));
+    });
+    EXPECT_EQ(writer.wait(), 0);
+    EXPECT_LT(stat_at(AT_FDCWD, layout_.path(std::string(names::kIndex) + "/data.mdb")).st_size, 1 << 20);
+}
+
+TEST_F(IndexTest, DeadReadersAreCleared) {
+    const Index longer = open();
+    commit_object(longer, "content");
     test::ChildProcess child([&] {
         const Index index = open();
         std::vector<ReadTxn> all;
@@ -647,7 +683,7 @@ TEST_F(IndexTest, DeadReadersAreCleared) {
         (void)::raise(SIGKILL);
     });
     EXPECT_EQ(child.wait(), 128 + SIGKILL);
-    EXPECT_TRUE(open().read().find_object(key_of("content")));
+    EXPECT_TRUE(longer.read().find_object(key_of("content")));
 }
 
 }  // namespace

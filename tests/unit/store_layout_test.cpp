@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,8 +76,11 @@ TEST(Directories, ComeFromOwnVariablesThenXdgThenHome) {
 
 TEST(Directories, FallBackToThePasswdEntry) {
     const Environment environment(Variables{});
-    if (::geteuid() != 0) PWSTORE_CANNOT_RUN("only root surely has a passwd entry");
-    EXPECT_EQ(Directories::from_environment().data, "/root/.local/share/pwstore");
+    if (const struct passwd* entry = ::getpwuid(::geteuid()); entry != nullptr) {
+        EXPECT_EQ(Directories::from_environment().data, std::string(entry->pw_dir) + "/.local/share/pwstore");
+    } else {
+        EXPECT_THROW((void)Directories::from_environment(), Error);
+    }
 }
 
 TEST(Directories, MustBeAbsolute) {
