@@ -231,8 +231,9 @@ void print_details(const Context& context, const ContainerDetails& details, bool
         const auto wanted =
             std::count_if(details.packages.begin(), details.packages.end(),
                           [](const InstalledPackage& p) { return p.reason == InstallReason::explicitly; });
-        line("Packages",
-             fmt::format("{}, {} of them wanted for themselves", details.packages.size(), wanted));
+        line("Packages", details.packages.empty() ? "none of its own"
+                                                  : fmt::format("{}, {} of them wanted for themselves",
+                                                                details.packages.size(), wanted));
     } else {
         line("Generation", "none: nothing is installed");
     }
@@ -244,7 +245,7 @@ void print_details(const Context& context, const ContainerDetails& details, bool
     line("Digest", details.generation_digest);
     for (const TransactionNote& note : details.notes)
         line("Note", note.subject + ": " + note.text);
-    if (!with_packages) return;
+    if (!with_packages || details.packages.empty()) return;
     Table table(
         {{"Package", Align::left, 12, 0}, {"Version", Align::left, 8, 0}, {"Reason", Align::left, 0, 1}});
     for (const InstalledPackage& package : details.packages) {
@@ -346,7 +347,11 @@ int run_undo(Context& context, const Arguments& arguments) {
     dialogue.clear();
     context.backend.log(fmt::format("{}: transaction {} undone", context.command_line, id));
     if (!context.quiet) {
-        context.io.out << fmt::format("transaction {} is undone\n", id) << render_report(report, context.out);
+        context.io.out << fmt::format("transaction {} is undone\n", id);
+        for (const TransactionReport::Changed& changed : report.containers) {
+            context.io.out << fmt::format("{}: {}\n", context.out.bold(printable(changed.container)),
+                                          state(changed.generation));
+        }
     }
     return report.declined ? kFailed : kDone;
 }

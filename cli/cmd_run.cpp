@@ -213,9 +213,11 @@ int run_try(Context& context, const Arguments& arguments) {
         const TransactionReport report = context.backend.transact(request, dialogue);
         dialogue.clear();
         if (!context.quiet) {
-            context.io.err << fmt::format("{} of files, {} new on disk; '{}' goes when the program ends\n",
-                                          human_size(report.file_bytes), human_size(report.new_disk_bytes),
-                                          name);
+            const std::string files = report.file_bytes == 0 ? ""
+                                                             : fmt::format("{} of files, {} new on disk; ",
+                                                                           human_size(report.file_bytes),
+                                                                           human_size(report.new_disk_bytes));
+            context.io.err << fmt::format("{}'{}' goes when the program ends\n", files, name);
         }
     }
     const int status = run_program(context, {ContainerName(name), arguments.tail, std::nullopt});

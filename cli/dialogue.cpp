@@ -135,7 +135,7 @@ std::string render_report(const TransactionReport& report, const Painter& painte
         if (changed.installed > 0) parts.push_back(fmt::format("{} installed", changed.installed));
         if (changed.upgraded > 0) parts.push_back(fmt::format("{} upgraded", changed.upgraded));
         if (changed.removed > 0) parts.push_back(fmt::format("{} removed", changed.removed));
-        if (parts.empty()) parts.emplace_back("rebuilt");
+        if (parts.empty()) parts.emplace_back(changed.generation == 1 ? "created" : "rebuilt");
         const std::string words = fmt::format("{}", fmt::join(parts, ", "));
         out += changed.generation == 0
                    ? fmt::format("{}: removed\n", painter.bold(printable(changed.container)))

@@ -180,8 +180,9 @@ std::string verify_json(const VerifyReport& report) {
     return finish(json);
 }
 
-std::string probes_json(const std::vector<Probe>& probes) {
+std::string probes_json(const std::vector<Probe>& probes, bool usable) {
     Json json = begin("doctor");
+    json["usable"] = usable;
     json["probes"] = Json::array();
     for (const Probe& probe : probes) {
         json["probes"].push_back({{"name", probe.name},

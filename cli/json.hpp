@@ -17,6 +17,6 @@ namespace pwstore::cli {
                                      const std::vector<InstalledPackage>& packages);
 [[nodiscard]] std::string search_json(const std::vector<PackageInfo>& packages);
 [[nodiscard]] std::string verify_json(const VerifyReport& report);
-[[nodiscard]] std::string probes_json(const std::vector<Probe>& probes);
+[[nodiscard]] std::string probes_json(const std::vector<Probe>& probes, bool usable);
 
 }  // namespace pwstore::cli

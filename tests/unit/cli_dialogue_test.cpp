@@ -77,8 +77,11 @@ TEST(Dialogue, Report) {
     TransactionReport report;
     report.changed = true;
     report.transaction = 3;
-    report.containers = {
-        {"base", 2, 0, 1, 1}, {"editor", 1, 12, 0, 0}, {"above", 5, 0, 0, 0}, {"gone", 0, 0, 0, 0}};
+    report.containers = {{"base", 2, 0, 1, 1},
+                         {"editor", 1, 12, 0, 0},
+                         {"above", 5, 0, 0, 0},
+                         {"fresh", 1, 0, 0, 0},
+                         {"gone", 0, 0, 0, 0}};
     report.file_bytes = 312'000'000;
     report.new_disk_bytes = 9'000'000;
     report.notes = {{"foo.install", "post_install failed with 1"}};
@@ -86,6 +89,7 @@ TEST(Dialogue, Report) {
               "base: 1 upgraded, 1 removed, generation 2\n"
               "editor: 12 installed, generation 1\n"
               "above: rebuilt, generation 5\n"
+              "fresh: created, generation 1\n"
               "gone: removed\n"
               "312 MB of files, 9.0 MB new on disk\n"
               "warning: foo.install: post_install failed with 1\n");
