@@ -236,15 +236,15 @@ class RealBackend final : public Backend {
         (void)look_at(name);
         const Store store = Store::open(directories());
         prepare_launch(store, name, sink);
-        std::vector<std::string> argv = request.argv;
-        if (argv.empty()) argv.push_back(shell_of(store, name));
         const int data = store.layout().data();
         if (!request.here) {
             auto run = prepare_run(directories(), store.index(), data, name, HostContext::current());
             if (run) {
                 warn(run->warnings, sink);
-                return outcome_of(
-                    [&] { return launch(run->program, run->spec, argv, std::move(run->lease)); });
+                return outcome_of([&] {
+                    return launch(run->program, run->spec, command_of(request, run->spec),
+                                  std::move(run->lease));
+                });
             }
         }
         auto lease = take_run_lease(data, store.index(), name);
@@ -255,7 +255,9 @@ class RealBackend final : public Backend {
         }
         const Composition composition = compose_for(store, name, lease->generation, request.here);
         warn(composition.warnings, sink);
-        return outcome_of([&] { return launch(composition.spec, argv, std::move(lease->lock)); });
+        return outcome_of([&] {
+            return launch(composition.spec, command_of(request, composition.spec), std::move(lease->lock));
+        });
     }
 
     RootShellResult root_shell(const RootShellRequest& request, ProgressSink& sink) override {
@@ -309,9 +311,13 @@ class RealBackend final : public Backend {
             sink.message(Severity::warning, warning);
     }
 
-    static std::string shell_of(const Store& store, const ContainerName& name) {
-        const Fd root = open_dir(store.layout().data(), Layout::root_name(name, current_of(store, name)));
-        return exists_at(root.get(), "usr/bin/bash") || exists_at(root.get(), "bin/bash") ? "bash" : "sh";
+    /// What is to be run; without a command, the shell of the sandbox.
+    static std::vector<std::string> command_of(const RunRequest& request, const SandboxSpec& spec) {
+        if (!request.argv.empty()) return request.argv;
+        for (const EnvironmentVariable& variable : spec.environment) {
+            if (variable.name == "SHELL") return {variable.value};
+        }
+        return {"sh"};
     }
 
     std::optional<Directories> directories_;
