@@ -156,11 +156,23 @@ class RealBackend final : public Backend {
         return lines;
     }
 
-    std::vector<std::string> fidelity(const ContainerName& name) override {
-        const Store store = look_at(name);
-        const ReadTxn txn = store.index().read();
-        const auto generation = txn.generation(name, state_of(txn, name).generation);
-        return generation ? fidelity_lines(txn, *generation) : std::vector<std::string>{};
+    std::vector<std::string> fidelity(const std::vector<ContainerName>& names) override {
+        std::vector<std::string> lines;
+        const auto store = look();
+        if (!store) return lines;
+        const ReadTxn txn = store->index().read();
+        for (const ContainerName& name : names.empty() ? txn.containers() : names) {
+            const auto generation = txn.generation(name, state_of(txn, name).generation);
+            if (!generation) continue;
+            // pacman names the root that it was given, its symlinks resolved, in front of each path.
+            const std::string root = store->layout().path(Layout::root_name(name, generation->number));
+            for (std::string& line : fidelity_lines(txn, *generation)) {
+                if (const size_t path = line.find(": /"); path != std::string::npos)
+                    line.insert(path + 2, root);
+                lines.push_back(std::move(line));
+            }
+        }
+        return lines;
     }
 
     std::vector<Probe> probes() override { return probe_all(Layout::create(directories())); }

@@ -83,7 +83,7 @@ class Backend {
     virtual std::vector<PackageInfo> search(const std::vector<std::string>& expressions,
                                             ProgressSink& sink) = 0;
     virtual std::vector<std::string> explain(const ContainerName& name) = 0;
-    virtual std::vector<std::string> fidelity(const ContainerName& name) = 0;
+    virtual std::vector<std::string> fidelity(const std::vector<ContainerName>& names) = 0;
     virtual std::vector<Probe> probes() = 0;
     /// What transaction `id` switched; 0 = the last one that changed anything but containers of `try`.
     virtual std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) = 0;

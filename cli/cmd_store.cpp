@@ -43,10 +43,16 @@ void print_findings(const Context& context, const VerifyReport& report) {
 }
 
 int run_verify(Context& context, const Arguments& arguments) {
-    if (const auto name = arguments.value("fidelity")) {
-        for (const std::string& line : context.backend.fidelity(ContainerName(*name)))
+    const std::vector<std::string> names = arguments.operands();
+    if (arguments.has("fidelity")) {
+        for (const std::string& line : context.backend.fidelity({names.begin(), names.end()}))
             context.io.out << printable(line) << '\n';
         return kDone;
+    }
+    if (!names.empty()) {
+        throw Error("verify", names.front(), "the whole store is checked, not one container")
+            .as(Fault::usage)
+            .with_hint("names of containers go with --fidelity");
     }
     VerifyRequest request;
     request.heal = arguments.has("heal");
@@ -73,12 +79,13 @@ Command verify_command() {
     it.options = {{"heal", 0, "", "replace damaged objects from the package cache"},
                   {"quick", 0, "", "sizes and modes only"},
                   {"sample", 0, "SHARE", "re-hash only this share of the objects: 10%, 0.1"},
-                  {"fidelity", 0, "NAME", "print what pacman -Qkk must report about a root, and nothing else",
-                   Completes::container},
+                  {"fidelity", 0, "", "print what pacman -Qkk must report about the roots, and nothing else"},
                   json_option()};
     it.examples = {{"pwstore verify", "everything"},
                    {"pwstore verify --heal", "and repair"},
-                   {"pwstore verify --sample 10% --quiet", "in a timer: prints findings only"}};
+                   {"pwstore verify --sample 10% --quiet", "in a timer: prints findings only"},
+                   {"pwstore verify --fidelity base", "what differs from the packages by design"}};
+    it.operands = {{"NAME", Completes::container, true, true}};
     it.run = run_verify;
     return it;
 }

@@ -33,8 +33,8 @@ class FakeBackend final : public cli::Backend {
     std::vector<std::string> explain(const ContainerName& name) override {
         return {"/usr read-only of " + name.str()};
     }
-    std::vector<std::string> fidelity(const ContainerName& name) override {
-        return {"fidelity of " + name.str()};
+    std::vector<std::string> fidelity(const std::vector<ContainerName>& names) override {
+        return {"fidelity of " + (names.empty() ? "all" : names.front().str())};
     }
     std::vector<Probe> probes() override { return probed; }
     std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) override {

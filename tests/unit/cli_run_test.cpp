@@ -298,6 +298,9 @@ TEST(Verify, OptionsAndExitCodes) {
     EXPECT_THAT(cli.out(), HasSubstr("clean now"));
     EXPECT_EQ(cli({"verify", "--fidelity", "base"}), 0);
     EXPECT_EQ(cli.out(), "fidelity of base\n");
+    EXPECT_EQ(cli({"verify", "--fidelity"}), 0);
+    EXPECT_EQ(cli.out(), "fidelity of all\n");
+    EXPECT_EQ(cli({"verify", "base"}), 2);
 }
 
 TEST(Doctor, SaysWhatIsMissing) {
