@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -417,14 +418,16 @@ TEST_F(LaunchTest, InterruptOfTheTerminalReachesTheWholeCommand) {
     }
     std::string output;
     std::array<char, 512> buffer{};
-    bool sent = false;
     for (;;) {
+        // Typed again while nothing happens: the first one may come before sleep is there to be interrupted.
+        pollfd waiting{terminal, POLLIN, 0};
+        if (::poll(&waiting, 1, 200) == 0) {
+            if (output.find("up") != std::string::npos) ASSERT_EQ(::write(terminal, "\x03", 1), 1);
+            continue;
+        }
         const ssize_t got = ::read(terminal, buffer.data(), buffer.size());
         if (got <= 0) break;
         output.append(buffer.data(), static_cast<size_t>(got));
-        if (sent || output.find("up") == std::string::npos) continue;
-        ASSERT_EQ(::write(terminal, "\x03", 1), 1);
-        sent = true;
     }
     EXPECT_EQ(exit_code_of(wait_for(child)), 9) << output;
     ::close(terminal);
