@@ -21,7 +21,8 @@ inline constexpr int kExitOwnFailure = 125;
 inline constexpr int kExitNotExecutable = 126;
 inline constexpr int kExitNotFound = 127;
 
-/// The exit code that belongs to an Error of launch(): 127 and 126 when it said so about the command, else 125.
+/// The exit code that belongs to an Error of launch(): 127 and 126 when it said so about the command, else
+/// 125.
 [[nodiscard]] int launch_exit_code(const Error& error) noexcept;
 
 // --- Run

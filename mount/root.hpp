@@ -12,24 +12,27 @@
 
 namespace pwstore {
 
-/// A root on disk is roots/NAME@N, complete or absent. Its run lease is a flock on roots/NAME@N.lock, shared by every
-/// sandbox that runs on it.
+/// A root on disk is roots/NAME@N, complete or absent. Its run lease is a flock on roots/NAME@N.lock, shared
+/// by every sandbox that runs on it.
 
-/// Move the finished tree `staged` (name under `dir`, same file system) to roots/NAME@N; what lay there unpublished is
-/// removed first. Not synced.
-void publish_root(const Store& store, int dir, const std::string& staged, const ContainerName& name, uint64_t generation);
+/// Move the finished tree `staged` (name under `dir`, same file system) to roots/NAME@N; what lay there
+/// unpublished is removed first. Not synced.
+void publish_root(const Store& store, int dir, const std::string& staged, const ContainerName& name,
+                  uint64_t generation);
 
-/// Build roots/NAME@N from the index when it is missing (in staging, then renamed in). Returns true when it was built.
-/// Lock: the container's, held by the caller.
+/// Build roots/NAME@N from the index when it is missing (in staging, then renamed in). Returns true when it
+/// was built. Lock: the container's, held by the caller.
 bool ensure_root(const Store& store, const ContainerName& name, uint64_t generation, ProgressSink& sink);
 
-/// Make roots/NAME point to the current generation of every container, and remove links of containers that are gone.
+/// Make roots/NAME point to the current generation of every container, and remove links of containers that
+/// are gone.
 void repair_root_links(const Store& store);
 
 /// Remove roots/NAME@N and its lock file when no sandbox runs on it. False when one does.
 bool remove_root(const Store& store, const ContainerName& name, uint64_t generation);
 
-/// Remove every root that is neither current nor in use, except the newest retired one per container when `keep_twin`.
+/// Remove every root that is neither current nor in use, except the newest retired one per container when
+/// `keep_twin`.
 void remove_retired_roots(const Store& store, bool keep_twin);
 
 }  // namespace pwstore

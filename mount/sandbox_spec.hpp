@@ -79,7 +79,8 @@ struct SandboxSpec {
     UserNamespace user_namespace = UserNamespace::sealed;
     bool new_session = true;
     bool die_with_parent = true;
-    /// What the store guard keeps out of the sandbox: the data directory (first), the configuration, the cache. Absolute.
+    /// What the store guard keeps out of the sandbox: the data directory (first), the configuration, the
+    /// cache. Absolute.
     std::vector<std::string> protected_directories;
     std::string seccomp;  ///< compiled BPF program, empty = no filter (said aloud)
 

@@ -41,8 +41,9 @@ Seen seen_in_root(const ReadTxn& txn, const TreeEntry& placed, bool copied) {
 
 /// Lines about one package.
 class PackageLines {
-   public:
-    PackageLines(const std::string& package, std::vector<std::string>& lines) : package_(package), lines_(lines) {}
+ public:
+    PackageLines(const std::string& package, std::vector<std::string>& lines)
+        : package_(package), lines_(lines) {}
 
     void add(const ReadTxn& txn, const Entry& packaged, const TreeEntry* placed, bool copied) {
         path_ = "/" + packaged.path;
@@ -55,7 +56,7 @@ class PackageLines {
         compare(packaged, placed->entry, seen_in_root(txn, *placed, copied), content_of(txn, packaged));
     }
 
-   private:
+ private:
     void compare(const Entry& packaged, const Entry& placed, const Seen& seen, const Sha256& content) {
         const bool is_file = packaged.kind == EntryKind::file;
         is_backup_ = !packaged.backup_md5.empty();
@@ -63,8 +64,10 @@ class PackageLines {
         if (packaged.gid != 0) warn("GID mismatch");
         const uint32_t mode = packaged.kind == EntryKind::symlink ? 0777U : packaged.mode;
         if (mode != seen.mode) warn("Permissions mismatch");
-        if (packaged.kind == EntryKind::symlink && packaged.target != placed.target) warn("Symlink path mismatch");
-        if (packaged.kind != EntryKind::directory && packaged.mtime != seen.mtime) tell("Modification time mismatch");
+        if (packaged.kind == EntryKind::symlink && packaged.target != placed.target)
+            warn("Symlink path mismatch");
+        if (packaged.kind != EntryKind::directory && packaged.mtime != seen.mtime)
+            tell("Modification time mismatch");
         if (is_file && packaged.size != seen.size) tell("Size mismatch");
         if (is_file && content != seen.content) {
             tell("MD5 checksum mismatch");
@@ -72,7 +75,9 @@ class PackageLines {
         }
     }
 
-    void warn(const char* what) { lines_.push_back("warning: " + package_ + ": " + path_ + " (" + what + ")"); }
+    void warn(const char* what) {
+        lines_.push_back("warning: " + package_ + ": " + path_ + " (" + what + ")");
+    }
     /// Of a backup file the same is no warning.
     void tell(const char* what) {
         if (!is_backup_) return warn(what);
@@ -100,7 +105,8 @@ std::vector<std::string> fidelity_lines(const ReadTxn& txn, const Generation& ge
         PackageLines of_package(package.name, lines);
         for (const Entry& entry : manifest.entries) {
             const TreeEntry* placed = tree.resolve(entry.path);
-            const bool is_copy = placed != nullptr && copied[static_cast<size_t>(placed - tree.entries.data())];
+            const bool is_copy =
+                placed != nullptr && copied[static_cast<size_t>(placed - tree.entries.data())];
             of_package.add(txn, entry, placed, is_copy);
         }
     }

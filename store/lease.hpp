@@ -10,8 +10,9 @@
 
 namespace pwstore {
 
-/// A temporary GC root of a live process: a row (manifests, generations, objects) committed before the first look-up, and a
-/// flock'ed file store/leases/ID. Dead when the lock can be taken; then its row may be removed by anyone.
+/// A temporary GC root of a live process: a row (manifests, generations, objects) committed before the first
+/// look-up, and a flock'ed file store/leases/ID. Dead when the lock can be taken; then its row may be removed
+/// by anyone.
 struct LeaseRow {
     std::vector<ManifestId> manifests;
     std::vector<std::pair<std::string, uint64_t>> generations;
@@ -21,7 +22,7 @@ struct LeaseRow {
 };
 
 class Lease {
-   public:
+ public:
     /// Take the lock file and commit an empty row. Durable: row only.
     static Lease create(const Index& index, int data_dir, const std::string& owner);
     Lease(Lease&&) noexcept = default;
@@ -36,9 +37,12 @@ class Lease {
     /// Remove rows and files of leases whose lock is free. Returns how many. Lock: LMDB write.
     static size_t sweep(const Index& index, int data_dir);
 
-   private:
+ private:
     Lease(const Index* index, int data_dir, std::string id, FileLock lock)
-        : index_(index), data_dir_(data_dir), id_(std::move(id)), lock_(std::make_unique<FileLock>(std::move(lock))) {}
+        : index_(index),
+          data_dir_(data_dir),
+          id_(std::move(id)),
+          lock_(std::make_unique<FileLock>(std::move(lock))) {}
     const Index* index_;
     int data_dir_;
     std::string id_;

@@ -22,7 +22,8 @@ enum class EntryKind : uint8_t {
     whiteout = 5,  ///< only in a delta: what lies below is gone
 };
 
-/// One path of a manifest, a delta or a tree, with the true metadata (roots carry a reduced form, see object.hpp).
+/// One path of a manifest, a delta or a tree, with the true metadata (roots carry a reduced form, see
+/// object.hpp).
 struct Entry {
     std::string path;  ///< relative, see is_root_path(); bytes
     EntryKind kind = EntryKind::file;
@@ -37,7 +38,7 @@ struct Entry {
     uint32_t link_group = 0;  ///< files of one manifest with the same number > 0 are hard links of each other
     /// xattrs as the archive had them (security.capability, system.posix_acl_*, user.*), sorted by name.
     std::map<std::string, std::string> xattrs;
-    std::string backup_md5;   ///< non-empty: a `backup=` file of its package, MD5 of the packaged content
+    std::string backup_md5;  ///< non-empty: a `backup=` file of its package, MD5 of the packaged content
 
     bool operator==(const Entry&) const = default;
 };
@@ -64,10 +65,12 @@ struct Manifest {
 
     /// Flat, versioned, checksummed (docs/format.md, "Manifest").
     [[nodiscard]] std::string encode() const;
-    /// @throws Error (corrupt) on anything that encode() would not have written, before allocating by its counts.
+    /// @throws Error (corrupt) on anything that encode() would not have written, before allocating by its
+    /// counts.
     static Manifest decode(std::string_view bytes);
     /// The ids of all objects of an encoded manifest, side objects included, without decoding the entries.
-    static void for_each_object(std::string_view bytes, void (*visit)(void* context, ObjectId id), void* context);
+    static void for_each_object(std::string_view bytes, void (*visit)(void* context, ObjectId id),
+                                void* context);
 
     /// First entry whose path is `path`, or null.
     [[nodiscard]] const Entry* find(std::string_view path) const;

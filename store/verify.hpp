@@ -13,13 +13,13 @@
 namespace pwstore {
 
 enum class FindingKind {
-    damaged_object,    ///< bytes, size or mode differ from the name
+    damaged_object,  ///< bytes, size or mode differ from the name
     missing_object,
-    stray_file,        ///< below store/objects without a record (garbage of a dead process)
-    bad_record,        ///< an index record that is wrong or refers to nothing
-    damaged_root,      ///< a root differs from its generation
-    missing_root,      ///< a current generation without its root (rebuilt on next use)
-    set_id_file,       ///< a set-id file below the data directory
+    stray_file,    ///< below store/objects without a record (garbage of a dead process)
+    bad_record,    ///< an index record that is wrong or refers to nothing
+    damaged_root,  ///< a root differs from its generation
+    missing_root,  ///< a current generation without its root (rebuilt on next use)
+    set_id_file,   ///< a set-id file below the data directory
 };
 
 /// One thing that verify found. `text` is one sentence naming package, path and containers where known.
@@ -31,12 +31,12 @@ struct Finding {
 };
 
 struct VerifyOptions {
-    bool roots = true;      ///< also compare roots with their generations
-    bool contents = true;   ///< re-hash objects; false = sizes and modes only (--quick)
-    double sample = 1.0;    ///< share of the objects to re-hash
+    bool roots = true;     ///< also compare roots with their generations
+    bool contents = true;  ///< re-hash objects; false = sizes and modes only (--quick)
+    double sample = 1.0;   ///< share of the objects to re-hash
     unsigned threads = 0;
-    /// Bring back good bytes of an object: given the package, version and archive SHA-256 that hold it, the path of a
-    /// package archive to read it from; nullopt when there is none. Set = heal.
+    /// Bring back good bytes of an object: given the package, version and archive SHA-256 that hold it, the
+    /// path of a package archive to read it from; nullopt when there is none. Set = heal.
     std::function<std::optional<std::string>(const Manifest&)> heal_from;
 };
 
@@ -49,12 +49,12 @@ struct VerifyReport {
     [[nodiscard]] bool clean() const;
 };
 
-/// Check objects ↔ index ↔ roots. Reading only, unless healing: then damaged objects are replaced under the ingest lock
-/// and every root that linked the old inode is relinked.
+/// Check objects ↔ index ↔ roots. Reading only, unless healing: then damaged objects are replaced under the
+/// ingest lock and every root that linked the old inode is relinked.
 [[nodiscard]] VerifyReport verify(const Store& store, const VerifyOptions& options, ProgressSink& sink);
 
-/// What an outside checker (pacman -Qkk) must report about the root of `generation` because roots carry the reduced
-/// metadata of object.hpp: one line per entry and property, in its words.
+/// What an outside checker (pacman -Qkk) must report about the root of `generation` because roots carry the
+/// reduced metadata of object.hpp: one line per entry and property, in its words.
 [[nodiscard]] std::vector<std::string> fidelity_lines(const ReadTxn& txn, const Generation& generation);
 
 }  // namespace pwstore
