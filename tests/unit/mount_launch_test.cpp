@@ -422,7 +422,9 @@ TEST_F(LaunchTest, InterruptOfTheTerminalReachesTheWholeCommand) {
         // Typed again while nothing happens: the first one may come before sleep is there to be interrupted.
         pollfd waiting{terminal, POLLIN, 0};
         if (::poll(&waiting, 1, 200) == 0) {
-            if (output.find("up") != std::string::npos) ASSERT_EQ(::write(terminal, "\x03", 1), 1);
+            if (output.find("up") != std::string::npos) {
+                ASSERT_EQ(::write(terminal, "\x03", 1), 1);
+            }
             continue;
         }
         const ssize_t got = ::read(terminal, buffer.data(), buffer.size());
