@@ -110,8 +110,12 @@ std::string acl_xattr(archive_entry* entry, int kind) {
 }  // namespace
 
 struct ArchiveReader::State {
-    State(int fd, const std::string& name, const IngestLimits& chosen)
-        : path(name), step("read archive '" + printable(name) + "'"), limits(chosen), stream(fd, name) {
+    State(const PackedFile& packed, const IngestLimits& chosen)
+        : path(packed.path()),
+          step("read archive '" + printable(path) + "'"),
+          limits(chosen),
+          packed_size(packed.size()),
+          stream(packed) {
         check(archive_read_support_format_tar(reader.get()));
         const auto read_block = [](archive*, void* context, const void** block) {
             return static_cast<State*>(context)->supply(block);
@@ -122,6 +126,7 @@ struct ArchiveReader::State {
     std::string path;
     std::string step;
     IngestLimits limits;
+    uint64_t packed_size;
     PackedStream stream;
     std::unique_ptr<archive, int (*)(archive*)> reader{archive_read_new(), archive_read_free};
     uint64_t unpacked = 0;
@@ -154,7 +159,7 @@ struct ArchiveReader::State {
         if (result != ARCHIVE_OK) fail_corrupt();
     }
     void check_ratio(uint64_t bytes, std::string_view entry) const {
-        if (bytes <= kRatioFloor || bytes / limits.ratio <= stream.packed_size()) return;
+        if (bytes <= kRatioFloor || bytes / limits.ratio <= packed_size) return;
         constexpr std::string_view kRule = "it unpacks to far more than a package of this size may hold";
         if (entry.empty()) throw Error("read archive", path, kRule).as(Fault::refused);
         refuse(entry, kRule);
@@ -344,8 +349,8 @@ bool ArchiveReader::State::fill_data() {
     return !data.empty();
 }
 
-ArchiveReader::ArchiveReader(int fd, const std::string& path, const IngestLimits& limits)
-    : state_(std::make_unique<State>(fd, path, limits)) {}
+ArchiveReader::ArchiveReader(const PackedFile& file, const IngestLimits& limits)
+    : state_(std::make_unique<State>(file, limits)) {}
 
 ArchiveReader::~ArchiveReader() = default;
 
@@ -393,31 +398,12 @@ std::string_view ArchiveReader::read_whole(std::string& buffer) {
     return buffer;
 }
 
-Digest ArchiveReader::packed_digest() const {
-    return state_->stream.packed_digest();
+bool ArchiveReader::was(const Fingerprint& print) {
+    return state_->stream.was(print);
 }
 
 void ArchiveReader::refuse(std::string_view entry, std::string_view rule) const {
     state_->refuse(entry, rule);
-}
-
-Fingerprint fingerprint(int fd, std::string_view path_for_errors) {
-    constexpr size_t kBuffer = 256 * 1024;
-    const auto buffer = std::make_unique<std::array<char, kBuffer>>();
-    Sha256Stream sha256;
-    DigestStream digest{DigestFunction()};
-    uint64_t size = 0;
-    for (;;) {
-        const ssize_t got = ::pread(fd, buffer->data(), buffer->size(), static_cast<off_t>(size));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw Error::from_errno("read", path_for_errors);
-        if (got == 0) break;
-        const std::string_view piece(buffer->data(), static_cast<size_t>(got));
-        sha256.update(piece);
-        digest.update(piece);
-        size += piece.size();
-    }
-    return {sha256.finish(), digest.finish(), size};
 }
 
 }  // namespace pwstore

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "store/digest.hpp"
+#include "store/packed_stream.hpp"
 
 namespace pwstore {
 
@@ -47,8 +47,8 @@ struct ArchiveMember {
 /// zeros and count as bytes. Independent of any locale. Not thread-safe.
 class ArchiveReader {
  public:
-    /// Reads the file `fd` (not owned) from its start; its offset is not used.
-    ArchiveReader(int fd, const std::string& path, const IngestLimits& limits);
+    /// @param file outlives the reader
+    ArchiveReader(const PackedFile& file, const IngestLimits& limits);
     ArchiveReader(const ArchiveReader&) = delete;
     ArchiveReader& operator=(const ArchiveReader&) = delete;
     ~ArchiveReader();
@@ -63,8 +63,8 @@ class ArchiveReader {
     /// only for a size that may be held in memory. Valid until the next call of anything.
     [[nodiscard]] std::string_view read_whole(std::string& buffer);
 
-    /// XXH3-128 of the packed bytes read so far: the same as fingerprint()'s once next() gave false.
-    [[nodiscard]] Digest packed_digest() const;
+    /// Once next() gave false: the file that was read is that of `print`.
+    [[nodiscard]] bool was(const Fingerprint& print);
     /// Throw Error (refused) that names this archive, `entry` and `rule`.
     [[noreturn]] void refuse(std::string_view entry, std::string_view rule) const;
 
@@ -72,13 +72,5 @@ class ArchiveReader {
     struct State;
     std::unique_ptr<State> state_;
 };
-
-/// Digests of a whole file, read once.
-struct Fingerprint {
-    Sha256 sha256;
-    Digest digest;
-    uint64_t size = 0;
-};
-[[nodiscard]] Fingerprint fingerprint(int fd, std::string_view path_for_errors);
 
 }  // namespace pwstore

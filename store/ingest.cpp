@@ -76,6 +76,7 @@ struct Ingestor::State {
     Options options;
     std::optional<FileLock> lock;
     ObjectIntake intake;
+    PackageHistory history{store.index()};
     Phase phase = Phase::open;
 
     std::mutex guard;  ///< of what follows
@@ -84,13 +85,16 @@ struct Ingestor::State {
     std::vector<std::optional<Sha256>> new_results;
     std::map<Sha256, std::optional<Manifest>> manifests;  ///< empty while a thread reads the archive
     std::vector<ObjectId> loose_objects;
+    std::vector<std::unique_ptr<PackedBuffer>> buffers;
 
     void expect_open() const {
         if (phase == Phase::open) return;
         throw Error("ingest", "",
                     phase == Phase::done ? "it is committed already" : "an earlier step failed");
     }
+    [[nodiscard]] std::unique_ptr<PackedBuffer> take_buffer();
     void read_archive(const ArchiveSource& source, size_t result);
+    void read_archive_with(const PackedBuffer& buffer, const ArchiveSource& source, size_t result);
     [[nodiscard]] bool is_known(const Sha256& sha256, size_t result);
     void put_manifests(WriteTxn& txn);
     void put_objects(WriteTxn& txn, uint64_t mark);
@@ -101,7 +105,7 @@ struct Ingestor::State {
 bool Ingestor::State::is_known(const Sha256& sha256, size_t result) {
     const ReadTxn txn = store.index().read();
     if (const auto id = txn.manifest_of_archive(sha256)) {
-        const Manifest known = txn.manifest(*id);
+        const Manifest known = Manifest::decode_head(txn.manifest_bytes(*id));
         const std::scoped_lock lock_results(guard);
         results[result] = {*id, known.name, known.version, true};
         return true;
@@ -111,14 +115,32 @@ bool Ingestor::State::is_known(const Sha256& sha256, size_t result) {
     return !manifests.try_emplace(sha256).second;
 }
 
+/// A buffer that no thread uses; the Ingestor holds as many as threads were reading at once.
+std::unique_ptr<PackedBuffer> Ingestor::State::take_buffer() {
+    const std::scoped_lock lock_buffers(guard);
+    if (buffers.empty()) return std::make_unique<PackedBuffer>();
+    auto buffer = std::move(buffers.back());
+    buffers.pop_back();
+    return buffer;
+}
+
 void Ingestor::State::read_archive(const ArchiveSource& source, size_t result) {
-    const Fd file = open_at(AT_FDCWD, source.path, O_RDONLY);
-    const Fingerprint print = fingerprint(file.get(), source.path);
+    std::unique_ptr<PackedBuffer> buffer = take_buffer();
+    read_archive_with(*buffer, source, result);
+    const std::scoped_lock lock_buffers(guard);
+    buffers.push_back(std::move(buffer));
+}
+
+void Ingestor::State::read_archive_with(const PackedBuffer& buffer, const ArchiveSource& source,
+                                        size_t result) {
+    const Fd fd = open_at(AT_FDCWD, source.path, O_RDONLY);
+    const PackedFile file(fd.get(), source.path, buffer);
+    const Fingerprint print = fingerprint(file);
     check_expected(source, print.sha256);
     if (is_known(print.sha256, result)) return;
-    ArchiveReader reader(file.get(), source.path, options.limits);
-    Manifest manifest = read_package(reader, intake, store.objects(), options.limits);
-    if (reader.packed_digest() != print.digest) {
+    ArchiveReader reader(file, options.limits);
+    Manifest manifest = read_package(reader, intake, history, store.objects(), options.limits);
+    if (!reader.was(print)) {
         throw Error("read archive", source.path, "it changed while it was read").as(Fault::corrupt);
     }
     manifest.origin = Origin::archive;

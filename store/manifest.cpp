@@ -28,6 +28,31 @@ void check_words(const Manifest& manifest) {
     check_word(manifest.arch, "architecture");
 }
 
+Manifest get_head(ByteReader& in, const codec::Front& front) {
+    if (front.ids.size() < kSideObjects) in.fail("too few objects");
+    if (front.first_tag != static_cast<uint8_t>(Origin::archive) &&
+        front.first_tag != static_cast<uint8_t>(Origin::import)) {
+        in.fail("unknown origin");
+    }
+    if (front.second_tag > 1) in.fail("unknown flag");
+    Manifest manifest;
+    manifest.origin = static_cast<Origin>(front.first_tag);
+    manifest.pkginfo = front.ids[0];
+    manifest.install = front.ids[1];
+    manifest.mtree = front.ids[2];
+    manifest.changelog = front.ids[3];
+    if (front.second_tag == 1) {
+        manifest.archive_sha256.emplace();
+        for (uint8_t& byte : manifest.archive_sha256->bytes)
+            byte = in.get<uint8_t>();
+    }
+    manifest.name = in.get_string();
+    manifest.version = in.get_string();
+    manifest.arch = in.get_string();
+    check_words(manifest);
+    return manifest;
+}
+
 }  // namespace
 
 std::string Manifest::encode() const {
@@ -53,31 +78,17 @@ std::string Manifest::encode() const {
 Manifest Manifest::decode(std::string_view bytes) {
     ByteReader in(bytes, "manifest");
     const codec::Front front = codec::get_front(in, kMagic);
-    if (front.ids.size() < kSideObjects) in.fail("too few objects");
-    if (front.first_tag != static_cast<uint8_t>(Origin::archive) &&
-        front.first_tag != static_cast<uint8_t>(Origin::import)) {
-        in.fail("unknown origin");
-    }
-    if (front.second_tag > 1) in.fail("unknown flag");
-    Manifest manifest;
-    manifest.origin = static_cast<Origin>(front.first_tag);
-    manifest.pkginfo = front.ids[0];
-    manifest.install = front.ids[1];
-    manifest.mtree = front.ids[2];
-    manifest.changelog = front.ids[3];
-    if (front.second_tag == 1) {
-        manifest.archive_sha256.emplace();
-        for (uint8_t& byte : manifest.archive_sha256->bytes)
-            byte = in.get<uint8_t>();
-    }
-    manifest.name = in.get_string();
-    manifest.version = in.get_string();
-    manifest.arch = in.get_string();
-    check_words(manifest);
+    Manifest manifest = get_head(in, front);
     manifest.entries =
         codec::get_entries(in, std::span(front.ids).subspan(kSideObjects), codec::Whiteouts::refused);
     in.expect_end();
     return manifest;
+}
+
+Manifest Manifest::decode_head(std::string_view bytes) {
+    ByteReader in(bytes, "manifest");
+    const codec::Front front = codec::get_front(in, kMagic);
+    return get_head(in, front);
 }
 
 void Manifest::for_each_object(std::string_view bytes, void (*visit)(void* context, ObjectId id),

@@ -68,6 +68,8 @@ struct Manifest {
     /// @throws Error (corrupt) on anything that encode() would not have written, before allocating by its
     /// counts.
     static Manifest decode(std::string_view bytes);
+    /// All but the entries.
+    static Manifest decode_head(std::string_view bytes);
     /// The ids of all objects of an encoded manifest, side objects included, without decoding the entries.
     static void for_each_object(std::string_view bytes, void (*visit)(void* context, ObjectId id),
                                 void* context);

@@ -19,6 +19,7 @@ namespace pwstore {
 
 namespace {
 
+constexpr size_t kCompareSize = 128 * 1024;
 constexpr size_t kHoleSize = 64 * 1024;  ///< zeros from this size on become holes of the stored file
 
 bool is_zeros(std::string_view piece) {
@@ -157,6 +158,57 @@ class ObjectIntake::MemoryContent final : public Content {
     std::unique_ptr<StagedContent> staged_;
 };
 
+/// Compares a content that arrives in pieces with the file of a recorded object.
+class ObjectIntake::Comparison {
+ public:
+    /// @param wanted the key that the content will have if it is that of `key`
+    Comparison(const ObjectStore& objects, const ObjectKey& key, ObjectKey wanted, const Xattrs* xattrs)
+        : size_(key.size), path_(key.path(0)) {
+        wanted.slot = key.slot;
+        if (wanted == key) file_ = objects.try_open(key);
+        if (file_ && key.xattrs != 0 && user_xattrs_of(file_->get(), path_) != *xattrs) file_.reset();
+    }
+
+    /// All bytes so far and these are the object's next ones.
+    [[nodiscard]] bool takes(std::string_view piece) {
+        if (!file_ || piece.size() > size_ - length_) return false;
+        for (size_t done = 0; done < piece.size();) {
+            const std::string_view stored = read(length_ + done, piece.size() - done);
+            if (stored.empty() || stored != piece.substr(done, stored.size())) return false;
+            done += stored.size();
+        }
+        length_ += piece.size();
+        return true;
+    }
+    [[nodiscard]] bool is_whole() const { return file_ && length_ == size_; }
+    /// Give out again all bytes that it took.
+    void replay(const std::function<void(std::string_view)>& to) {
+        for (uint64_t done = 0; done < length_;) {
+            const std::string_view stored = read(done, length_ - done);
+            if (stored.empty()) throw Error("read object", path_, "it became shorter").as(Fault::corrupt);
+            to(stored);
+            done += stored.size();
+        }
+    }
+
+ private:
+    /// Up to `most` stored bytes from `offset` on; nothing when they cannot be read.
+    [[nodiscard]] std::string_view read(uint64_t offset, uint64_t most) {
+        const auto wanted = static_cast<size_t>(std::min<uint64_t>(most, buffer_->size()));
+        ssize_t got = 0;
+        do {
+            got = ::pread(file_->get(), buffer_->data(), wanted, static_cast<off_t>(offset));
+        } while (got < 0 && errno == EINTR);
+        return {buffer_->data(), got > 0 ? static_cast<size_t>(got) : 0};
+    }
+    uint64_t size_;
+    std::string path_;
+    std::optional<Fd> file_;
+    uint64_t length_ = 0;
+    std::unique_ptr<std::array<char, kCompareSize>> buffer_ =
+        std::make_unique<std::array<char, kCompareSize>>();
+};
+
 /// While it lives, this thread alone works on a key.
 class ObjectIntake::Claim {
  public:
@@ -211,17 +263,35 @@ StoredObject ObjectIntake::put(std::string_view content, const ObjectTraits& tra
 }
 
 StoredObject ObjectIntake::put_stream(const std::function<std::string_view()>& next,
-                                      const ObjectTraits& traits, std::string_view name) {
+                                      const ObjectTraits& traits, std::string_view name,
+                                      const std::optional<StoredObject>& guess) {
+    files_.fetch_add(1, std::memory_order_relaxed);
+    std::string_view piece = next();
+    std::optional<Comparison> comparison;
+    if (guess) {
+        comparison.emplace(store_.objects(), guess->key, key_of(guess->key.digest, guess->key.size, traits),
+                           traits.kept_xattrs);
+        while (!piece.empty() && comparison->takes(piece))
+            piece = next();
+        if (piece.empty() && comparison->is_whole()) {
+            bytes_.fetch_add(guess->key.size, std::memory_order_relaxed);
+            return *guess;
+        }
+    }
     StagedContent staged(*this, traits.kept_xattrs, name);
     DigestStream digest(store_.digest());
-    for (std::string_view piece = next(); !piece.empty(); piece = next()) {
-        digest.update(piece);
-        staged.append(piece);
-    }
+    const auto append = [&](std::string_view bytes) {
+        digest.update(bytes);
+        staged.append(bytes);
+    };
+    // `piece` may be a view into what next() will overwrite, but nothing is asked of next() before it is
+    // used.
+    if (comparison) comparison->replay(append);
+    for (; !piece.empty(); piece = next())
+        append(piece);
     staged.finish();
-    const ObjectKey key = key_of(digest.finish(), staged.size(), traits);
-    files_.fetch_add(1, std::memory_order_relaxed);
     bytes_.fetch_add(staged.size(), std::memory_order_relaxed);
+    const ObjectKey key = key_of(digest.finish(), staged.size(), traits);
     if (const auto found = find_equal(key, staged)) return *found;
     return place(key, staged);
 }

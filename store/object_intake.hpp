@@ -58,10 +58,13 @@ class ObjectIntake {
     /// @param name in findings and errors: whose content it is
     [[nodiscard]] StoredObject put(std::string_view content, const ObjectTraits& traits,
                                    std::string_view name);
-    /// A content of any size in pieces: `next` gives them, an empty one ends it. It goes through a staged
+    /// A content of any size in pieces: `next` gives them, an empty one ends it.
+    /// @param guess a recorded object that it may well be (the same file in a package's other version): it is
+    /// compared with that while it arrives. A content that turns out to be another goes through a staged
     /// file.
     [[nodiscard]] StoredObject put_stream(const std::function<std::string_view()>& next,
-                                          const ObjectTraits& traits, std::string_view name);
+                                          const ObjectTraits& traits, std::string_view name,
+                                          const std::optional<StoredObject>& guess = std::nullopt);
 
     /// Objects that were created and have no row yet, by key. Not while puts are running.
     [[nodiscard]] std::vector<std::pair<ObjectKey, ObjectRow>> pending() const;
@@ -96,6 +99,7 @@ class ObjectIntake {
     class Content;
     class MemoryContent;
     class StagedContent;
+    class Comparison;
 
     [[nodiscard]] ObjectKey key_of(Digest digest, uint64_t size, const ObjectTraits& traits) const;
     [[nodiscard]] Shard& shard_of(const ObjectKey& key);

@@ -106,13 +106,18 @@ Fd ObjectStore::open(const ObjectKey& key, uint16_t copy) const {
     return open_at(objects_.get(), key.path(copy), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 }
 
+std::optional<Fd> ObjectStore::try_open(const ObjectKey& key) const {
+    Fd file(::openat(objects_.get(), key.path(0).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file || !has_metadata(file.get(), key)) return std::nullopt;
+    return file;
+}
+
 bool ObjectStore::equals(const ObjectKey& key, std::string_view content) const {
-    const Fd file(
-        ::openat(objects_.get(), key.path(0).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!file || content.size() != key.size || !has_metadata(file.get(), key)) return false;
+    const auto file = try_open(key);
+    if (!file || content.size() != key.size) return false;
     Buffer& buffer = thread_buffer();
     while (!content.empty()) {
-        const ssize_t got = ::read(file.get(), buffer.data(), std::min(buffer.size(), content.size()));
+        const ssize_t got = ::read(file->get(), buffer.data(), std::min(buffer.size(), content.size()));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return false;
         const auto length = static_cast<size_t>(got);
@@ -123,13 +128,12 @@ bool ObjectStore::equals(const ObjectKey& key, std::string_view content) const {
 }
 
 bool ObjectStore::equals_file(const ObjectKey& key, int fd) const {
-    const Fd file(
-        ::openat(objects_.get(), key.path(0).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!file || !has_metadata(file.get(), key)) return false;
+    const auto file = try_open(key);
+    if (!file) return false;
     Buffer& stored = thread_buffer();
     const auto other = std::make_unique<Buffer>();
     for (off_t offset = 0; static_cast<uint64_t>(offset) < key.size;) {
-        const ssize_t got = ::pread(file.get(), stored.data(), stored.size(), offset);
+        const ssize_t got = ::pread(file->get(), stored.data(), stored.size(), offset);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return false;
         const ssize_t same = ::pread(fd, other->data(), static_cast<size_t>(got), offset);

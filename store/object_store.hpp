@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,9 @@ class ObjectStore {
 
     // --- Read (no lock) --------------------------------------------------------------------------
     [[nodiscard]] Fd open(const ObjectKey& key, uint16_t copy = 0) const;
+    /// The file of copy 0, provided that it is a regular file with the size, mode and, where it belongs to
+    /// the identity, time of its key.
+    [[nodiscard]] std::optional<Fd> try_open(const ObjectKey& key) const;
     /// The stored file has the mode (and time) of its key and exactly these bytes. A missing or unreadable
     /// file is "no".
     [[nodiscard]] bool equals(const ObjectKey& key, std::string_view content) const;

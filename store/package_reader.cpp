@@ -59,9 +59,9 @@ class MappedFile {
 
 class PackageReader {
  public:
-    PackageReader(ArchiveReader& reader, ObjectIntake& intake, const ObjectStore& objects,
-                  const IngestLimits& limits)
-        : reader_(reader), intake_(intake), objects_(objects), limits_(limits) {}
+    PackageReader(ArchiveReader& reader, ObjectIntake& intake, PackageHistory& history,
+                  const ObjectStore& objects, const IngestLimits& limits)
+        : reader_(reader), intake_(intake), history_(history), objects_(objects), limits_(limits) {}
 
     Manifest read() {
         ArchiveMember member;
@@ -81,6 +81,7 @@ class PackageReader {
  private:
     void add_metadata(const ArchiveMember& member);
     void add(ArchiveMember& member);
+    [[nodiscard]] std::optional<StoredObject> guess_of(const ArchiveMember& member);
     void add_file(ArchiveMember& member, Entry& entry);
     void add_hard_link(const ArchiveMember& member, Entry& entry);
     void check_parents() const;
@@ -90,6 +91,7 @@ class PackageReader {
 
     ArchiveReader& reader_;
     ObjectIntake& intake_;
+    PackageHistory& history_;
     const ObjectStore& objects_;
     const IngestLimits& limits_;
     Manifest manifest_;
@@ -116,6 +118,21 @@ void PackageReader::add_metadata(const ArchiveMember& member) {
     *side = intake_.put(content, {.mode = 0644}, member.path).id;
 }
 
+/// The file that a large one of the package's other version was, when .PKGINFO came before it (as makepkg has
+/// it).
+std::optional<StoredObject> PackageReader::guess_of(const ArchiveMember& member) {
+    if (pkginfo_.empty()) return std::nullopt;
+    PackageDescription description;
+    try {
+        description = parse_pkginfo(pkginfo_);
+    } catch (const Error&) {
+        return std::nullopt;  // what is wrong with it is said at the end
+    }
+    auto guess = history_.large_file(description.name, member.path);
+    if (guess && guess->key.size != member.size) guess.reset();
+    return guess;
+}
+
 void PackageReader::add_file(ArchiveMember& member, Entry& entry) {
     const Xattrs kept = kept_xattrs(member.xattrs);
     const ObjectTraits traits{.mode = member.mode,
@@ -124,7 +141,7 @@ void PackageReader::add_file(ArchiveMember& member, Entry& entry) {
     const StoredObject stored =
         member.size <= ObjectIntake::kBufferLimit
             ? intake_.put(reader_.read_whole(buffer_), traits, member.path)
-            : intake_.put_stream([&] { return reader_.read_piece(); }, traits, member.path);
+            : intake_.put_stream([&] { return reader_.read_piece(); }, traits, member.path, guess_of(member));
     entry.object = stored.id;
     keys_.back() = stored.key;
 }
@@ -240,9 +257,9 @@ void PackageReader::sort_entries() {
 
 }  // namespace
 
-Manifest read_package(ArchiveReader& reader, ObjectIntake& intake, const ObjectStore& objects,
-                      const IngestLimits& limits) {
-    return PackageReader(reader, intake, objects, limits).read();
+Manifest read_package(ArchiveReader& reader, ObjectIntake& intake, PackageHistory& history,
+                      const ObjectStore& objects, const IngestLimits& limits) {
+    return PackageReader(reader, intake, history, objects, limits).read();
 }
 
 }  // namespace pwstore

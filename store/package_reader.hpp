@@ -4,6 +4,7 @@
 #include "store/archive.hpp"
 #include "store/manifest.hpp"
 #include "store/object_intake.hpp"
+#include "store/package_history.hpp"
 
 namespace pwstore {
 
@@ -12,7 +13,7 @@ namespace pwstore {
 /// together: no path twice, nothing below what is not a directory, hard links only to earlier files, one
 /// valid .PKGINFO. Top-level names with a dot are metadata: .PKGINFO .INSTALL .MTREE .CHANGELOG become side
 /// objects, others are left out, as libalpm does. @throws Error (refused, corrupt)
-[[nodiscard]] Manifest read_package(ArchiveReader& reader, ObjectIntake& intake, const ObjectStore& objects,
-                                    const IngestLimits& limits);
+[[nodiscard]] Manifest read_package(ArchiveReader& reader, ObjectIntake& intake, PackageHistory& history,
+                                    const ObjectStore& objects, const IngestLimits& limits);
 
 }  // namespace pwstore

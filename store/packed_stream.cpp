@@ -5,7 +5,8 @@
 #include <archive_entry.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
+#include <exception>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
@@ -18,40 +19,88 @@ constexpr size_t kReadSize = 256 * 1024;
 
 }  // namespace
 
-struct PackedStream::State {
-    State(int descriptor, std::string name) : fd(descriptor), path(std::move(name)) {}
+// --- Files ---------------------------------------------------------------------------------------
 
-    int fd;
-    std::string path;
+namespace {
+
+/// pread(2) until `to` is full or the file ends; returns what was read.
+size_t read_fully(int fd, std::span<char> to, uint64_t offset, const std::string& path) {
+    size_t filled = 0;
+    while (filled < to.size()) {
+        const ssize_t got =
+            ::pread(fd, to.data() + filled, to.size() - filled, static_cast<off_t>(offset + filled));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw Error::from_errno("read archive", path);
+        if (got == 0) break;
+        filled += static_cast<size_t>(got);
+    }
+    return filled;
+}
+
+}  // namespace
+
+PackedFile::PackedFile(int fd, std::string path, const PackedBuffer& buffer)
+    : fd_(fd), path_(std::move(path)), size_(static_cast<uint64_t>(stat_fd(fd, path_).st_size)) {
+    if (size_ >= buffer.bytes().size()) return;
+    const size_t got = read_fully(fd, buffer.bytes(), 0, path_);
+    if (got == buffer.bytes().size()) return;  // it grows
+    is_held_ = true;
+    size_ = got;
+    held_ = {buffer.bytes().data(), got};
+}
+
+std::string_view PackedFile::read(uint64_t offset, std::span<char> scratch) const {
+    if (is_held_) return held_.substr(std::min<uint64_t>(offset, size_));
+    return {scratch.data(), read_fully(fd_, scratch, offset, path_)};
+}
+
+Fingerprint fingerprint(const PackedFile& file) {
+    const auto scratch = std::make_unique_for_overwrite<char[]>(kReadSize);
+    Sha256Stream sha256;
+    DigestStream digest{DigestFunction()};
+    uint64_t offset = 0;
+    for (;;) {
+        const std::string_view piece = file.read(offset, {scratch.get(), kReadSize});
+        if (piece.empty()) break;
+        sha256.update(piece);
+        if (!file.is_held()) digest.update(piece);
+        offset += piece.size();
+    }
+    return {sha256.finish(), digest.finish()};
+}
+
+// --- Streams -------------------------------------------------------------------------------------
+
+struct PackedStream::State {
+    explicit State(const PackedFile& packed) : file(packed) {}
+
+    const PackedFile& file;
     std::unique_ptr<archive, int (*)(archive*)> reader{archive_read_new(), archive_read_free};
-    uint64_t size = 0;
     uint64_t offset = 0;
     bool ended = false;
     DigestStream digest{DigestFunction()};
-    int read_error = 0;
-    std::array<char, kReadSize> buffer{};
+    std::exception_ptr read_error;  ///< kept while it passes through libarchive
+    std::unique_ptr<char[]> scratch = std::make_unique_for_overwrite<char[]>(kReadSize);
 
     /// Read on; libarchive gets the bytes, the digest sees them first.
     la_ssize_t read_some(const void** block) {
-        ssize_t got = 0;
-        do {
-            got = ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset));
-        } while (got < 0 && errno == EINTR);
-        if (got < 0) {
-            read_error = errno;
-            archive_set_error(reader.get(), read_error, "read failed");
+        try {
+            const std::string_view bytes = file.read(offset, {scratch.get(), kReadSize});
+            if (!file.is_held()) digest.update(bytes);
+            offset += bytes.size();
+            *block = bytes.data();
+            return static_cast<la_ssize_t>(bytes.size());
+        } catch (...) {
+            read_error = std::current_exception();
+            archive_set_error(reader.get(), EIO, "reading failed");
             return ARCHIVE_FATAL;
         }
-        digest.update({buffer.data(), static_cast<size_t>(got)});
-        offset += static_cast<uint64_t>(got);
-        *block = buffer.data();
-        return got;
     }
 
     [[noreturn]] void fail() const {
-        if (read_error != 0) throw Error::from_errno("read archive", path, read_error);
+        if (read_error) std::rethrow_exception(read_error);
         const char* text = archive_error_string(reader.get());
-        throw Error("read archive", path, text != nullptr ? printable(text) : "cannot be unpacked")
+        throw Error("read archive", file.path(), text != nullptr ? printable(text) : "cannot be unpacked")
             .as(Fault::corrupt);
     }
 
@@ -60,11 +109,11 @@ struct PackedStream::State {
     }
 };
 
-PackedStream::PackedStream(int fd, std::string path) : state_(std::make_unique<State>(fd, std::move(path))) {
+PackedStream::PackedStream(const PackedFile& file) : state_(std::make_unique<State>(file)) {
     State& state = *state_;
     archive* const reader = state.reader.get();
-    if (reader == nullptr) throw Error::from_errno("read archive", state.path, ENOMEM);
-    state.size = static_cast<uint64_t>(stat_fd(fd, state.path).st_size);
+    if (reader == nullptr) throw Error::from_errno("read archive", file.path(), ENOMEM);
+    if (file.size() == 0) throw Error("read archive", file.path(), "the file is empty").as(Fault::corrupt);
     // Those that libarchive decompresses itself; for others it would start programs.
     state.check(archive_read_support_filter_zstd(reader));
     state.check(archive_read_support_filter_gzip(reader));
@@ -75,14 +124,13 @@ PackedStream::PackedStream(int fd, std::string path) : state_(std::make_unique<S
     const auto read_block = [](archive*, void* context, const void** block) {
         return static_cast<State*>(context)->read_some(block);
     };
-    if (state.size == 0) throw Error("read archive", state.path, "the file is empty").as(Fault::corrupt);
     state.check(archive_read_open(reader, &state, nullptr, read_block, nullptr));
     archive_entry* entry = nullptr;
     state.check(archive_read_next_header(reader, &entry));
     // The innermost "filter" is the file itself. More than one compression only multiplies what a bomb can
     // do.
     if (archive_filter_count(reader) > 2) {
-        throw Error("read archive", state.path, "compressed more than once").as(Fault::refused);
+        throw Error("read archive", file.path(), "compressed more than once").as(Fault::refused);
     }
 }
 
@@ -112,12 +160,8 @@ std::string_view PackedStream::next() {
     }
 }
 
-uint64_t PackedStream::packed_size() const noexcept {
-    return state_->size;
-}
-
-Digest PackedStream::packed_digest() {
-    return state_->digest.finish();
+bool PackedStream::was(const Fingerprint& print) {
+    return state_->file.is_held() || state_->digest.finish() == print.digest;
 }
 
 }  // namespace pwstore

@@ -185,7 +185,9 @@ class Healer {
     void read_archive(const std::string& path,
                       const std::unordered_map<std::string, const Object*>& members) {
         const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
-        ArchiveReader reader(file.get(), path, IngestLimits{});
+        const PackedBuffer buffer;
+        const PackedFile packed(file.get(), path, buffer);
+        ArchiveReader reader(packed, IngestLimits{});
         ArchiveMember member;
         while (!wanted_.empty() && reader.next(member)) {
             const auto found = members.find(member.path);

@@ -30,8 +30,9 @@ struct Read {
 class StoreArchive : public ::testing::Test {
  protected:
     std::vector<Read> read(const std::string& path) {
-        const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
-        ArchiveReader reader(file.get(), path, limits_);
+        const Fd fd = open_at(AT_FDCWD, path, O_RDONLY);
+        const PackedFile file(fd.get(), path, buffer_);
+        ArchiveReader reader(file, limits_);
         std::vector<Read> all;
         ArchiveMember member;
         while (reader.next(member)) {
@@ -40,7 +41,7 @@ class StoreArchive : public ::testing::Test {
                 content += piece;
             all.push_back({member, content});
         }
-        EXPECT_EQ(reader.packed_digest(), fingerprint(file.get(), path).digest);
+        EXPECT_TRUE(reader.was(fingerprint(file)));
         return all;
     }
     std::vector<Read> read(const RawTar& tar, const std::string& compression = "zst") {
@@ -64,6 +65,7 @@ class StoreArchive : public ::testing::Test {
 
     TestDir dir_;
     IngestLimits limits_;
+    PackedBuffer buffer_;
 };
 
 // --- What is read ---------------------------------------------------------------------------------
@@ -114,8 +116,9 @@ TEST_F(StoreArchive, WholeContentsAreTheSameAsPieces) {
         big[i] = static_cast<char>(i * i >> 7U);
     const std::string path =
         RawTar().file("a", "tiny").file("b", big).file("c", "").write(dir_.path("w.pkg.tar.zst"));
-    const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
-    ArchiveReader reader(file.get(), path, limits_);
+    const Fd fd = open_at(AT_FDCWD, path, O_RDONLY);
+    const PackedFile file(fd.get(), path, buffer_);
+    ArchiveReader reader(file, limits_);
     ArchiveMember member;
     std::string buffer;
     ASSERT_TRUE(reader.next(member));
@@ -221,10 +224,37 @@ TEST_F(StoreArchive, DeliversHolesOfSparseFilesAsZeros) {
 }
 
 TEST_F(StoreArchive, FingerprintIsThatOfTheFile) {
-    const std::string path = dir_.write("f", "some bytes");
-    const Fingerprint print = fingerprint(open_at(AT_FDCWD, path, O_RDONLY).get(), path);
-    EXPECT_EQ(print.sha256.hex(), reference_sha256("some bytes"));
-    EXPECT_EQ(print.size, 10U);
+    for (const size_t size : {size_t{10}, size_t{33} << 20U}) {
+        const std::string path = dir_.write("f", std::string(size, 'f'));
+        const Fd fd = open_at(AT_FDCWD, path, O_RDONLY);
+        const PackedFile file(fd.get(), path, buffer_);
+        EXPECT_EQ(file.is_held(), size < PackedBuffer::kSize);
+        EXPECT_EQ(fingerprint(file).sha256.hex(), reference_sha256(std::string(size, 'f')));
+    }
+}
+
+TEST_F(StoreArchive, AChangeWhileItIsReadIsSeen) {
+    // Too large to be held, so that it is read twice.
+    const std::string bytes = RawTar().file("a", std::string(40U << 20U, 'x')).bytes();
+    const std::string path = dir_.write("changing.pkg.tar", bytes);
+    const Fd fd = open_at(AT_FDCWD, path, O_RDWR);
+    const PackedFile file(fd.get(), path, buffer_);
+    const Fingerprint before = fingerprint(file);
+    ASSERT_EQ(::pwrite(fd.get(), "y", 1, 20U << 20U), 1);
+    ArchiveReader reader(file, limits_);
+    ArchiveMember member;
+    while (reader.next(member)) {
+    }
+    EXPECT_FALSE(reader.was(before));
+    EXPECT_TRUE(reader.was(fingerprint(file)));
+}
+
+TEST_F(StoreArchive, ReadsFilesThatAreNotHeld) {
+    const std::string large(40U << 20U, 'x');
+    const auto all = read(RawTar().file("a", large).file("b", "after"), "");
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_TRUE(all[0].content == large);
+    EXPECT_EQ(all[1].content, "after");
 }
 
 // --- What is refused ------------------------------------------------------------------------------

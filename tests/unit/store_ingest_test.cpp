@@ -180,6 +180,41 @@ TEST_F(StoreIngest, LargeFilesGoThroughStaging) {
     expect_consistent();
 }
 
+/// A large file in the next version of its package is compared with the one before while it arrives.
+TEST_F(StoreIngest, LargeFilesOfTheNextVersionAreWhatTheyAre) {
+    const std::string large((9U << 20U) + 5, 'L');
+    const auto version = [&](int number, const PackageFile& file) {
+        PackageSpec spec{.name = "grows", .version = std::to_string(number), .compression = ""};
+        spec.files = {{"usr/big.py", file}};
+        return entry(ingest(build(spec)).id, "usr/big.py").object;
+    };
+    const ObjectId first = version(1, {large});
+    EXPECT_EQ(version(2, {large}), first);
+    EXPECT_EQ(stats_.new_objects, 2U);
+    EXPECT_EQ(stats_.bytes, large.size() + stats_.new_bytes);
+    std::string last_byte = large;
+    last_byte.back() = '!';
+    std::string first_byte = large;
+    first_byte.front() = '!';
+    std::string middle = large;
+    middle[5U << 20U] = '!';
+    std::set<ObjectId> objects{first};
+    int number = 3;
+    for (const std::string& other : {last_byte, first_byte, middle, large + "x", large.substr(1)}) {
+        const ObjectId object = version(number++, {other});
+        EXPECT_TRUE(content(object) == other) << number;
+        EXPECT_TRUE(objects.insert(object).second) << "another content, another object";
+        EXPECT_EQ(version(number++, {large}), first) << "what the newest version has is only a guess";
+    }
+    EXPECT_TRUE(objects.insert(version(number++, {.content = large, .mode = 0755})).second);
+    EXPECT_EQ(version(number++, {large}), first);
+    EXPECT_TRUE(objects.insert(version(number++, {.content = large, .mtime = 99})).second)
+        << "a Python source";
+    EXPECT_EQ(version(number++, {large}), first);
+    EXPECT_THAT(stats_.findings, IsEmpty());
+    expect_consistent();
+}
+
 TEST_F(StoreIngest, SparseFilesStaySparse) {
     RawTar tar;
     std::string body = "1\n40000000\n3\n";
