@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <chrono>
 
 #include "resolver/config_lines.hpp"
 #include "resolver/handle_internal.hpp"
@@ -17,6 +17,9 @@
 namespace pwstore {
 
 namespace {
+
+constexpr const char* kDownloadLock = ".pwstore-download.lock";
+constexpr auto kDownloadPatience = std::chrono::hours(2);
 
 int usage_bits(const std::vector<std::string>& usages) {
     int bits = 0;
@@ -277,14 +280,21 @@ void Handle::use_keyring() {
     }
 }
 
-void Handle::use_cache_directory() {
-    if (spec_.cache_dirs.empty()) return;
+std::optional<FileLock> Handle::lock_cache() {
+    if (spec_.cache_dirs.empty()) return std::nullopt;
     const std::string& first = spec_.cache_dirs.front();
     make_directories(AT_FDCWD, first);
     const auto writable = [](const std::string& path) { return ::access(path.c_str(), W_OK | X_OK) == 0; };
     if (std::none_of(spec_.cache_dirs.begin(), spec_.cache_dirs.end(), writable)) {
         throw Error("use package cache", first, "it is not writable");
     }
+    if (!writable(first)) return std::nullopt;  // libalpm takes another one
+    const std::string path = first + "/" + kDownloadLock;
+    constexpr const char* kOwner = "download of packages";
+    std::optional<FileLock> lock = FileLock::try_acquire(AT_FDCWD, path, LockMode::exclusive, kOwner);
+    if (lock) return lock;
+    conversation_.sink().message(Severity::info, "waiting for another download to end");
+    return FileLock::acquire(AT_FDCWD, path, LockMode::exclusive, kDownloadPatience, kOwner);
 }
 
 Handle::QuietLog::QuietLog(Handle& handle) : handle_(handle) {

@@ -10,6 +10,7 @@
 #include "resolver/session.hpp"
 #include "resolver/signature_level.hpp"
 #include "store/base/error.hpp"
+#include "store/base/lock.hpp"
 
 namespace pwstore {
 
@@ -46,8 +47,9 @@ class Handle {
     bool update_databases(bool force);
     /// libalpm will look at signatures: there is a keyring directory, and it is the one that GPGME uses.
     void use_keyring();
-    /// The first cache directory is there, and one of them is writable.
-    void use_cache_directory();
+    /// The first cache directory is there, one of them is writable, and nobody else downloads into it while
+    /// the lock lives: two processes that fetch one file at the same time write into one ".part" file.
+    [[nodiscard]] std::optional<FileLock> lock_cache();
     [[nodiscard]] int local_file_level() const noexcept { return local_file_level_; }
     [[nodiscard]] int remote_file_level() const noexcept { return remote_file_level_; }
     [[nodiscard]] const PacmanConfig& config() const noexcept { return spec_.config; }

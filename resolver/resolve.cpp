@@ -51,7 +51,7 @@ std::vector<std::string> fetched_urls(Handle& handle, const std::vector<std::str
     std::copy_if(archives.begin(), archives.end(), std::back_inserter(urls), is_url);
     if (urls.empty()) return {};
     handle.use_keyring();
-    handle.use_cache_directory();
+    const std::optional<FileLock> lock = handle.lock_cache();
     alpm::StringList files;
     handle.check(alpm_fetch_pkgurl(handle.get(), alpm::StringsView(urls).get(), files.out()),
                  "download package");

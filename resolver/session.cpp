@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "resolver/session.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -13,26 +11,10 @@
 #include "resolver/process_state.hpp"
 #include "resolver/resolve_internal.hpp"
 #include "store/base/lock.hpp"
-#include "store/base/path_at.hpp"
 
 namespace pwstore {
 
 namespace {
-
-constexpr const char* kDownloadLock = ".pwstore-download.lock";
-constexpr auto kDownloadPatience = std::chrono::hours(2);
-
-/// Two processes that download one file at the same time write into one ".part" file. Whoever cannot write to
-/// the cache directory downloads nothing into it.
-std::optional<FileLock> lock_downloads(const std::vector<std::string>& cache_dirs, ProgressSink& sink) {
-    if (cache_dirs.empty() || ::access(cache_dirs.front().c_str(), W_OK | X_OK) != 0) return std::nullopt;
-    const std::string path = cache_dirs.front() + "/" + kDownloadLock;
-    constexpr const char* kOwner = "download of packages";
-    std::optional<FileLock> lock = FileLock::try_acquire(AT_FDCWD, path, LockMode::exclusive, kOwner);
-    if (lock) return lock;
-    sink.message(Severity::info, "waiting for another download to end");
-    return FileLock::acquire(AT_FDCWD, path, LockMode::exclusive, kDownloadPatience, kOwner);
-}
 
 bool adds(const Plan& plan) {
     return std::any_of(plan.steps.begin(), plan.steps.end(),
@@ -95,8 +77,7 @@ Plan Session::fetch(const ResolveRequest& request) {
         if (!adds(plan)) return;
         Handle& handle = state_->handle;
         handle.use_keyring();
-        handle.use_cache_directory();
-        const auto lock = lock_downloads(handle.spec().cache_dirs, state_->conversation.sink());
+        const std::optional<FileLock> lock = handle.lock_cache();
         resolution.commit_dry();
         add_archives(handle, plan);
     });

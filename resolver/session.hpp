@@ -93,7 +93,8 @@ class Session {
     /// file.
     /// @throws Error (busy when db.lck is there, corrupt for a bad signature or an unreadable database)
     bool refresh(bool force);
-    /// Resolve without changing anything, without a lock. Nothing to do is an empty plan.
+    /// Resolve without changing anything, without a lock. Nothing to do is an empty plan. Archives that are
+    /// given by URL are downloaded into the cache directory here: nobody can plan without knowing them.
     /// @throws Error (usage for a malformed target, refused for upstream and held packages, failure for the
     /// rest)
     [[nodiscard]] Plan prepare(const ResolveRequest& request);

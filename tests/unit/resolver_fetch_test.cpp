@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "store/base/lock.hpp"
 #include "tests/unit/resolver_view.hpp"
 
 namespace pwstore {
@@ -12,6 +20,7 @@ using test::lines;
 using test::PackageSpec;
 using test::View;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -225,6 +234,85 @@ TEST(FetchTest, TheCacheHasToBeWritable) {
     ASSERT_EQ(::chmod(view.dir.path("cache").c_str(), 0500), 0);
     EXPECT_THAT(error_of([&] { view.fetch({.install = {"app"}}); }).text, HasSubstr(view.dir.path("cache")));
     ::chmod(view.dir.path("cache").c_str(), 0700);
+}
+
+TEST(FetchTest, TwoDownloadsIntoOneCacheWaitForEachOther) {
+    View view;
+    view.repository("repo", {package("app")});
+    std::optional<FileLock> other = FileLock::try_acquire(
+        AT_FDCWD, view.dir.path("cache/.pwstore-download.lock"), LockMode::exclusive, "test");
+    ASSERT_TRUE(other);
+    std::atomic<bool> released = false;
+    std::thread release([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        released = true;
+        other.reset();
+    });
+    const Plan plan = view.fetch({.install = {"app"}});
+    EXPECT_TRUE(released);
+    release.join();
+    EXPECT_EQ(plan.steps.size(), 1U);
+    EXPECT_THAT(view.sink.messages, Contains(HasSubstr("another download")));
+}
+
+/// A web server of one directory, for as long as it lives.
+class WebServer {
+ public:
+    explicit WebServer(const View& view, const std::string& below) {
+        const std::string log = view.dir.path("web.log");
+        const std::string command = "exec python3 -u -m http.server --bind 127.0.0.1 --directory '" +
+                                    view.dir.path(below) + "' 0 > '" + log + "' 2>&1";
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+            ::_exit(127);
+        }
+        for (int i = 0; i < 500 && port_.empty(); ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            const std::string said = ::access(log.c_str(), R_OK) == 0 ? view.dir.read("web.log") : "";
+            const size_t at = said.find(" port ");
+            if (at != std::string::npos) port_ = said.substr(at + 6, said.find(' ', at + 6) - at - 6);
+        }
+    }
+    WebServer(const WebServer&) = delete;
+    WebServer& operator=(const WebServer&) = delete;
+    ~WebServer() {
+        ::kill(pid_, SIGTERM);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    [[nodiscard]] bool runs() const noexcept { return !port_.empty(); }
+    [[nodiscard]] std::string url(const std::string& path = "") const {
+        return "http://127.0.0.1:" + port_ + path;
+    }
+
+ private:
+    pid_t pid_ = -1;
+    std::string port_;
+};
+
+TEST(FetchTest, WorksOverHttpAndTriesTheNextServer) {
+    View view;
+    PackageSpec app = package("app");
+    // Larger than the text that comes with a 404: libalpm 13 gives up when that is more than it expects of
+    // the file.
+    std::string data;
+    for (uint32_t i = 0, value = 1; i < 20000; ++i, value = value * 1664525 + 1013904223)
+        data += static_cast<char>(value >> 24);
+    app.files["usr/share/data"] = {.content = data};
+    view.repository("repo", {app});
+    const WebServer server(view, "repo");
+    if (!server.runs()) PWSTORE_CANNOT_RUN("there is no python3 for a web server");
+    view.spec().config.repositories[0].servers = {server.url("/absent"), server.url("/repo")};
+    Session session = view.session();
+    EXPECT_TRUE(session.refresh(false));
+    EXPECT_THAT(view.sink.messages, Contains(HasSubstr("404")));
+    EXPECT_FALSE(session.refresh(false)) << "If-Modified-Since";
+    const std::string archive = view.dir.read("repo/repo/app-1.0-1-any.pkg.tar.zst");
+    EXPECT_EQ(session.fetch({.install = {"app"}}).steps.at(0).validation, 4U);
+    EXPECT_EQ(view.dir.read("cache/app-1.0-1-any.pkg.tar.zst"), archive);
+    ASSERT_EQ(std::remove(view.dir.path("repo/repo/app-1.0-1-any.pkg.tar.zst").c_str()), 0);
+    ASSERT_EQ(std::remove(view.dir.path("cache/app-1.0-1-any.pkg.tar.zst").c_str()), 0);
+    EXPECT_THAT(error_of([&] { (void)session.fetch({.install = {"app"}}); }).text, HasSubstr("404"));
 }
 
 }  // namespace
