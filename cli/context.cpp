@@ -52,7 +52,8 @@ bool ask_yes_no(const Context& context, const std::string& question, bool defaul
         const auto line = context.io.read_line();
         if (!line) {
             context.io.err << '\n';
-            throw Error("ask for a confirmation", "", "interrupted").as(Fault::interrupted);
+            throw Error("ask for a confirmation", "", "interrupted; nothing was changed")
+                .as(Fault::interrupted);
         }
         if (line->empty()) return default_answer;
         if (*line == "y" || *line == "Y" || *line == "yes") return true;

@@ -154,6 +154,12 @@ std::string render_report(const TransactionReport& report, const Painter& painte
 }
 
 bool TerminalDialogue::confirm(const std::vector<ContainerPlan>& plans) {
+    const bool yes = show_and_ask(plans);
+    screen_.begin_anew();
+    return yes;
+}
+
+bool TerminalDialogue::show_and_ask(const std::vector<ContainerPlan>& plans) {
     screen_.clear();
     showed_a_plan_ = true;
     const Totals totals = totals_of(plans);
@@ -176,6 +182,12 @@ bool TerminalDialogue::confirm(const std::vector<ContainerPlan>& plans) {
 int TerminalDialogue::ask(const Question& question) {
     if (!context_->interactive()) return question.default_answer;
     screen_.clear();
+    const int answer = answer_to(question);
+    screen_.begin_anew();
+    return answer;
+}
+
+int TerminalDialogue::answer_to(const Question& question) const {
     if (question.kind != Question::Kind::select_provider) {
         return ask_yes_no(*context_, printable(question.text), question.default_answer != 0) ? 1 : 0;
     }
@@ -187,7 +199,8 @@ int TerminalDialogue::ask(const Question& question) {
         err << context_->err.bold(":: ") << fmt::format("Enter a number [{}]: ", question.default_answer + 1)
             << std::flush;
         const auto line = context_->io.read_line();
-        if (!line) throw Error("ask for a choice", "", "interrupted").as(Fault::interrupted);
+        if (!line)
+            throw Error("ask for a choice", "", "interrupted; nothing was changed").as(Fault::interrupted);
         if (line->empty()) return question.default_answer;
         size_t number = 0;
         const auto [end, problem] = std::from_chars(line->data(), line->data() + line->size(), number);

@@ -29,6 +29,9 @@ class TerminalDialogue final : public Dialogue {
     [[nodiscard]] bool showed_a_plan() const noexcept { return showed_a_plan_; }
 
  private:
+    bool show_and_ask(const std::vector<ContainerPlan>& plans);
+    [[nodiscard]] int answer_to(const Question& question) const;
+
     const Context* context_;
     ProgressScreen screen_;
     bool preview_;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(1);
 constexpr auto kPause = std::chrono::milliseconds(50);
-constexpr size_t kStepWidth = 10;
+constexpr size_t kStepWidth = 16;
 constexpr size_t kBarWidth = 24;
 
 }  // namespace
@@ -64,6 +64,11 @@ void ProgressScreen::clear() {
     const std::lock_guard lock(mutex_);
     erase();
     agent_.clear();
+}
+
+void ProgressScreen::begin_anew() {
+    const std::lock_guard lock(mutex_);
+    begun_ = now_();
 }
 
 void ProgressScreen::message(Severity severity, const std::string& text) {

@@ -26,6 +26,8 @@ class ProgressScreen : public ProgressSink {
     void message(Severity severity, const std::string& text) override;
     /// Take the line away, because something else is going to be printed or asked.
     void clear();
+    /// Count the second from here: the user was thinking.
+    void begin_anew();
     /// Lines of another program, below the name of `agent`.
     void output(const std::string& agent, const std::string& line);
 

@@ -236,7 +236,7 @@ TEST(Progress, AppearsAfterASecondOnATerminal) {
     EXPECT_EQ(it.err.str(), "");
     it.time += std::chrono::milliseconds(1001);
     it.screen.progress("ingest", "bash 5.2-1", 5, 10);
-    EXPECT_EQ(it.err.str(), "\r\x1b[Kingest     [############------------]  50%  bash 5.2-1");
+    EXPECT_EQ(it.err.str(), "\r\x1b[Kingest           [############------------]  50%  bash 5.2-1");
     it.err.str("");
     it.screen.progress("ingest", "bash 5.2-1", 10, 10);
     EXPECT_EQ(it.err.str(), "\r\x1b[K") << "a finished step leaves nothing";
@@ -251,6 +251,14 @@ TEST(Progress, AppearsAfterASecondOnATerminal) {
     EXPECT_EQ(it.err.str(), "") << "there is nothing to take away";
 }
 
+TEST(Progress, TimeOfThinkingDoesNotCount) {
+    Screen it(true);
+    it.time += std::chrono::seconds(10);
+    it.screen.begin_anew();
+    it.screen.progress("ingest", "x", 5, 10);
+    EXPECT_EQ(it.err.str(), "");
+}
+
 TEST(Progress, NothingWithoutATerminal) {
     Screen it(false);
     it.time += std::chrono::seconds(10);
@@ -260,12 +268,12 @@ TEST(Progress, NothingWithoutATerminal) {
 }
 
 TEST(Progress, LineFits) {
-    EXPECT_EQ(progress_line("ingest", "bash", 0, 0, 60), "ingest      bash");
-    EXPECT_EQ(progress_line("ingest", "bash", 10, 10, 30), "ingest     100%  bash");
-    EXPECT_EQ(progress_line("ingest", "bash", 11, 10, 30), "ingest     100%  bash");
+    EXPECT_EQ(progress_line("ingest", "bash", 0, 0, 60), "ingest            bash");
+    EXPECT_EQ(progress_line("ingest", "bash", 10, 10, 30), "ingest           100%  bash");
+    EXPECT_EQ(progress_line("ingest", "bash", 11, 10, 30), "ingest           100%  bash");
     for (const size_t width : {1U, 5U, 20U, 55U, 79U})
-        EXPECT_LE(display_width(progress_line("a-very-long-step", "label \x1b that is long as well, and more",
-                                              3, 7, width)),
+        EXPECT_LE(display_width(progress_line("a-very-long-step-of-work",
+                                              "label \x1b that is long as well, and more", 3, 7, width)),
                   width);
 }
 
