@@ -190,13 +190,15 @@ class Assembly {
         settle_directory(fd, self, self != nullptr ? std::string_view(self->path) : ".");
     }
 
-    /// First, so that other threads find work as early as possible.
+    /// First, so that other threads find work as early as possible. With their final modes already, which
+    /// always let the owner write: changing them later costs 5 % of an assembly. Nobody sees the tree before
+    /// it is published.
     void make_subdirectories(Worker& worker, int fd, const Index32* begin, const Index32* end) {
         for (const Index32* i = begin; i != end; ++i) {
             const Entry& entry = tree_.entries[*i].entry;
             if (entry.kind != EntryKind::directory) continue;
             failpoint("assemble.entry");
-            if (::mkdirat(fd, name_of(entry), 0700) != 0)
+            if (::mkdirat(fd, name_of(entry), root_directory_mode(entry.mode)) != 0)
                 throw Error::from_errno("make directory", entry.path);
             ++worker.stats.directories;
             worker.subdirectories.push_back(plan_.number[*i]);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -457,7 +458,12 @@ TEST_F(AssemblerTest, RemovesTreesDeeperThanDescriptorsAndPathsReach) {
         }
     }
     const Fd parent = open_dir(AT_FDCWD, fixture_.dir.path());
-    remove_root_tree(parent.get(), "root", 4);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit few{128, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    EXPECT_NO_THROW(remove_root_tree(parent.get(), "root", 4));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
     for (const DirectoryItem& item : list_directory(parent.get()))
         EXPECT_THAT(item.name, testing::Not(HasSubstr("root")));
 }

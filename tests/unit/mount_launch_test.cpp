@@ -2,10 +2,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <pty.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -375,6 +378,76 @@ TEST_F(LaunchTest, LeaseIsHeldUntilTheLastProcessEnds) {
     for (int i = 0; i < 400 && !is_lock_free(AT_FDCWD, lock); ++i)
         std::this_thread::sleep_for(milliseconds(5));
     EXPECT_TRUE(is_lock_free(AT_FDCWD, lock));
+}
+
+/// The sandbox's first process, found below the launcher.
+std::optional<pid_t> init_below(pid_t launcher) {
+    const auto monitor = command_of(launcher);
+    return monitor ? command_of(*monitor) : std::nullopt;
+}
+
+TEST_F(LaunchTest, ALeaseThatIsUnlockedFromInsideIsStillHeld) {
+    const std::string lock = dir_.path("data/roots/box@1.lock");
+    const RunningLaunch running(dir_, [&] {
+        auto lease = take_run_lease(store_.layout().data(), store_.index(), name_);
+        return launch(spec(), {"sh", "-c", "echo up; while ! test -e ~/stop; do usleep 5000; done"},
+                      std::move(lease->lock));
+    });
+    ASSERT_TRUE(running.printed("up"));
+    const auto init = init_below(running.pid());
+    ASSERT_TRUE(init);
+    // As a program inside would do it if the filter let it: take the first process's descriptor and unlock
+    // it.
+    const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, *init, 0U)));
+    int unlocked = 0;
+    for (int fd = 3; fd < 64; ++fd) {
+        const std::string link = "/proc/" + std::to_string(*init) + "/fd/" + std::to_string(fd);
+        if (!exists_at(AT_FDCWD, link) || read_link_at(AT_FDCWD, link) != lock) continue;
+        const Fd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), fd, 0U)));
+        if (copy && ::flock(copy.get(), LOCK_UN) == 0) ++unlocked;
+    }
+    const bool free = is_lock_free(AT_FDCWD, lock);
+    (void)dir_.write("data/home/box/stop", "");
+    EXPECT_EQ(running.wait(), 0);
+    if (unlocked == 0) PWSTORE_CANNOT_RUN("descriptors of the sandbox cannot be taken here");
+    EXPECT_FALSE(free);
+}
+
+uint64_t namespace_id(int fd) {
+    return stat_fd(fd, "namespace").st_ino;
+}
+
+// What makes a read-only root read-only: the mounts belong to a namespace above the one that the programs are
+// in.
+TEST_F(LaunchTest, ProgramsDoNotOwnTheirMounts) {
+    for (const char* yaml : {"", "seccomp: false\n"}) {
+        (void)remove_file(AT_FDCWD, dir_.path("data/home/box/stop"));
+        const RunningLaunch running(dir_, [&] {
+            return launch(spec(yaml), {"sh", "-c", "echo up; while ! test -e ~/stop; do usleep 5000; done"},
+                          Fd());
+        });
+        ASSERT_TRUE(running.printed("up"));
+        const auto init = init_below(running.pid());
+        const auto program = init ? command_of(*init) : std::nullopt;
+        ASSERT_TRUE(program);
+        const std::string place = "/proc/" + std::to_string(*program) + "/ns/";
+        const Fd user = open_at(AT_FDCWD, place + "user", O_RDONLY);
+        const Fd mount = open_at(AT_FDCWD, place + "mnt", O_RDONLY);
+        const Fd owner(::ioctl(mount.get(), NS_GET_USERNS));
+        ASSERT_TRUE(owner);
+        EXPECT_NE(namespace_id(owner.get()), namespace_id(user.get()));
+        const Fd parent(::ioctl(user.get(), NS_GET_PARENT));
+        ASSERT_TRUE(parent);
+        EXPECT_EQ(namespace_id(owner.get()), namespace_id(parent.get()));
+        (void)dir_.write("data/home/box/stop", "");
+        EXPECT_EQ(running.wait(), 0);
+    }
+}
+
+TEST_F(LaunchTest, NoUserNamespacesAlsoWithoutTheFilter) {
+    EXPECT_EQ(
+        shell(spec("seccomp: false\n"), "unshare -U true 2>/dev/null && echo ESCAPED; echo done").output,
+        "done\n");
 }
 
 TEST_F(LaunchTest, TerminalSettingsAreRestored) {

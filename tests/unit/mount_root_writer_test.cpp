@@ -120,6 +120,17 @@ TEST_F(RootWriterTest, StandsNamesThatScriptsTookBefore) {
     EXPECT_EQ(read_link_at(root_.get(), ".pwstore-0"), fixture_.dir.path("canary/new"));
 }
 
+TEST_F(RootWriterTest, FailureLeavesWhatWasThere) {
+    RootWriter writer(fixture_.store, root_.get(), LinkPolicy::link);
+    writer.place(fixture_.file("etc/conf", "old"));
+    const TreeEntry broken = fixture_.file("etc/conf", "new content");
+    const std::string object = fixture_.object_path(broken.entry.object);
+    write_all(open_at(AT_FDCWD, object, O_WRONLY | O_TRUNC).get(), "new", object);
+    EXPECT_THROW(writer.place(broken), Error);
+    EXPECT_EQ(content_of(at("etc/conf")), "old");
+    expect_tidy("etc");
+}
+
 TEST_F(RootWriterTest, DirectoriesInTheWay) {
     make_dir("empty");
     make_dir("full/below");
@@ -211,6 +222,12 @@ TEST_F(RootWriterTest, NoSymlinkLeadsOut) {
     EXPECT_EQ(writer.place(fixture_.file("cwd/escaped", "x")), "proc/self/cwd/escaped");
     EXPECT_EQ(writer.place(fixture_.file("chained/escaped2", "x")), inside + "/escaped2");
     EXPECT_EQ(writer.place(fixture_.file("sub/climb/escaped3", "x")), inside + "/escaped3");
+    // Symlinks in the middle of the way, too.
+    make_directories(AT_FDCWD, fixture_.dir.path("canary/sub"));
+    EXPECT_EQ(writer.place(fixture_.file("absolute/sub/escaped4", "x")), inside + "/sub/escaped4");
+    EXPECT_EQ(writer.place(fixture_.file("relative/sub/escaped5", "x")), "canary/sub/escaped5");
+    EXPECT_FALSE(writer.remove("absolute/sub/nothing"));
+    EXPECT_EQ(::rmdir(fixture_.dir.path("canary/sub").c_str()), 0) << "something was made outside the root";
     EXPECT_FALSE(writer.remove("absolute/file"));
     EXPECT_FALSE(writer.remove("relative/file"));
     EXPECT_THROW(writer.rename("absolute/file", "stolen"), Error);
