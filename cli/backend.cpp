@@ -227,18 +227,18 @@ class RealBackend final : public Backend {
     }
 
     VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) override {
-        auto store = look();
-        if (!store) return {};
+        if (!look()) return {};
+        // Opened for change: what a power cut left is put right, not reported.
+        const Store store = Store::open(directories());
         VerifyOptions options;
         options.contents = !request.quick;
         options.sample = request.sample;
         if (request.heal) {
-            store.emplace(Store::open(directories()));
             options.heal_from = [cache = directories().cache + "/pkg"](const Manifest& manifest) {
                 return cached_archive(cache, manifest);
             };
         }
-        return pwstore::verify(*store, options, sink);
+        return pwstore::verify(store, options, sink);
     }
 
     void log(const std::string& line) override { write_log(directories().data + "/" + names::kLog, line); }

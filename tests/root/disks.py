@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""File systems of their own for tests that run as root: an ext4 image, loop-mounted, with a World on it."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
+from harness import Failure, World, drop_privileges  # noqa: E402
+
+
+class Disk:
+    """An ext4 image, mounted at `top`/`name`."""
+
+    def __init__(self, top: Path, name: str, size: int = 0, image: Path | None = None):
+        self.image = image or top / f"{name}.image"
+        self.mount = top / name
+        self.mount.mkdir()
+        if image is None:
+            with open(self.image, "wb") as file:
+                file.truncate(size)
+            subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(self.image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(self.image), str(self.mount)], check=True)
+        os.chmod(self.mount, 0o755)
+
+    def after_power_cut(self, top: Path, name: str) -> "Disk":
+        """This disk as it would be found after a power cut now: what had been synced, and nothing else."""
+        copy = top / f"{name}.image"
+        subprocess.run(["cp", "--sparse=always", str(self.image), str(copy)], check=True)
+        return Disk(top, name, image=copy)
+
+    def close(self) -> None:
+        subprocess.run(["umount", str(self.mount)], check=True)
+        self.image.unlink()
+
+
+def new_world(programs: str, disk: Disk, name: str) -> World:
+    """Give root's powers away for good: call it in_child() only."""
+    os.environ["PWSTORE_TEST_DIR"] = str(disk.mount)
+    world = World(programs, name)
+    world.env["PWSTORE_BOOT_ID"] = "first"
+    return world
+
+
+def world_on(programs: str, disk: Disk, boot: str = "first") -> World:
+    """The world that an earlier child made on `disk`, or on the disk that this one is a copy of. Another `boot` is
+    what pwstore takes for another start of the machine."""
+    place = next(path for path in disk.mount.iterdir() if path.name.startswith("pwstore-"))
+    drop_privileges(place)
+    world = World.__new__(World)
+    world.programs, world.top, world.data = Path(programs).resolve(), place, place / "data"
+    world.env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(place / "home"), "LC_ALL": "C.UTF-8",
+                 "PWSTORE_DATA_DIR": str(world.data), "PWSTORE_CONFIG_DIR": str(place / "config"),
+                 "PWSTORE_CACHE_DIR": str(place / "cache"), "PWSTORE_BOOT_ID": boot}
+    return world
+
+
+def in_child(act) -> None:
+    """Run act() in a process of its own."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            act()
+            status = 0
+        except Failure as failure:
+            print(f"FAILED: {failure}", flush=True)
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        raise Failure("a step failed, see above")
+
+
+def main(name: str, test) -> None:
+    """Run test(programs, top) as root."""
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} PROGRAMS-DIR")
+    if os.geteuid() != 0:
+        sys.exit(f"{name}: needs root, to mount an image")
+    parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+    top = Path(tempfile.mkdtemp(prefix="pwstore-root.", dir=parent))
+    os.chmod(top, 0o755)
+    try:
+        test(sys.argv[1], top)
+        print(f"{name}: passed")
+    except Failure as failure:
+        print(f"{name}: FAILED: {failure}")
+        sys.exit(1)
+    finally:
+        for mount in [path for path in top.iterdir() if path.is_dir() and path.is_mount()]:
+            subprocess.run(["umount", str(mount)], check=False)
+        shutil.rmtree(top, ignore_errors=True)
