@@ -221,7 +221,7 @@ TEST(Dialogue, ScriptOutputIsIndentedBelowItsAgent) {
 // -------------------------------------------------------------------------------------------------------
 
 struct Screen {
-    explicit Screen(bool tty) : io{out, err, {}, {}, [] { return 60U; }, tty, tty, tty} {}
+    explicit Screen(bool tty) : io{out, err, {}, {}, [] { return 80U; }, tty, tty, tty} {}
     std::ostringstream out, err;
     Io io;
     test::FakeBackend backend;
