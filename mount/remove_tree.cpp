@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "mount/assembler.hpp"
@@ -23,7 +24,7 @@ namespace pwstore {
 
 namespace {
 
-/// Deeper directories are moved up before they are emptied: each level has an open descriptor.
+/// Deeper directories are moved up and emptied later: each level has an open descriptor.
 constexpr unsigned kDepthLimit = 16;
 constexpr unsigned kThreadLimit = 16;
 constexpr size_t kListBuffer = 32 * 1024;
@@ -73,9 +74,14 @@ class Removal {
  public:
     Removal(int dir, std::string name) : dir_(dir), name_(std::move(name)) {}
 
+    /// Round after round: what was moved up waits until everything above it has gone. Begun at once, it would
+    /// hold descriptors beside those of directories that still wait for another child.
     void run(unsigned threads) {
         tasks_.push(make_node(nullptr, name_));
-        tasks_.run(threads, [this](unsigned, NodePtr& node) { empty(node); });
+        do {
+            tasks_.push(deep_);
+            tasks_.run(threads, [this](unsigned, NodePtr& node) { empty(node); });
+        } while (!deep_.empty());
     }
 
  private:
@@ -146,7 +152,10 @@ class Removal {
             move_up(node);
             return;
         }
-        tasks_.push(make_node(nullptr, name));
+        {
+            const std::scoped_lock lock(deep_mutex_);
+            deep_.push_back(make_node(nullptr, name));
+        }
         end(node->parent);
     }
 
@@ -176,6 +185,8 @@ class Removal {
     std::string name_;
     std::atomic<unsigned> moved_{0};
     TaskStack<NodePtr> tasks_;
+    std::mutex deep_mutex_;
+    std::vector<NodePtr> deep_;  ///< of the next round
 };
 
 }  // namespace

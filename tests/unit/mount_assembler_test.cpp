@@ -442,30 +442,39 @@ TEST_F(AssemblerTest, RemovesClosedDirectories) {
     EXPECT_FALSE(exists_at(AT_FDCWD, at("root")));
 }
 
-TEST_F(AssemblerTest, RemovesTreesDeeperThanDescriptorsAndPathsReach) {
-    {
-        Fd dir = fixture_.make_root("root");
-        for (int i = 0; i < 3000; ++i) {
-            ASSERT_EQ(::mkdirat(dir.get(), "deeper-than-that", 0700), 0);
-            if (i % 100 == 0) {
-                ASSERT_EQ(::mkdirat(dir.get(), "side", 0), 0);
-            }
-            Fd below = open_dir(dir.get(), "deeper-than-that");
-            if (i % 50 == 0) {
-                ASSERT_EQ(::fchmod(dir.get(), 0500), 0);
-            }
-            dir = std::move(below);
+/// A chain of 3000 directories, some without permissions; with `sides` also directories beside the chain,
+/// made before and after it, so that whichever way a file system lists them some come before and some after.
+void make_deep_tree(Fd dir, bool sides) {
+    for (int i = 0; i < 3000; ++i) {
+        if (sides && i % 10 == 0) {
+            ASSERT_EQ(::mkdirat(dir.get(), "before", 0700), 0);
         }
+        ASSERT_EQ(::mkdirat(dir.get(), "deeper-than-that", 0700), 0);
+        if (i % (sides ? 10 : 100) == 0) {
+            ASSERT_EQ(::mkdirat(dir.get(), "side", 0), 0);
+        }
+        Fd below = open_dir(dir.get(), "deeper-than-that");
+        if (i % 50 == 0) {
+            ASSERT_EQ(::fchmod(dir.get(), 0500), 0);
+        }
+        dir = std::move(below);
     }
+}
+
+TEST_F(AssemblerTest, RemovesTreesDeeperThanDescriptorsAndPathsReach) {
     const Fd parent = open_dir(AT_FDCWD, fixture_.dir.path());
-    rlimit before{};
-    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-    const rlimit few{128, before.rlim_max};
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-    EXPECT_NO_THROW(remove_root_tree(parent.get(), "root", 4));
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-    for (const DirectoryItem& item : list_directory(parent.get()))
-        EXPECT_THAT(item.name, testing::Not(HasSubstr("root")));
+    for (const auto& [sides, threads] : {std::pair(false, 4U), std::pair(true, 1U), std::pair(true, 4U)}) {
+        SCOPED_TRACE(std::to_string(threads) + (sides ? " threads, sides" : " threads"));
+        make_deep_tree(fixture_.make_root("root"), sides);
+        rlimit before{};
+        ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+        const rlimit few{128, before.rlim_max};
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+        EXPECT_NO_THROW(remove_root_tree(parent.get(), "root", threads));
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+        for (const DirectoryItem& item : list_directory(parent.get()))
+            EXPECT_THAT(item.name, testing::Not(HasSubstr("root")));
+    }
 }
 
 TEST_F(AssemblerTest, RemovesAWideDirectory) {
