@@ -23,7 +23,8 @@ constexpr unsigned kMaxLinks = 40;
 /// A place inside the sandbox: its path there, and the same place on the host if that can be reached.
 struct Place {
     std::string path;
-    Fd fd;  ///< O_PATH; invalid: only the sandbox sees it
+    Fd fd;                       ///< O_PATH; invalid: only the sandbox sees it
+    bool is_plain_file = false;  ///< of those: made by us, and nobody may execute it
 };
 
 enum class Walk { arrived, missing, out_of_sight };
@@ -35,7 +36,7 @@ class View {
     Walk walk(const std::string& path, Place& place) const {
         std::vector<std::string> rest;
         push(path, rest);
-        place = {"", duplicate(sources_.root.get())};
+        place = start();
         unsigned links = 0;
         while (!rest.empty()) {
             const std::string part = std::move(rest.back());
@@ -44,7 +45,7 @@ class View {
                 // From the start again: what lies above may be another mount.
                 place.path.resize(place.path.empty() ? 0 : place.path.rfind('/'));
                 push(place.path, rest);
-                place = {"", duplicate(sources_.root.get())};
+                place = start();
                 continue;
             }
             std::string target;
@@ -56,7 +57,7 @@ class View {
                 target.starts_with('/') ? "" : place.path.substr(0, place.path.rfind('/'));
             push(target, rest);
             push(from, rest);
-            place = {"", duplicate(sources_.root.get())};
+            place = start();
         }
         return place.fd ? Walk::arrived : Walk::out_of_sight;
     }
@@ -71,6 +72,8 @@ class View {
         }
         std::reverse(rest.begin() + static_cast<ptrdiff_t>(bottom), rest.end());
     }
+
+    [[nodiscard]] Place start() const { return {"", duplicate(sources_.root.get())}; }
 
     static Fd duplicate(int fd) {
         if (fd < 0) return Fd();
@@ -97,8 +100,11 @@ class View {
         if (const auto mount = mount_at(place.path)) {
             const bool bound = *mount < sources_.mounts.size() && sources_.mounts[*mount];
             place.fd = bound ? duplicate(sources_.mounts[*mount].get()) : Fd();
+            const MountOp& op = spec_.mounts[*mount];
+            place.is_plain_file = op.kind == MountOp::Kind::data_ro && (op.mode & 0111U) == 0;
             return place.fd ? Walk::arrived : Walk::out_of_sight;
         }
+        if (place.is_plain_file) return Walk::missing;
         if (!place.fd) return Walk::out_of_sight;
         auto next = try_open_at(place.fd.get(), part, O_PATH | O_NOFOLLOW);
         if (!next) return Walk::missing;
@@ -138,7 +144,7 @@ CommandLookup look_at(const View& view, const std::string& path, bool root_power
         case Walk::missing:
             return CommandLookup::not_found;
         case Walk::out_of_sight:
-            return CommandLookup::unknown;
+            return place.is_plain_file ? CommandLookup::not_executable : CommandLookup::unknown;
         case Walk::arrived:
             break;
     }

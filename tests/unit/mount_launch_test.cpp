@@ -118,6 +118,14 @@ TEST_F(LaunchTest, ExitCodes) {
     EXPECT_THAT(missing.output, HasSubstr("no-such-program"));
     EXPECT_EQ(run(spec(), {"/etc/app.conf"}).code, 126);
     EXPECT_EQ(run(spec(), {"/usr"}).code, 126);
+    // Files that only the sandbox has, such as its /etc/passwd.
+    SandboxSpec made = spec();
+    made.mounts.push_back({MountOp::Kind::data_ro, "root:x:0:0\n", "/etc/app.conf", 0644, false, "test"});
+    EXPECT_EQ(run(made, {"/etc/app.conf"}).code, 126);
+    EXPECT_EQ(run(made, {"/etc/app.conf/below"}).code, 127);
+    made.mounts.back() = {
+        MountOp::Kind::data_ro, "#!/bin/sh\nexit 4\n", "/etc/app.conf", 0755, false, "test"};
+    EXPECT_EQ(run(made, {"/etc/app.conf"}).code, 4);
     SandboxSpec broken = spec();
     broken.mounts.push_back({MountOp::Kind::data_ro, "x", "/usr/share/nowhere/file", 0644, false, "test"});
     const Outcome failed = run(broken, {"true"});
