@@ -27,6 +27,11 @@ std::string md5_in_root(int root, const std::string& path) {
     return md5_hex(read_all(file->get(), path));
 }
 
+/// The local database is generated: what packages bring below it is nowhere (see tree_of()).
+bool is_in_database(std::string_view path) {
+    return path.starts_with(kDatabase);
+}
+
 std::string database_prefix(const Manifest& package) {
     return fmt::format("{}{}-{}/", kDatabase, package.name, package.version);
 }
@@ -81,17 +86,18 @@ void PackageFiles::install(const Manifest& package, const Manifest* old) {
 }
 
 void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
+    const std::string path = writer_.resolve(entry.path);
+    if (is_in_database(path)) return;
     if (match_patterns(rules_.no_extract, entry.path) == 1) {
         special(entry.path);
         return;
     }
     if (entry.kind == EntryKind::directory) {
-        directories_.insert(writer_.resolve(entry.path));
+        directories_.insert(path);
         place(entry);
         return;
     }
     const Entry* old_entry = old != nullptr ? old->find(entry.path) : nullptr;
-    const std::string path = writer_.resolve(entry.path);
     const bool is_backup =
         !entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty());
     const bool exists = exists_at(writer_.root(), path);
@@ -145,6 +151,7 @@ void PackageFiles::remove(const Manifest& package) {
 
 void PackageFiles::remove_entry(const Entry& entry, bool is_removal) {
     const std::string path = writer_.resolve(entry.path);
+    if (is_in_database(path)) return;
     if (entry.kind == EntryKind::directory) {
         directories_.insert(path);
         if (layers_.find(path) != nullptr) return;

@@ -105,10 +105,11 @@ void ScriptRunner::run_scriptlet(const std::string& package, std::string_view in
 int ScriptRunner::run_interactive(const std::string& agent, const ScriptCommand& command) {
     ScriptCommand program = command;
     if (program.argv.empty()) program.argv = {shell_of(root_)};
-    int status = 0;
+    ScriptResult result;
     in_area({Cause::user, agent, {}},
-            [&] { status = checked(agent, program, sandbox().run_interactive(program)).status; });
-    return status;
+            [&] { result = checked(agent, program, sandbox().run_interactive(program)); });
+    if (!result.started) dialogue_.message(Severity::error, fmt::format("{}: {}", agent, result.reason));
+    return result.status;
 }
 
 bool ScriptRunner::has_ldconfig() const {

@@ -55,6 +55,40 @@ TEST(Transaction, CreatesABaseWithDependenciesAndReasons) {
     fleet.expect_sound();
 }
 
+TEST(Transaction, PackagesBringNothingIntoTheDatabase) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    PackageSpec evil = tool("1-1", "one");
+    evil.files["var/lib/pacman/local/nobody-1-1/desc"] = {"%NAME%\nnobody\n"};
+    fleet.repository({evil, library()});
+    TransactionRequest install = fleet.request("base");
+    install.containers[0].packages.install = {"tool"};
+    install.refresh = 2;
+    EXPECT_TRUE(fleet.run(install).changed);
+    EXPECT_FALSE(exists_at(AT_FDCWD, fleet.root("base") + "/var/lib/pacman/local/nobody-1-1"));
+    fleet.expect_sound();
+    TransactionRequest removal = fleet.request("base");
+    removal.containers[0].packages.remove = {"tool"};
+    EXPECT_TRUE(fleet.run(removal).changed);
+    fleet.expect_sound();
+}
+
+TEST(Transaction, ARootShellThatCannotStartSaysWhy) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one")});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    const Store store = Store::open(fleet.directories());
+    const auto run = [&](const std::string& program) {
+        return run_root_shell(store, {ContainerName("base"), {program}, false}, fleet.dialogue).status;
+    };
+    EXPECT_EQ(run("no-such-program"), 127);
+    EXPECT_THAT(fleet.dialogue.messages,
+                ::testing::Contains(HasSubstr("'no-such-program' is not in the root")));
+    EXPECT_EQ(run("/usr/share/tool/data"), 126);
+    EXPECT_THAT(fleet.dialogue.messages, ::testing::Contains(HasSubstr("is not executable")));
+}
+
 TEST(Transaction, UpgradeFollowsTheThreeWayRule) {
     Fleet fleet;
     fleet.repository({tool("1-1", "one")});
