@@ -130,7 +130,7 @@ void check_isolation(const SandboxSpec& spec) {
     const bool writable_root = spec.root.kind != RootMount::Kind::read_only;
     if (spec.root_powers && !writable_root)
         refuse(spec, "root powers need an overlay or a private copy as root");
-    if ((spec.root_powers || writable_root) && spec.user_namespace != UserNamespace::sealed) {
+    if (writable_root && spec.user_namespace != UserNamespace::sealed) {
         refuse(spec, "a writable root needs a user namespace in which no further ones can be made");
     }
     if (spec.root_powers && spec.seccomp.empty()) refuse(spec, "root powers need the system call filter");

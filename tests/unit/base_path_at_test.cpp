@@ -212,6 +212,30 @@ void remove_forbidding_tree(const std::string& top) {
         throw Error("remove", "tree", "it is still there");
 }
 
+TEST_F(PathAtTest, OpenInRootFollowsSymlinksAsIfTheRootWereSlash) {
+    dir_.write("outside", "host");
+    dir_.write("root/inside", "root");
+    dir_.write("root/outside", "root");
+    make_directories(AT_FDCWD, dir_.path("root/sub"));
+    const Fd root = open_dir(AT_FDCWD, dir_.path("root"));
+    const auto content = [&](const std::string& path) {
+        const auto fd = try_open_in_root(root.get(), path, O_RDONLY);
+        return fd ? read_all(fd->get(), path) : "(none)";
+    };
+    replace_symlink(root.get(), "absolute", "/inside");
+    replace_symlink(root.get(), "up", "../../../outside");
+    replace_symlink(root.get(), "host", dir_.path("outside"));
+    replace_symlink(root.get(), "loop", "loop");
+    EXPECT_EQ(content("inside"), "root");
+    EXPECT_EQ(content("/inside"), "root");
+    EXPECT_EQ(content("sub/../../../inside"), "root");
+    EXPECT_EQ(content("absolute"), "root");
+    EXPECT_EQ(content("up"), "root");
+    EXPECT_EQ(content("host"), "(none)");
+    EXPECT_EQ(content(dir_.path("outside")), "(none)");
+    EXPECT_EQ(content("loop"), "(none)");
+}
+
 TEST_F(PathAtTest, RemoveTreeTakesDirectoriesOfAnyMode) {
     ASSERT_EQ(::chmod(dir_.path().c_str(), 0777), 0);
     const mode_t before = stat_at(AT_FDCWD, dir_.path()).st_mode;

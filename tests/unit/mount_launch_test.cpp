@@ -240,6 +240,88 @@ TEST_F(LaunchTest, WritableVolumesThatContainTheStoreHideIt) {
     EXPECT_EQ(read_file(AT_FDCWD, object_), "data\n");
 }
 
+TEST_F(LaunchTest, AReadOnlyVolumeStaysReadOnly) {
+    (void)dir_.write("volume/file", "data\n");
+    const std::string yaml =
+        "filesystems:\n- mount: root\n- mount: home\n- mount: to_root\n  volumes:\n  - path: " +
+        dir_.path("volume") + "\n    dest: /mnt/volume\n    permission: ro\n";
+    const std::string script = R"SH(
+        cat /mnt/volume/file
+        (echo x >> /mnt/volume/file) 2>/dev/null && echo "ESCAPED: written"
+        (echo x > /mnt/volume/new) 2>/dev/null && echo "ESCAPED: made"
+        mount -o remount,rw,bind /mnt/volume 2>/dev/null && echo "ESCAPED: remounted"
+        echo done)SH";
+    EXPECT_EQ(shell(spec(yaml), script).output, "data\ndone\n");
+    EXPECT_EQ(dir_.read("volume/file"), "data\n");
+}
+
+// --- The attacks above are real: with a protection taken away they succeed
+// ---------------------------------------------------------------------
+
+constexpr const char* kRemountAndWrite =
+    "mount -o remount,rw,bind / 2>/dev/null; chmod u+w /usr/share/data 2>/dev/null; "
+    "(echo evil >> /usr/share/data) 2>/dev/null; echo done";
+
+TEST_F(LaunchTest, WithoutTheInnerNamespaceTheRemountSucceeds) {
+    for (const char* yaml : {"", "seccomp: false\n", "enable_userns: true\n"}) {
+        EXPECT_EQ(shell(spec(yaml), kRemountAndWrite).output, "done\n");
+        EXPECT_EQ(read_file(AT_FDCWD, object_), "data\n") << yaml;
+    }
+    // The same root, read-only too, but the program is in the namespace that owns the mounts.
+    const Outcome flat = in_child([&] {
+        return exit_code_of(
+            wait_for(spawn({.program = BwrapProgram::find().path,
+                            .arguments = {"bwrap", "--unshare-user", "--ro-bind", root_, "/", "--proc",
+                                          "/proc", "--tmpfs", "/dev", "--cap-add", "ALL", "--",
+                                          "/usr/bin/busybox", "sh", "-c", kRemountAndWrite},
+                            .environment = {"PATH=/usr/bin"}})));
+    });
+    EXPECT_EQ(flat.output, "done\n");
+    EXPECT_EQ(read_file(AT_FDCWD, object_), "data\nevil\n") << "the attack of this test does not work";
+}
+
+TEST_F(LaunchTest, ADescriptionWithoutTheInnerNamespaceIsNotStarted) {
+    SandboxSpec open = spec();
+    open.user_namespace = UserNamespace::none;
+    const Outcome outcome = shell(open, "echo started");
+    EXPECT_EQ(outcome.code, 125);
+    EXPECT_THAT(outcome.output, AllOf(HasSubstr("would own its mounts"), Not(HasSubstr("started\n"))));
+}
+
+TEST_F(LaunchTest, WithoutTheGuardAVolumeReachesTheStore) {
+    const std::string yaml =
+        "filesystems:\n- mount: root\n- mount: home\n- mount: to_root\n  volumes:\n  - path: " + dir_.path() +
+        "\n    dest: /mnt/all\n    permission: rw\n";
+    const std::vector<std::string> attack{
+        "sh", "-c",
+        "place=/mnt/all/data/store/objects/ab/object; chmod u+w $place 2>/dev/null; "
+        "(echo evil >> $place) 2>/dev/null; echo done"};
+    const SandboxSpec guarded = spec(yaml);
+    EXPECT_EQ(run(guarded, attack).output, "done\n");
+    EXPECT_EQ(read_file(AT_FDCWD, object_), "data\n");
+    // The same description without what the guard added, started without its second look.
+    SandboxSpec bare = guarded;
+    std::erase_if(bare.mounts, [](const MountOp& mount) { return mount.rule == "store guard"; });
+    EXPECT_LT(bare.mounts.size(), guarded.mounts.size());
+    const Outcome unguarded = in_child([&] {
+        BindSources sources;
+        sources.root = open_at(AT_FDCWD, root_, O_PATH | O_DIRECTORY);
+        for (const MountOp& mount : bare.mounts) {
+            const auto fd =
+                exists_at(AT_FDCWD, mount.source) ? open_at(AT_FDCWD, mount.source, O_PATH) : Fd();
+            sources.mounts.push_back(Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)));
+        }
+        const BwrapProgram program = BwrapProgram::find();
+        const BwrapCommand command = bwrap_command(program, bare, std::move(sources), {}, attack);
+        SpawnRequest request{.program = program.path, .arguments = command.arguments(), .environment = {}};
+        for (const Fd& fd : command.descriptors)
+            request.descriptors.push_back(fd.get());
+        return exit_code_of(wait_for(spawn(request)));
+    });
+    EXPECT_EQ(unguarded.output, "done\n");
+    EXPECT_EQ(read_file(AT_FDCWD, object_), "data\nevil\n") << "the attack of this test does not work";
+}
+
 TEST_F(LaunchTest, NoDescriptorOfTheHostIsOpenInside) {
     const Outcome outcome = in_child([&] {
         const int careless = ::open(dir_.path("data").c_str(), O_RDONLY | O_DIRECTORY);

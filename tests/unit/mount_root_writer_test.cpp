@@ -199,6 +199,9 @@ TEST_F(RootWriterTest, ParentsThatAreSymlinksAreResolvedInsideTheRoot) {
         EXPECT_EQ(writer.resolve(std::string(parent) + "/" + name), expected + name);
     }
     EXPECT_EQ(writer.place(fixture_.file("lib/new/file", "x")), "usr/lib/new/file");
+    // Also where the symlink is in the middle of a way that is there from end to end.
+    EXPECT_EQ(writer.place(fixture_.file("lib/deep/file", "x")), "usr/lib/deep/file");
+    EXPECT_EQ(writer.place(fixture_.file("absolute/deep/other", "x")), "usr/lib/deep/other");
     EXPECT_TRUE(writer.remove("chain/file0"));
     EXPECT_FALSE(exists_at(root_.get(), "usr/lib/file0"));
     EXPECT_EQ(writer.resolve("lib"), "lib") << "the last component is not followed";

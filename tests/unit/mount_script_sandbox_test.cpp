@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <map>
@@ -329,6 +330,14 @@ TEST_P(ScriptSandboxTest, HostileTreeIsDiscarded) {
     sandbox_->discard();
     EXPECT_THAT(list_directory(open_dir(AT_FDCWD, scratch_).get()), ::testing::IsEmpty());
     expect_root_unchanged();
+}
+
+TEST_P(ScriptSandboxTest, ASymlinkIsNoRootAndNoScratch) {
+    sandbox_.reset();
+    ASSERT_EQ(::symlink(root_.c_str(), dir_.path("link").c_str()), 0);
+    EXPECT_THROW(ScriptSandbox(GetParam(), dir_.path("link"), scratch_), Error);
+    ASSERT_EQ(::symlink(scratch_.c_str(), dir_.path("scratch-link").c_str()), 0);
+    EXPECT_THROW(ScriptSandbox(GetParam(), root_, dir_.path("scratch-link")), Error);
 }
 
 TEST_P(ScriptSandboxTest, RunNeedsBegin) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -12,8 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <functional>
+#include <initializer_list>
+#include <vector>
 
 #include "mount/seccomp.hpp"
 #include "tests/support/test_dir.hpp"
@@ -45,6 +52,176 @@ int under_filter(const SeccompPolicy& policy, const std::function<long()>& act) 
 
 constexpr SeccompPolicy kUser{};
 constexpr SeccompPolicy kRoot{.user_namespaces = false, .terminal_control = false, .root_emulation = true};
+
+// --- The program itself, on arguments of our choice: what the kernel would answer by itself does not matter
+// -----------------------------------------------------------------------------------------------------
+
+constexpr uint32_t k64Bit = AUDIT_ARCH_X86_64;
+constexpr uint32_t k32Bit = AUDIT_ARCH_I386;
+constexpr int kAllowed = -1;
+
+/// The errno that the filter answers `call` with, or kAllowed; every 32-bit word of the arguments is theirs.
+int answer_of(const SeccompPolicy& policy, uint32_t architecture, long call,
+              std::array<uint64_t, 6> arguments = {}) {
+    struct seccomp_data data {};
+    data.nr = static_cast<int>(call);
+    data.arch = architecture;
+    std::copy(arguments.begin(), arguments.end(), std::begin(data.args));
+    const std::string bytes = compile_seccomp(policy);
+    std::vector<struct sock_filter> program(bytes.size() / sizeof(struct sock_filter));
+    std::memcpy(program.data(), bytes.data(), bytes.size());
+    uint32_t a = 0;
+    for (size_t at = 0; at < program.size(); ++at) {
+        const struct sock_filter& step = program[at];
+        const auto jump = [&](bool taken) { at += taken ? step.jt : step.jf; };
+        switch (step.code) {
+            case BPF_LD | BPF_W | BPF_ABS:
+                std::memcpy(&a, reinterpret_cast<const char*>(&data) + step.k, sizeof a);
+                break;
+            case BPF_ALU | BPF_AND | BPF_K:
+                a &= step.k;
+                break;
+            case BPF_JMP | BPF_JA:
+                at += step.k;
+                break;
+            case BPF_JMP | BPF_JEQ | BPF_K:
+                jump(a == step.k);
+                break;
+            case BPF_JMP | BPF_JGT | BPF_K:
+                jump(a > step.k);
+                break;
+            case BPF_JMP | BPF_JGE | BPF_K:
+                jump(a >= step.k);
+                break;
+            case BPF_JMP | BPF_JSET | BPF_K:
+                jump((a & step.k) != 0);
+                break;
+            case BPF_RET | BPF_K:
+                if (step.k == SECCOMP_RET_ALLOW) return kAllowed;
+                EXPECT_EQ(step.k & SECCOMP_RET_ACTION_FULL, SECCOMP_RET_ERRNO);
+                return static_cast<int>(step.k & SECCOMP_RET_DATA);
+            default:
+                ADD_FAILURE() << "unknown instruction " << step.code;
+                return -2;
+        }
+    }
+    ADD_FAILURE() << "the program does not end";
+    return -2;
+}
+
+constexpr SeccompPolicy kOpen{.user_namespaces = true, .terminal_control = true, .root_emulation = false};
+
+/// Calls as numbers of x86_64, then of i386 (-1: there is none).
+struct Call {
+    long wide;
+    long narrow;
+};
+
+void expect_all(const SeccompPolicy& policy, std::initializer_list<Call> calls, int answer) {
+    for (const Call& call : calls) {
+        if (call.wide >= 0) {
+            EXPECT_EQ(answer_of(policy, k64Bit, call.wide), answer) << "64-bit call " << call.wide;
+        }
+        if (call.narrow >= 0) {
+            EXPECT_EQ(answer_of(policy, k32Bit, call.narrow), answer) << "32-bit call " << call.narrow;
+        }
+    }
+}
+
+#ifdef __x86_64__
+TEST(SeccompProgram, EveryRefusedCall) {
+    const std::initializer_list<Call> refused = {
+        {SYS_syslog, 103},     {SYS_uselib, 86},         {SYS_acct, 51},           {SYS_quotactl, 131},
+        {SYS_add_key, 286},    {SYS_keyctl, 288},        {SYS_request_key, 287},   {SYS_move_pages, 317},
+        {SYS_mbind, 274},      {SYS_get_mempolicy, 275}, {SYS_set_mempolicy, 276}, {SYS_migrate_pages, 294},
+        {SYS_pidfd_getfd, 438}};
+    const std::initializer_list<Call> absent = {
+        {SYS_clone3, 435},   {SYS_open_tree, 428},      {SYS_move_mount, 429}, {SYS_fsopen, 430},
+        {SYS_fsconfig, 431}, {SYS_fsmount, 432},        {SYS_fspick, 433},     {SYS_mount_setattr, 442},
+        {SYS_ptrace, 26},    {SYS_perf_event_open, 336}};
+    for (const SeccompPolicy& policy : {kUser, kRoot, kOpen}) {
+        expect_all(policy, refused, EPERM);
+        expect_all(policy, absent, ENOSYS);
+        expect_all(policy, {{SYS_read, 3}, {SYS_openat, 295}, {SYS_execve, 11}, {SYS_personality, 136}},
+                   kAllowed);
+        for (const uint64_t personality : {1ULL, 0x0040000ULL, 0xFFFFFFFFULL}) {
+            EXPECT_EQ(answer_of(policy, k64Bit, SYS_personality, {personality}), EPERM);
+            EXPECT_EQ(answer_of(policy, k32Bit, 136, {personality}), EPERM);
+        }
+    }
+}
+
+TEST(SeccompProgram, EveryCallThatChangesNamespaces) {
+    const std::initializer_list<Call> calls = {{SYS_unshare, 310}, {SYS_setns, 346},  {SYS_mount, 21},
+                                               {-1, 22},           {SYS_umount2, 52}, {SYS_pivot_root, 217},
+                                               {SYS_chroot, 61}};
+    expect_all(kUser, calls, EPERM);
+    expect_all(kRoot, calls, EPERM);
+    expect_all(kOpen, calls, kAllowed);
+    for (const auto& [architecture, clone] : {std::pair(k64Bit, long{SYS_clone}), std::pair(k32Bit, 120L)}) {
+        for (const uint64_t flags : {uint64_t{CLONE_NEWUSER}, uint64_t{CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD},
+                                     uint64_t{CLONE_NEWUSER | 1ULL << 40U}}) {
+            EXPECT_EQ(answer_of(kUser, architecture, clone, {flags}), EPERM) << std::hex << flags;
+            EXPECT_EQ(answer_of(kRoot, architecture, clone, {flags}), EPERM) << std::hex << flags;
+            EXPECT_EQ(answer_of(kOpen, architecture, clone, {flags}), kAllowed) << std::hex << flags;
+        }
+        EXPECT_EQ(answer_of(kUser, architecture, clone, {SIGCHLD | CLONE_VM}), kAllowed);
+    }
+}
+
+TEST(SeccompProgram, TerminalControlInBothArchitectures) {
+    for (const auto& [architecture, ioctl] : {std::pair(k64Bit, long{SYS_ioctl}), std::pair(k32Bit, 54L)}) {
+        for (const uint64_t request : {uint64_t{TIOCSTI}, uint64_t{TIOCLINUX}}) {
+            EXPECT_EQ(answer_of(kUser, architecture, ioctl, {0, request}), EPERM);
+            EXPECT_EQ(answer_of(kUser, architecture, ioctl, {0, request | 0x5500000000ULL}), EPERM);
+            EXPECT_EQ(answer_of(kRoot, architecture, ioctl, {0, request}), EPERM);
+            EXPECT_EQ(answer_of(kOpen, architecture, ioctl, {0, request}), kAllowed);
+        }
+        EXPECT_EQ(answer_of(kUser, architecture, ioctl, {0, TIOCGWINSZ}), kAllowed);
+    }
+}
+
+TEST(SeccompProgram, EveryEmulatedCall) {
+    const std::initializer_list<Call> calls = {{SYS_chown, 182}, {SYS_fchown, 95},
+                                               {SYS_lchown, 16}, {SYS_fchownat, 298},
+                                               {-1, 212},        {-1, 207},
+                                               {-1, 198},        {SYS_setgroups, 81},
+                                               {-1, 206},        {SYS_setuid, 23},
+                                               {-1, 213},        {SYS_setgid, 46},
+                                               {-1, 214},        {SYS_setreuid, 70},
+                                               {-1, 203},        {SYS_setregid, 71},
+                                               {-1, 204},        {SYS_setresuid, 164},
+                                               {-1, 208},        {SYS_setresgid, 170},
+                                               {-1, 210},        {SYS_setfsuid, 138},
+                                               {-1, 215},        {SYS_setfsgid, 139},
+                                               {-1, 216},        {SYS_capset, 185}};
+    expect_all(kRoot, calls, 0);
+    expect_all(kUser, calls, kAllowed);
+    expect_all(kOpen, calls, kAllowed);
+    struct Nodes {
+        uint32_t architecture;
+        long mknod, mknodat;
+    };
+    for (const Nodes& nodes : {Nodes{k64Bit, SYS_mknod, SYS_mknodat}, Nodes{k32Bit, 14, 297}}) {
+        for (const auto& [type, answer] :
+             {std::pair(S_IFCHR, 0), std::pair(S_IFBLK, 0), std::pair(S_IFIFO, kAllowed),
+              std::pair(S_IFREG, kAllowed), std::pair(S_IFSOCK, kAllowed)}) {
+            const uint64_t mode = uint64_t{static_cast<unsigned>(type)} | 0644U;
+            EXPECT_EQ(answer_of(kRoot, nodes.architecture, nodes.mknod, {0, mode}), answer) << type;
+            EXPECT_EQ(answer_of(kRoot, nodes.architecture, nodes.mknodat, {0, 0, mode}), answer) << type;
+            EXPECT_EQ(answer_of(kUser, nodes.architecture, nodes.mknod, {0, mode}), kAllowed) << type;
+        }
+    }
+}
+
+TEST(SeccompProgram, OtherArchitecturesDoNotExist) {
+    EXPECT_EQ(answer_of(kUser, AUDIT_ARCH_AARCH64, SYS_read), ENOSYS);
+    EXPECT_EQ(answer_of(kUser, k64Bit, 0x40000000L + SYS_read), ENOSYS);
+}
+#endif
+
+// --- The program in the kernel
+// ------------------------------------------------------------------------------
 
 TEST(Seccomp, RefusedCalls) {
     EXPECT_EQ(under_filter(kUser, [] { return ::syscall(SYS_syslog, 10, nullptr, 0); }), EPERM);

@@ -90,6 +90,8 @@ TEST(SandboxSpec, IsolationRules) {
     expect_refused(spec, "no further ones");
     spec.root = {RootMount::Kind::private_copy, "/data/copy", "", ""};
     expect_refused(spec, "no further ones");
+    spec.root_powers = false;  // whoever can write to the root
+    expect_refused(spec, "no further ones");
 
     spec = sample();
     spec.user_namespace = UserNamespace::sealed;
@@ -107,6 +109,19 @@ TEST(SandboxSpec, IsolationRules) {
     spec = sample();
     spec.mounts[1].destination = "home";
     expect_refused(spec, "absolute destination");
+}
+
+TEST(SandboxSpec, ProcIsReadOnlyForTheRealRoot) {
+    std::vector<MountOp> mounts;
+    add_proc(mounts, 1000, "test");
+    ASSERT_EQ(mounts.size(), 1U);
+    EXPECT_EQ(mounts[0].kind, MountOp::Kind::proc);
+    mounts.clear();
+    add_proc(mounts, 0, "test");
+    ASSERT_EQ(mounts.size(), 2U);
+    EXPECT_EQ(mounts[0].kind, MountOp::Kind::proc);
+    EXPECT_EQ(mounts[1].kind, MountOp::Kind::remount_ro);
+    EXPECT_EQ(mounts[1].destination, "/proc");
 }
 
 TEST(LaunchRecord, DecodesWhatItEncoded) {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
@@ -161,6 +165,18 @@ TEST_F(ObjectStoreTest, EqualsIsNotHeldUpByAFifo) {
     EXPECT_FALSE(store.is_intact(key, 0, digest_));
 }
 
+TEST_F(ObjectStoreTest, SymlinksAreNotObjects) {
+    const ObjectStore store = make();
+    const ObjectKey key = key_of("content");
+    store.create(key, 0, "content");
+    ASSERT_EQ(::rename(path(key).c_str(), dir_.path("elsewhere").c_str()), 0);
+    replace_symlink(AT_FDCWD, path(key), dir_.path("elsewhere"));
+    EXPECT_THROW((void)store.open(key), Error);
+    EXPECT_FALSE(store.try_open(key));
+    EXPECT_FALSE(store.equals(key, "content"));
+    EXPECT_FALSE(store.is_intact(key, 0, digest_));
+}
+
 TEST_F(ObjectStoreTest, IntactMeansAllThatTheNameSays) {
     const ObjectStore store = make();
     ObjectKey key = key_of("content");
@@ -205,6 +221,34 @@ TEST_F(ObjectStoreTest, LinkLimitIsAnOrdinaryOutcome) {
     EXPECT_FALSE(exists_at(root_.get(), "c"));
     store.add_copy(key, 0, 1);
     EXPECT_EQ(store.link(key, 1, root_.get(), "c"), LinkOutcome::linked);
+}
+
+/// Where the kernel has a limit that can be reached (65000 on ext4), not only where we set one.
+TEST_F(ObjectStoreTest, TheLimitOfTheFileSystemIsAnOrdinaryOutcome) {
+    constexpr unsigned kExt4Limit = 65000;
+    std::string parent;
+    for (const char* place : {"/var/tmp", "/tmp"}) {
+        struct statfs info {};
+        const bool fits = ::access(place, W_OK) == 0 && ::statfs(place, &info) == 0 &&
+                          static_cast<uint32_t>(info.f_type) == EXT4_SUPER_MAGIC;
+        if (fits && parent.empty()) parent = place;
+    }
+    if (parent.empty()) PWSTORE_CANNOT_RUN("no writable directory on ext4");
+    std::string top = parent + "/pwstore-test.XXXXXX";
+    ASSERT_NE(::mkdtemp(top.data()), nullptr);
+    const ObjectKey key = key_of("content");
+    make_directories(AT_FDCWD, top + "/objects/" + key.path(0).substr(0, 2));
+    const ObjectStore store(open_dir(AT_FDCWD, top + "/objects"), 0);
+    const Fd dir = open_dir(AT_FDCWD, top);
+    store.create(key, 0, "content");
+    LinkOutcome outcome = LinkOutcome::linked;
+    unsigned made = 0;
+    for (; outcome == LinkOutcome::linked && made <= kExt4Limit; ++made)
+        outcome = store.link(key, 0, dir.get(), std::to_string(made).c_str());
+    EXPECT_EQ(outcome, LinkOutcome::too_many_links) << made;
+    EXPECT_EQ(made, kExt4Limit);
+    const Fd above = open_dir(AT_FDCWD, parent);
+    remove_tree(above.get(), std::string(split_path(top).second));
 }
 
 TEST_F(ObjectStoreTest, AnotherFileSystemIsNotLinkable) {
