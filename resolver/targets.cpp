@@ -211,8 +211,14 @@ void Targets::install_archive(const std::string& path, int signature_level) {
         return;
     }
     alpm_pkg_t* package = nullptr;
+    const size_t logged = conversation_.errors().size();
     if (alpm_pkg_load(handle_.get(), absolute.get(), 1, signature_level, &package) != 0) {
-        problems_.add(fmt::format("{}: {}", printable(path), alpm_strerror(handle_.last_error())),
+        // What libalpm logs names the file and the reason; its error code may be no more than "libarchive
+        // error".
+        const auto& errors = conversation_.errors();
+        problems_.add(errors.size() > logged
+                          ? errors[logged]
+                          : fmt::format("{}: {}", printable(path), alpm_strerror(handle_.last_error())),
                       Fault::corrupt);
         return;
     }

@@ -10,6 +10,7 @@ container unchanged, and nothing outside the container written.
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from harness import Failure, World, main
@@ -40,7 +41,7 @@ for process in self 1; do
     done
     try "cwd-$process" sh -c "echo $marker > /proc/$process/cwd/../../escaped"
 done
-find /usr -type f 2>/dev/null | while read -r file; do { echo $marker >> "$file"; } 2>/dev/null; done
+find /usr -type f ! -path '*/hooks/*' 2>/dev/null | while read -r file; do { echo $marker >> "$file"; } 2>/dev/null; done
 chmod 4755 /usr/bin/busybox 2>/dev/null
 mkdir -p /var/lib/attack && chmod 000 /var/lib/attack
 ln -sf /etc /var/lib/to-etc; ln -sf ../../../../../../../../etc/passwd /var/lib/up
@@ -49,15 +50,16 @@ chown 33 /etc/passwd; cp /etc/group /etc/passwd.copy; cp /etc/passwd /etc/group
 sed -i 's/root/root/' /etc/group 2>/dev/null
 (sleep 1; echo $marker >> /usr/bin/busybox; echo $marker > /var/lib/late) >/dev/null 2>&1 &
 setsid sh -c "sleep 1; echo $marker > /usr/share/late" >/dev/null 2>&1 &
-true
+echo "attack over"
 """
 
 ALLOWED = re.compile(r"^GOT (append-by-fd|cwd-)")
 
 
 def outside(world: World) -> set[str]:
-    """Paths beside the data directory that an attack might have made."""
-    return {str(path) for path in world.top.iterdir()} | {str(path) for path in world.data.iterdir()}
+    """Paths around the attacked containers that an attack might have made or removed."""
+    places = [world.top, world.top / "home", world.top / "config", world.data, world.data / "roots", world.data / "store"]
+    return {str(path) for place in places for path in place.iterdir() if not re.search(r"/(victim|scripted|hooked)(@|$)", str(path))}
 
 
 def objects(world: World) -> dict[str, tuple]:
@@ -65,14 +67,18 @@ def objects(world: World) -> dict[str, tuple]:
             for path in (world.data / "store/objects").rglob("*") if path.is_file()}
 
 
-def check(world: World, where: str, before: dict, sibling: list, output: str) -> None:
+def check(world: World, where: str, before: dict, around: set[str], sibling: list, output: str) -> None:
     got = [line for line in output.splitlines() if "GOT " in line and not ALLOWED.match(line[line.index("GOT "):])]
     if got:
         raise Failure(f"{where}: {got}")
+    if "attack over" not in output:
+        raise Failure(f"{where}: the attack did not run: {output}")
     after = objects(world)
     for path, seen in before.items():
         if after.get(path) != seen:
             raise Failure(f"{where}: the object {path} changed")
+    if (beside := outside(world)) != around:
+        raise Failure(f"{where}: made or removed outside: {beside ^ around}")
     if (lines := describe(world, "sibling")) != sibling:
         raise Failure(f"{where}: the sibling changed: {set(lines) ^ set(sibling)}")
     world.verify()
@@ -113,33 +119,42 @@ def volumes(world: World) -> None:
 def test(world: World, _: list[str]) -> None:
     scripts = world.top / "scripts"
     scripts.mkdir()
-    (scripts / "evil.install").write_text("post_install() {\n" + ATTACK + "}\npost_upgrade() { post_install; }\npost_remove() { post_install; }\n")
+    # A default that is copied over the equal file: cp(1) would call two links of one inode the same file.
+    copy = "cp /usr/share/evil/readme /etc/evil.conf || echo GOT cannot-copy-over-an-equal-file\n"
+    (scripts / "evil.install").write_text("post_install() {\n" + copy + ATTACK + "}\npost_upgrade() { post_install; }\npost_remove() { post_install; }\n")
     (scripts / "evilhook.hook").write_text("[Trigger]\nOperation = Install\nType = Package\nTarget = evilhook\n[Action]\nWhen = PostTransaction\n"
                                            "Exec = /bin/sh /usr/share/attack.sh\n")
     world.repository("1-1", 4, 20, scripts)
-    for name in ("victim", "sibling"):
+    attacked = ("victim", "scripted", "hooked")
+    # One victim for each attack: what the attack makes of a root of its own would end the next one early.
+    for name in (*attacked, "sibling"):
         world.run("create", name, "--base", "base", "--noconfirm", "--refresh")
+    world.run("shell", "hooked", "-r", stdin="cat > /usr/share/attack.sh <<'END'\n" + ATTACK + "\nEND\n")
     sibling = describe(world, "sibling")
+    for name in attacked:
+        world.run("run", name, "true")
     before = objects(world)
-    check(world, "run", before, sibling, world.run("run", "victim", "sh", "-c", ATTACK, expect=None).stdout)
-    check(world, "shell -r", before, sibling, world.run("shell", "victim", "-r", stdin=ATTACK, expect=None).stdout)
-    result = world.run("install", "victim", "evil", "--noconfirm", expect=None)
-    check(world, "scriptlet", before, sibling, result.stdout + result.stderr)
-    world.run("shell", "victim", "-r", stdin="cat > /usr/share/attack.sh <<'END'\n" + ATTACK + "\nEND\n")
-    result = world.run("install", "victim", "evilhook", "--noconfirm", expect=None)
-    check(world, "hook", before, sibling, result.stdout + result.stderr)
-    late = list(world.root("victim").rglob("late"))
-    if late:
-        raise Failure(f"a writer lived on after its sandbox: {late}")
+    around = outside(world)
+    check(world, "run", before, around, sibling, world.run("run", "victim", "sh", "-c", ATTACK).stdout)
+    check(world, "shell -r", before, around, sibling, world.run("shell", "victim", "-r", stdin=ATTACK).stdout)
+    result = world.run("install", "scripted", "evil", "--noconfirm")
+    check(world, "scriptlet", before, around, sibling, result.stdout + result.stderr)
+    result = world.run("install", "hooked", "evilhook", "--noconfirm")
+    check(world, "hook", before, around, sibling, result.stdout + result.stderr)
+    time.sleep(1.5)  # until those that were left behind would have written
+    for name in attacked:
+        if late := list(world.root(name).rglob("late")):
+            raise Failure(f"a writer lived on after its sandbox: {late}")
     if "PWSTORE-ATTACK" in (world.root("sibling") / "usr/bin/busybox").read_bytes()[-64:].decode("latin1"):
         raise Failure("the sibling's file was written")
     volumes(world)
-    before_rebuild = describe(world, "victim")
+    before_rebuild = {name: describe(world, name) for name in attacked}
     for root in (world.data / "roots").iterdir():
         subprocess.run(["sh", "-c", 'find "$1" -type d -exec chmod u+rwx {} +; rm -rf "$1"', "sh", str(root)], check=True)
-    world.run("run", "victim", "true", expect=None)
-    if describe(world, "victim") != before_rebuild:
-        raise Failure(f"rebuilt otherwise: {set(describe(world, 'victim')) ^ set(before_rebuild)}")
+    for name in attacked:
+        world.run("run", name, "true", expect=None)
+        if describe(world, name) != before_rebuild[name]:
+            raise Failure(f"{name} is rebuilt otherwise: {set(describe(world, name)) ^ set(before_rebuild[name])}")
 
 
 if __name__ == "__main__":

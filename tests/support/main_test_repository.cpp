@@ -98,7 +98,8 @@ void add_scripted(const std::string& dir, const std::string& version, std::vecto
         spec.name = item.name.substr(0, dot);
         spec.version = version;
         spec.depends = {"busybox"};
-        spec.files[fmt::format("usr/share/{}/readme", spec.name)] = {"scripted " + version + "\n"};
+        for (const char* place : {"usr/share/{}/readme", "etc/{}.conf"})
+            spec.files[fmt::format(fmt::runtime(place), spec.name)] = {"scripted " + version + "\n"};
         const std::string text = read_file(AT_FDCWD, dir + "/" + item.name);
         if (item.name.ends_with(".install")) {
             spec.install = text;

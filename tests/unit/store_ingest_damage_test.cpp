@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <map>
 #include <set>
+#include <utility>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
@@ -16,6 +18,8 @@ namespace pwstore::test {
 
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -117,6 +121,16 @@ TEST_F(StoreIngestDamage, GarbageWithoutARowIsNeverTrusted) {
 class StoreIngestCollision : public IngestFixture {
  protected:
     StoreIngestCollision() : IngestFixture({.digest_bits = 8}) {}
+
+    /// Two contents of one digest and size.
+    [[nodiscard]] std::pair<std::string, std::string> colliding_pair() const {
+        std::map<Digest, std::string> seen;
+        for (int i = 0;; ++i) {
+            const std::string text = std::to_string(1000 + i);
+            const auto [found, fresh] = seen.try_emplace(store_.digest()(text), text);
+            if (!fresh) return {found->second, text};
+        }
+    }
 };
 
 TEST_F(StoreIngestCollision, ThousandsOfContentsStayDistinct) {
@@ -158,15 +172,7 @@ TEST_F(StoreIngestCollision, TheNinthContentOfADigestIsAnError) {
 }
 
 TEST_F(StoreIngestCollision, DamageIsNotTakenForACollision) {
-    // Two contents of one digest and size.
-    std::string first;
-    std::string second;
-    std::map<Digest, std::string> seen;
-    for (int i = 0; second.empty(); ++i) {
-        const std::string text = std::to_string(1000 + i);
-        const auto [found, fresh] = seen.try_emplace(store_.digest()(text), text);
-        if (!fresh) first = found->second, second = text;
-    }
+    const auto [first, second] = colliding_pair();
     PackageSpec spec{.name = "pair"};
     spec.files = {{"1", {first}}, {"2", {second}}};
     const IngestedArchive done = ingest(build(spec));
@@ -181,6 +187,22 @@ TEST_F(StoreIngestCollision, DamageIsNotTakenForACollision) {
     EXPECT_EQ(content(entry(again.id, "2").object), second);
     EXPECT_EQ(stats_.healed, 1U);
     expect_consistent();
+}
+
+TEST_F(StoreIngestCollision, DamageThatAnotherContentMeetsIsReported) {
+    const auto [first, second] = colliding_pair();
+    PackageSpec spec{.name = "first"};
+    spec.files = {{"1", {first}}};
+    const IngestedArchive done = ingest(build(spec));
+    const std::string path = object_path(entry(done.id, "1").object);
+    ASSERT_EQ(::truncate(path.c_str(), 0), 0);
+    PackageSpec other{.name = "second"};
+    other.files = {{"2", {second}}};
+    const IngestedArchive again = ingest(build(other));
+    EXPECT_EQ(content(entry(again.id, "2").object), second);
+    EXPECT_EQ(key(entry(again.id, "2").object).slot, 1) << "what is damaged is not what it would replace";
+    EXPECT_THAT(stats_.findings,
+                ElementsAre(AllOf(HasSubstr("damaged or missing"), HasSubstr("'2' is another content"))));
 }
 
 // --- Several threads and processes ----------------------------------------------------------------
