@@ -208,14 +208,32 @@ void Handle::check_installed_set() {
         throw error("read installed packages", spec_.database);
 }
 
-std::optional<Error> Handle::unreadable_database() {
+/// What is wrong with the file of a sync database, empty when it can be read. libalpm says it by its error,
+/// or, of an entry that it cannot read, in its log alone; a file without a byte it takes for an empty
+/// repository.
+std::string Handle::damage_of(alpm_db_t* database) const {
+    const std::string file = fmt::format("{}/sync/{}.db", spec_.database, alpm_db_get_name(database));
+    struct stat status {};
+    if (::stat(file.c_str(), &status) == 0 && status.st_size == 0) return "the file is empty";
+    const std::vector<std::string>& said = conversation_.errors();
+    const size_t before = said.size();
+    const bool valid = alpm_db_get_valid(database) == 0;
+    if (valid && alpm_db_get_pkgcache(database) != nullptr) return {};
+    const alpm_errno_t code = last_error();
+    if (said.size() > before) return said.back();
+    return valid && code == ALPM_ERR_OK ? "" : alpm_strerror(code);
+}
+
+std::optional<Error> Handle::unreadable_database() const {
     for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
         const std::string name = alpm_db_get_name(database);
-        if (alpm_db_get_valid(database) != 0) return error("read repository", name).as(Fault::corrupt);
-        if (conversation_.missing_databases().count(name) != 0) continue;
-        if (alpm_db_get_pkgcache(database) == nullptr && last_error() != ALPM_ERR_OK) {
-            return error("read repository", name).as(Fault::corrupt);
-        }
+        const std::string damage = damage_of(database);
+        if (damage.empty() || conversation_.missing_databases().count(name) != 0) continue;
+        Error made("read repository", name, fmt::format("its database cannot be read: {}", damage));
+        made.as(Fault::corrupt)
+            .with_hint(
+                "fetch it anew: pwstore -Syy; if that does not help, the repository itself is damaged");
+        return made;
     }
     return std::nullopt;
 }

@@ -74,7 +74,8 @@ class Handle {
     void register_repositories();
     void register_repository(const Repository& repository, int level);
     /// The Error of the first database that cannot be read.
-    std::optional<Error> unreadable_database();
+    std::optional<Error> unreadable_database() const;
+    [[nodiscard]] std::string damage_of(alpm_db_t* database) const;
     [[nodiscard]] int level_bits(const SignatureLevel& level) const noexcept;
 
     SessionSpec spec_;

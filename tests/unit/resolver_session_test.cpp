@@ -136,6 +136,27 @@ TEST(RefreshTest, ADamagedDatabaseIsFetchedAnew) {
     EXPECT_THAT(said.text, HasSubstr("'repo'"));
 }
 
+TEST(RefreshTest, ADamagedDatabaseIsNamedWithTheWayOut) {
+    const auto expect_named = [](View& view) {
+        const test::Said said = error_of([&] { (void)view.session().prepare({.install = {"app"}}); });
+        EXPECT_EQ(said.fault, Fault::corrupt);
+        EXPECT_THAT(said.text, AllOf(HasSubstr("'repo'"), HasSubstr("cannot be read"), HasSubstr("-Syy")));
+    };
+    View view;
+    view.repository("repo", {package("app")});
+    view.session().refresh(false);
+    for (const char* content : {"this is no archive", "", "<html>gone</html>\n"}) {
+        view.dir.write("db/sync/repo.db", content);
+        expect_named(view);
+    }
+    View odd;  // libalpm has only a line in its log for an entry that it does not understand
+    PackageSpec unnumbered = package("app");
+    unnumbered.version = "1";
+    odd.repository("repo", {unnumbered});
+    EXPECT_EQ(error_of([&] { odd.session().refresh(false); }).fault, Fault::corrupt);
+    expect_named(odd);
+}
+
 TEST(RefreshTest, AServerPathWithBlanksWorks) {
     View view;
     test::make_repository(view.dir.path("my repo ü"), "repo", {package("app")});
