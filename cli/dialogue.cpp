@@ -40,7 +40,7 @@ Totals totals_of(const std::vector<ContainerPlan>& plans) {
             }
             totals.additions = true;
             totals.installed += step.package.installed_size;
-            totals.download += step.package.download_size;
+            totals.download += step.to_download;
         }
         totals.additions |= plan.created;
     }
@@ -105,9 +105,9 @@ std::string render_plans(const std::vector<ContainerPlan>& plans, std::optional<
                      {"Net Change", Align::right, 0, 3},
                      {"Download", Align::right, 0, 4}});
         for (const PlanStep& step : plan.plan.steps) {
-            const uint64_t download = step.kind == StepKind::remove ? 0 : step.package.download_size;
             table.add({step.package.name, old_version(step), new_version(step),
-                       human_change(net_change(step)), download == 0 ? "" : human_size(download)});
+                       human_change(net_change(step)),
+                       step.to_download == 0 ? "" : human_size(step.to_download)});
             for (const std::string& name : step.replaces)
                 table.add({"  replaces " + name, "", "", "", ""});
         }

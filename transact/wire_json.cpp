@@ -33,7 +33,8 @@ template <typename Visit, Is<PlanStep> T>
 void members(Visit& visit, T& it) {
     visit("kind", it.kind), visit("package", it.package), visit("old_version", it.old_version);
     visit("old_installed_size", it.old_installed_size), visit("explicitly", it.explicitly);
-    visit("replaces", it.replaces), visit("archive", it.archive), visit("validation", it.validation);
+    visit("replaces", it.replaces), visit("to_download", it.to_download);
+    visit("archive", it.archive), visit("validation", it.validation);
 }
 
 template <typename Visit, Is<Plan> T>
@@ -52,7 +53,8 @@ void members(Visit& visit, T& it) {
     visit("install", it.install), visit("archive_files", it.archive_files), visit("remove", it.remove);
     visit("upgrade", it.upgrade), visit("downgrade", it.downgrade), visit("needed", it.needed);
     visit("as_deps", it.as_deps), visit("as_explicit", it.as_explicit);
-    visit("recursive", it.recursive), visit("recursive_all", it.recursive_all);
+    visit("no_save", it.no_save), visit("recursive", it.recursive);
+    visit("recursive_all", it.recursive_all);
     visit("cascade", it.cascade), visit("unneeded", it.unneeded);
     visit("no_dep_version", it.no_dep_version), visit("no_deps", it.no_deps);
     visit("overwrite", it.overwrite), visit("ignore", it.ignore);

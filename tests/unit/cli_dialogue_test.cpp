@@ -24,7 +24,8 @@ PlanStep step(StepKind kind, const std::string& name, const std::string& version
     it.package.name = name;
     it.package.version = version;
     it.package.installed_size = size;
-    it.package.download_size = download;
+    it.package.download_size = 2 * download;  // half of it is there already
+    it.to_download = download;
     return it;
 }
 

@@ -77,6 +77,7 @@ TransactionRequest sample_request() {
     container.dependencies = {"a", "b"};
     container.packages.install = {"x\xff\n\x80y", "caf\xc3\xa9"};
     container.packages.cascade = true;
+    container.packages.no_save = true;
     request.containers.push_back(container);
     return request;
 }
@@ -91,6 +92,7 @@ ContainerPlan sample_plan() {
     step.package.name = "neo\xffvim";
     step.package.build_date = -5;
     step.package.installed_size = UINT64_MAX;
+    step.to_download = 77;
     step.package.depends = {"glibc", "lua>=5"};
     step.explicitly = false;
     plan.plan.steps.push_back(step);
@@ -113,6 +115,7 @@ TEST(WireJson, RequestSurvivesTheTrip) {
     EXPECT_THAT(container.dependencies, ElementsAre("a", "b"));
     EXPECT_THAT(container.packages.install, ElementsAre("x\xff\n\x80y", "caf\xc3\xa9"));
     EXPECT_TRUE(container.packages.cascade);
+    EXPECT_TRUE(container.packages.no_save);
     EXPECT_FALSE(container.packages.recursive);
     EXPECT_EQ(wire::encode(back), text);
 }
@@ -127,6 +130,7 @@ TEST(WireJson, PlanSurvivesTheTrip) {
     EXPECT_EQ(step.package.name, "neo\xffvim");
     EXPECT_EQ(step.package.build_date, -5);
     EXPECT_EQ(step.package.installed_size, UINT64_MAX);
+    EXPECT_EQ(step.to_download, 77U);
     EXPECT_FALSE(step.explicitly);
     EXPECT_EQ(wire::encode(back), wire::encode(line));
 }
