@@ -47,7 +47,8 @@ bool interrupt_requested() noexcept {
 }
 
 void stop_if_interrupted(std::string_view step) {
-    if (interrupt_requested()) throw Error(step, "", "interrupted").as(Fault::interrupted);
+    if (interrupt_requested())
+        throw Error(step, "", "interrupted; nothing was changed").as(Fault::interrupted);
 }
 
 }  // namespace pwstore

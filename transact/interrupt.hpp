@@ -13,7 +13,8 @@ void watch_for_interrupts(unsigned grace_seconds = 5);
 
 [[nodiscard]] bool interrupt_requested() noexcept;
 
-/// @throws Error (interrupted) naming `step` when the mark is set
+/// For every place before the commit that changes something. @throws Error (interrupted) that names `step`
+/// and says that nothing was changed, when the mark is set
 void stop_if_interrupted(std::string_view step);
 
 }  // namespace pwstore

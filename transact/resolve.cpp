@@ -27,7 +27,7 @@ void make_view(TransactionState& state, const Work& work) {
                state.store.layout().path(names::kSync), packages);
 }
 
-SessionSpec session_spec(const TransactionState& state, const Work& work, std::vector<std::string> foreign) {
+SessionSpec session_spec(const TransactionState& state, const Work& work) {
     const Layout& layout = state.store.layout();
     const std::string staging = layout.path(state.staging->name());
     SessionSpec spec;
@@ -44,22 +44,18 @@ SessionSpec session_spec(const TransactionState& state, const Work& work, std::v
     spec.cache_dirs = {layout.directories().cache + "/pkg"};
     spec.gnupg_dir = layout.path(names::kGnupg);
     spec.config = state.config;
-    spec.foreign = std::move(foreign);
     spec.no_confirm = state.request.no_confirm;
     return spec;
 }
 
-ResolveContext::ResolveContext(TransactionState& state, const Work& work) : state_(state) {
-    std::vector<std::string> foreign;
+SessionSpec container_session_spec(TransactionState& state, const Work& work) {
+    SessionSpec spec = session_spec(state, work);
     const ReadTxn txn = state.store.index().read();
-    for (const PlannedPackage& package : state.upstream_packages(txn, work))
-        foreign.push_back(package.installed.name);
-    spec_ = session_spec(state, work, std::move(foreign));
-}
-
-Asker ResolveContext::asker() const {
-    if (state_.request.no_confirm) return {};
-    return [&dialogue = state_.dialogue](const Question& question) { return dialogue.ask(question); };
+    for (const PlannedPackage& package : state.upstream_packages(txn, work)) {
+        spec.foreign.push_back(package.installed.name);
+        spec.upstream_of.emplace(package.installed.name, package.container);
+    }
+    return spec;
 }
 
 }  // namespace pwstore

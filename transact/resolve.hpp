@@ -16,20 +16,10 @@ namespace pwstore {
 /// transaction.
 void make_view(TransactionState& state, const Work& work);
 
-/// Where libalpm works for `work`: `foreign` are the names it must leave alone.
-[[nodiscard]] SessionSpec session_spec(const TransactionState& state, const Work& work,
-                                       std::vector<std::string> foreign);
+/// Where libalpm works for `work`, with nothing below it.
+[[nodiscard]] SessionSpec session_spec(const TransactionState& state, const Work& work);
 
-/// The session of one container: spec with its foreign packages, questions to the dialogue.
-class ResolveContext {
- public:
-    ResolveContext(TransactionState& state, const Work& work);
-    [[nodiscard]] const SessionSpec& spec() const noexcept { return spec_; }
-    [[nodiscard]] Asker asker() const;
-
- private:
-    TransactionState& state_;
-    SessionSpec spec_;
-};
+/// The same with the packages of the containers below `work`, which it must leave alone.
+[[nodiscard]] SessionSpec container_session_spec(TransactionState& state, const Work& work);
 
 }  // namespace pwstore

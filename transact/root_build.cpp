@@ -16,6 +16,7 @@
 #include "store/base/staged_file.hpp"
 #include "transact/delta_builder.hpp"
 #include "transact/harvest.hpp"
+#include "transact/interrupt.hpp"
 #include "transact/layering.hpp"
 #include "transact/package_files.hpp"
 #include "transact/recipe.hpp"
@@ -105,6 +106,7 @@ void RootBuild::start() {
     const LinkPolicy policy = mode_ == ScriptMode::overlay ? LinkPolicy::link : LinkPolicy::private_copies;
     AssembleOptions options;
     options.policy = policy;
+    stop_if_interrupted("build");
     state_.dialogue.progress("assemble", work_.name.str(), 0, initial_.entries.size());
     assemble(state_.store, initial_, root_.get(), options);
     failpoint("build.assembled");
@@ -225,6 +227,7 @@ void RootBuild::run_plan() {
     failpoint("build.pre-hooks");
     size_t done = 0;
     for (const PlanStep& step : work_.plan.steps) {
+        stop_if_interrupted("build");
         state_.dialogue.progress(step.kind == StepKind::remove ? "remove" : "install", step.package.name,
                                  ++done, work_.plan.steps.size());
         in_step(
@@ -311,6 +314,7 @@ void RootBuild::digest() {
 }
 
 void RootBuild::finish() {
+    stop_if_interrupted("build");
     scripts_.reset();
     record_delta();
     failpoint("build.delta-recorded");

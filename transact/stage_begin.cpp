@@ -118,6 +118,12 @@ Work make_work(const ReadTxn& txn, const TransactionRequest& request, const Depe
     return work;
 }
 
+Asker asker_of(const TransactionState& state) {
+    if (state.request.no_confirm) return {};
+    return remembering(
+        [&dialogue = state.dialogue](const Question& question) { return dialogue.ask(question); });
+}
+
 }  // namespace
 
 void begin_stage(TransactionState& state) {
@@ -144,8 +150,10 @@ void begin_stage(TransactionState& state) {
                 .as(Fault::busy)
                 .with_hint("try again");
         }
-        for (const std::string& name : names)
+        for (const std::string& name : names) {
             state.works.push_back(make_work(txn, state.request, dependencies, name));
+            state.works.back().asker = asker_of(state);
+        }
     }
     for (const Work& work : state.works)
         remove_unrecorded_roots(state.store, work.name);

@@ -8,6 +8,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/interrupt.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -136,6 +137,7 @@ void commit_stage(TransactionState& state) {
     }
     sync_filesystem(state.sync_fd.get(), "data directory");
     failpoint("commit.synced");
+    stop_if_interrupted("commit");
     {
         WriteTxn txn = state.store.index().write();
         check_ground(txn, state);

@@ -7,6 +7,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/interrupt.hpp"
 #include "transact/resolve.hpp"
 #include "transact/view.hpp"
 
@@ -39,9 +40,8 @@ void take_validation(Work& work) {
 void fetch_container(TransactionState& state, Work& work) {
     if (!brings_archives(work.plan)) return;
     if (work.before) ensure_root(state.store, work.name, work.before->number, state.dialogue);
-    const ResolveContext context(state, work);
-    // The view was written for the packages before this plan; only the questions of prepare() come again.
-    Session session(context.spec(), state.dialogue, context.asker());
+    // The view was written for the packages before this plan.
+    Session session(container_session_spec(state, work), state.dialogue, work.asker);
     Plan fetched = in_step(fmt::format("fetch for '{}'", work.name.str()),
                            [&] { return session.fetch(work.request.packages); });
     if (!same_decision(fetched, work.plan)) {
@@ -57,8 +57,10 @@ void fetch_container(TransactionState& state, Work& work) {
 
 void fetch_stage(TransactionState& state) {
     make_directories(AT_FDCWD, state.store.layout().directories().cache + "/pkg", 0755);
-    for (Work& work : state.works)
+    for (Work& work : state.works) {
+        stop_if_interrupted("fetch packages");
         fetch_container(state, work);
+    }
     failpoint("fetch.done");
 }
 

@@ -8,6 +8,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/ingest.hpp"
 #include "transact/hook.hpp"
+#include "transact/interrupt.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -84,6 +85,7 @@ void check_layer_conflicts(TransactionState& state, const Work& work) {
 
 void ingest_stage(TransactionState& state) {
     const std::vector<ArchiveSource> sources = archives_of(state);
+    stop_if_interrupted("ingest packages");
     if (!sources.empty()) {
         Ingestor ingestor(state.store, state.dialogue);
         ingestor.add_archives(sources);

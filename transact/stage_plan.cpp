@@ -8,6 +8,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/interrupt.hpp"
 #include "transact/resolve.hpp"
 #include "transact/view.hpp"
 
@@ -31,7 +32,7 @@ void refresh_databases(TransactionState& state) {
     const Work nobody{ContainerName("refresh")};
     write_view(state.store.index().read(), state.store.objects(), state.staging->fd(), view_name(nobody),
                state.store.layout().path(names::kSync), {});
-    Session session(session_spec(state, nobody, {}), state.dialogue, {});
+    Session session(session_spec(state, nobody), state.dialogue, {});
     session.refresh(state.request.refresh > 1);
 }
 
@@ -58,8 +59,7 @@ void plan_container(TransactionState& state, Work& work) {
     if (!wants && !below_changes && !work.request.create) return;
     if (wants || below_changes) {
         make_view(state, work);
-        const ResolveContext context(state, work);
-        Session session(context.spec(), state.dialogue, context.asker());
+        Session session(container_session_spec(state, work), state.dialogue, work.asker);
         if (wants) {
             work.plan = in_step(fmt::format("resolve for '{}'", work.name.str()),
                                 [&] { return session.prepare(work.request.packages); });
@@ -68,6 +68,10 @@ void plan_container(TransactionState& state, Work& work) {
         }
     }
     work.affected = !work.plan.empty() || below_changes || !work.before;
+    if (!work.affected) {  // no plan will be shown that could carry them
+        for (const std::string& note : work.plan.notes)
+            state.dialogue.message(Severity::warning, fmt::format("{}: {}", work.name.str(), note));
+    }
     work.packages = packages_after(std::move(work.packages), work.plan, state.now);
 }
 
@@ -77,6 +81,7 @@ void plan_stage(TransactionState& state) {
     refresh_databases(state);
     failpoint("plan.refreshed");
     for (Work& work : state.works) {
+        stop_if_interrupted("plan");
         plan_container(state, work);
         if (state.request.force_rebuild && work.before && !work.affected) work.affected = true;
     }

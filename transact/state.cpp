@@ -60,7 +60,9 @@ std::vector<PlannedPackage> TransactionState::upstream_packages(const ReadTxn& t
                 own.push_back({package, {}});
         }
         for (PlannedPackage& package : own) {
-            if (names.insert(package.installed.name).second) packages.push_back(std::move(package));
+            if (!names.insert(package.installed.name).second) continue;
+            package.container = *name;
+            packages.push_back(std::move(package));
         }
     }
     return packages;

@@ -8,6 +8,7 @@
 
 #include "mount/script_sandbox.hpp"
 #include "resolver/repositories.hpp"
+#include "resolver/session.hpp"
 #include "store/base/lock.hpp"
 #include "store/ingest.hpp"
 #include "store/lease.hpp"
@@ -24,6 +25,7 @@ namespace pwstore {
 struct PlannedPackage {
     InstalledPackage installed;
     std::optional<PackageDescription> description;  ///< set while `installed.manifest` is 0
+    std::string container = {};                     ///< it is from; set by upstream_packages()
 };
 
 /// One container under transaction.
@@ -33,6 +35,7 @@ struct Work {
     std::optional<Generation> before;
     ContainerRequest request;
     std::vector<std::string> upstream;  ///< every container below this one, lowest first
+    Asker asker;  ///< shared by all sessions of this container: nobody is asked the same thing twice
 
     // Filled stage by stage:
     Plan plan;                             ///< what its own packages do

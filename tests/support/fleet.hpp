@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,22 @@ class TestDialogue final : public Dialogue {
     bool agree = true;
     std::vector<std::string> messages;
     std::vector<std::string> output;
+    std::vector<std::string> questions;
+    std::function<void()> on_confirm = [] {};
+    std::function<int(const Question&)> answer = [](const Question& question) {
+        return question.default_answer;
+    };
 
     void progress(const std::string&, const std::string&, uint64_t, uint64_t) override {}
     void message(Severity severity, const std::string& text) override;
-    bool confirm(const std::vector<ContainerPlan>&) override { return agree; }
-    int ask(const Question& question) override { return question.default_answer; }
+    bool confirm(const std::vector<ContainerPlan>&) override {
+        on_confirm();
+        return agree;
+    }
+    int ask(const Question& question) override {
+        questions.push_back(question.text);
+        return answer(question);
+    }
     void script_output(const std::string& agent, const std::string& line) override {
         output.push_back(agent + ": " + line);
     }

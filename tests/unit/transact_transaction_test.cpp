@@ -4,11 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/verify.hpp"
+#include "tests/support/child_process.hpp"
 #include "tests/support/fleet.hpp"
+#include "transact/interrupt.hpp"
 #include "transact/transaction.hpp"
 
 namespace pwstore {
@@ -16,6 +20,8 @@ namespace {
 
 using test::Fleet;
 using test::PackageSpec;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 PackageSpec tool(const std::string& version, const std::string& content) {
@@ -249,6 +255,112 @@ TEST(Transaction, PreviewAndNoChangeNothing) {
     fleet.dialogue.agree = false;
     EXPECT_TRUE(fleet.run(fleet.create_base("base", {"library"})).declined);
     EXPECT_FALSE(fleet.exists("base"));
+}
+
+// --- Questions, notes, interrupts --------------------------------------------------------------------------
+
+PackageSpec provider(const std::string& name) {
+    PackageSpec spec;
+    spec.name = name;
+    spec.files["usr/bin/" + name] = {name, 0755};
+    spec.provides = {"editor"};
+    return spec;
+}
+
+TEST(Transaction, NobodyIsAskedTheSameThingTwice) {
+    Fleet fleet;
+    PackageSpec app = tool("1-1", "one");
+    app.depends = {"editor"};
+    fleet.repository({app, provider("nano"), provider("vi")});
+    fleet.dialogue.answer = [](const Question& question) {
+        return question.kind == Question::Kind::select_provider ? 1 : question.default_answer;
+    };
+    TransactionRequest create = fleet.create_base("base", {"tool"});
+    create.no_confirm = false;
+    fleet.run(create);
+    EXPECT_THAT(fleet.dialogue.questions, ElementsAre(HasSubstr("editor")));
+    EXPECT_NE(fleet.current("base").find_package("vi"), nullptr) << "the answer holds for the fetch as well";
+}
+
+TEST(Transaction, EachContainerHasItsOwnAnswers) {
+    Fleet fleet;
+    PackageSpec app = tool("1-1", "one");
+    app.depends = {"editor"};
+    fleet.repository({app, provider("nano"), provider("vi")});
+    fleet.dialogue.answer = [&](const Question&) { return fleet.dialogue.questions.size() == 1 ? 0 : 1; };
+    TransactionRequest create = fleet.create_base("one", {"tool"});
+    create.no_confirm = false;
+    create.containers.push_back(create.containers[0]);
+    create.containers[1].name = "two";
+    fleet.run(create);
+    EXPECT_EQ(fleet.dialogue.questions.size(), 2U);
+    EXPECT_NE(fleet.current("one").find_package("nano"), nullptr);
+    EXPECT_NE(fleet.current("two").find_package("vi"), nullptr);
+}
+
+TEST(Transaction, NotesAreSaidAlsoWhenThereIsNothingToDo) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one")});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    TransactionRequest again = fleet.request("base");
+    again.containers[0].packages.install = {"tool"};
+    again.containers[0].packages.needed = true;
+    EXPECT_FALSE(fleet.run(again).changed);
+    EXPECT_THAT(fleet.dialogue.messages, ElementsAre(AllOf(HasSubstr("base: "), HasSubstr("up to date"))));
+    fleet.repository({tool("2-1", "two")});
+    TransactionRequest ignoring = fleet.upgrade_all();
+    ignoring.containers = fleet.request("base").containers;
+    ignoring.containers[0].packages.ignore = {"tool"};
+    fleet.dialogue.messages.clear();
+    EXPECT_FALSE(fleet.run(ignoring).changed);
+    EXPECT_THAT(fleet.dialogue.messages, ElementsAre(HasSubstr("the upgrade from 1-1 to 2-1 is ignored")));
+}
+
+TEST(Transaction, MessagesNameTheContainerThatAPackageIsFrom) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one"), library()});
+    fleet.run(fleet.create_base("ground", {"tool"}));
+    fleet.run(fleet.create_aggregate("work", {"ground"}, {"library"}));
+    TransactionRequest removal = fleet.request("work");
+    removal.containers[0].packages.remove = {"tool"};
+    try {
+        fleet.run(removal);
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_THAT(std::string(error.what()) + error.hint(), HasSubstr("the container 'ground'"));
+    }
+}
+
+/// Interrupts itself when asked to confirm; 0 when that ended the transaction as it should.
+void expect_interrupted(const Directories& directories, const TransactionRequest& request) {
+    watch_for_interrupts();
+    test::TestDialogue dialogue;
+    dialogue.on_confirm = [] { ::raise(SIGTERM); };
+    try {
+        run_transaction(directories, request, dialogue);
+    } catch (const Error& error) {
+        const bool clear =
+            std::string(error.what()).find("interrupted; nothing was changed") != std::string::npos;
+        if (error.fault() == Fault::interrupted && clear) ::_exit(0);
+    }
+    ::_exit(1);
+}
+
+TEST(Transaction, AnInterruptLeavesNothingBehind) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one"), library()});
+    const TransactionRequest create = fleet.create_base("base", {"tool"});
+    EXPECT_EQ(test::run_in_child([&] { expect_interrupted(fleet.directories(), create); }), 0);
+    EXPECT_FALSE(fleet.exists("base"));
+    EXPECT_TRUE(list_directory(open_dir(AT_FDCWD, fleet.data("store/staging")).get()).empty());
+    fleet.run(create);
+    TransactionRequest more = fleet.request("base");
+    more.containers[0].packages.install = {"library"};
+    EXPECT_EQ(test::run_in_child([&] { expect_interrupted(fleet.directories(), more); }), 0);
+    EXPECT_EQ(fleet.current("base").number, 1U);
+    more.lock_patience_seconds = 0;
+    EXPECT_TRUE(fleet.run(more).changed) << "its locks are free";
+    fleet.expect_sound();
 }
 
 }  // namespace
