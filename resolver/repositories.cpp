@@ -212,7 +212,7 @@ std::optional<Default> from_arch_keyring(const HostFiles& host, const std::strin
     }
     throw Error("choose repositories", "", "this machine has none that pwstore knows of")
         .with_hint(hint)
-        .as(Fault::usage);
+        .as(Fault::unsupported);
 }
 
 std::string file_text(const Default& made) {

@@ -233,14 +233,16 @@ class RepositoriesTest : public ::testing::Test {
 };
 
 TEST_F(RepositoriesTest, NothingAppliesNamesBothWaysOut) {
-    const std::string error = error_of([&] { ensure(); });
+    const std::string error = error_of([&] { ensure(); }, Fault::unsupported);
     EXPECT_THAT(error, HasSubstr("pwstore repo"));
     EXPECT_THAT(error, HasSubstr("archlinux-keyring"));
-    EXPECT_THAT(error_of([&] {
-                    HostFiles other = host();
-                    other.machine = "riscv64";
-                    (void)ensure_repositories(dir.path("config"), dir.path("repo"), other);
-                }),
+    EXPECT_THAT(error_of(
+                    [&] {
+                        HostFiles other = host();
+                        other.machine = "riscv64";
+                        (void)ensure_repositories(dir.path("config"), dir.path("repo"), other);
+                    },
+                    Fault::unsupported),
                 AllOf(HasSubstr("pwstore repo"), Not(HasSubstr("keyring"))));
     struct stat status {};
     EXPECT_NE(::stat(dir.path("config").c_str(), &status), 0) << "nothing is written";
@@ -291,7 +293,7 @@ TEST_F(RepositoriesTest, FollowsTheHostsPacmanConf) {
 TEST_F(RepositoriesTest, APacmanConfWithoutRepositoriesDoesNotApply) {
     dir.write("etc/pacman.conf", "[options]\nArchitecture = auto\n#[core]\n#Include = x\n");
     dir.write("etc/mirrorlist", "# Server = https://commented\n");
-    error_of([&] { ensure(); });
+    error_of([&] { ensure(); }, Fault::unsupported);
     dir.write("etc/mirrorlist", "Server = https://m/$repo/os/$arch\n");
     EXPECT_EQ(ensure().origin, dir.path("etc/mirrorlist"));
     const PacmanConfig config = parsed();
