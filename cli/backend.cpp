@@ -16,6 +16,7 @@
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/no_such_container.hpp"
 #include "transact/view.hpp"
 #include "transact/wire.hpp"
 
@@ -23,15 +24,9 @@ namespace pwstore::cli {
 
 namespace {
 
-Error no_such_container(const ContainerName& name) {
-    Error error("look up container", name.str(), "there is no such container");
-    error.with_hint("'pwstore ls' lists them").as(Fault::usage);
-    return error;
-}
-
 ContainerState state_of(const ReadTxn& txn, const ContainerName& name) {
     const auto row = txn.container(name);
-    if (!row) throw no_such_container(name);
+    if (!row) throw no_such_container(txn, "look up container", name.str());
     ContainerState state{name.str(), row->type, row->current, 0, row->dependencies, 0};
     if (row->current == 0) return state;
     const auto generation = txn.generation(name, row->current);
@@ -288,7 +283,15 @@ class RealBackend final : public Backend {
     /// Open to look at a container that has to be there.
     Store look_at(const ContainerName& name) {
         auto store = look();
-        if (!store || !store->index().read().container(name)) throw no_such_container(name);
+        if (!store) {
+            throw Error("look up container", name.str(), "there is no container yet")
+                .as(Fault::usage)
+                .with_hint("'pwstore create base --base' makes one");
+        }
+        {
+            const ReadTxn txn = store->index().read();
+            if (!txn.container(name)) throw no_such_container(txn, "look up container", name.str());
+        }
         return std::move(*store);
     }
 

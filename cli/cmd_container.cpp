@@ -13,6 +13,7 @@
 #include "cli/grammar.hpp"
 #include "cli/json.hpp"
 #include "store/base/error.hpp"
+#include "store/base/similar.hpp"
 
 namespace pwstore::cli {
 
@@ -84,6 +85,13 @@ const ContainerUsage* usage_of_container(const StoreUsage& usage, const std::str
     const auto found = std::find_if(usage.containers.begin(), usage.containers.end(),
                                     [&](const ContainerUsage& one) { return one.container == name; });
     return found == usage.containers.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> names_of(const std::vector<ContainerUsage>& containers) {
+    std::vector<std::string> names;
+    for (const ContainerUsage& one : containers)
+        names.push_back(one.container);
+    return names;
 }
 
 std::string size_text(uint64_t bytes, bool exact) {
@@ -167,8 +175,11 @@ int run_du(Context& context, const Arguments& arguments) {
         shown.containers.clear();
         for (const std::string& name : names) {
             const ContainerUsage* one = usage_of_container(usage, ContainerName(name).str());
-            if (one == nullptr)
-                throw Error("show the usage of", name, "there is no such container").as(Fault::usage);
+            if (one == nullptr) {
+                throw Error("show the usage of", name, "there is no such container")
+                    .as(Fault::usage)
+                    .with_hint(did_you_mean(name, names_of(usage.containers)));
+            }
             shown.containers.push_back(*one);
         }
     }
@@ -369,15 +380,21 @@ Command undo_command() {
 }
 
 int run_explain(Context& context, const Arguments& arguments) {
-    for (const std::string& line : context.backend.explain(ContainerName(arguments.operands()[0]))) {
-        context.io.out << printable(line) << '\n';
+    const ContainerName name(arguments.operands()[0]);
+    const std::vector<std::string> lines = context.backend.explain(name);
+    if (arguments.has("json")) {
+        context.io.out << explain_json(name.str(), lines);
+        return kDone;
     }
+    for (const std::string& line : lines)
+        context.io.out << printable(line) << '\n';
     return kDone;
 }
 
 Command explain_command() {
     Command it{"explain", {}, "Containers", "show what a container can see, and who asked for it"};
     it.operands = {{"NAME", Completes::container}};
+    it.options = {json_option()};
     it.examples = {{"pwstore explain editor", "one line per exposed thing"}};
     it.run = run_explain;
     return it;

@@ -148,11 +148,16 @@ std::string base_for_try(Context& context, const Arguments& arguments) {
         .with_hint("say which with --base=NAME");
 }
 
-/// Containers of trials whose process was killed.
+/// Containers of trials whose process was killed. One whose programs have not ended yet is left to the next
+/// trial.
 void drop_abandoned_trials(Context& context) {
     for (const ContainerName& name : context.backend.abandoned_trials()) {
         SilentSink silent;
-        context.backend.remove_containers({name}, true, true, false, silent);
+        try {
+            context.backend.remove_containers({name}, true, true, false, silent);
+        } catch (const Error& error) {
+            if (error.fault() != Fault::busy) throw;
+        }
     }
 }
 

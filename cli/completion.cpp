@@ -12,6 +12,11 @@ namespace pwstore::cli {
 
 namespace {
 
+/// Whether the option's value is names with commas between them.
+bool takes_list(const Option& option) {
+    return option.value.find(',') != std::string::npos;
+}
+
 std::vector<std::string> all_names() {
     std::vector<std::string> names;
     for (const Command& command : commands()) {
@@ -128,7 +133,8 @@ _pwstore() {
     out += R"SH(        *) return ;;
     esac
     if [[ $value ]]; then
-        COMPREPLY=($(compgen -W "$(_pwstore_words "$value" '')" -- "${cur##*,}"))
+        word=${cur##*,}
+        COMPREPLY=($(compgen -P "${cur%"$word"}" -W "$(_pwstore_words "$value" '')" -- "$word"))
         return
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
@@ -198,9 +204,14 @@ std::string zsh_text(std::string_view text) {
     return quoted(out);
 }
 
+std::string zsh_value(const Option& option) {
+    if (!option.choices.empty()) return "(" + word_list(option) + ")";
+    const std::string action = zsh_action(option.completes);
+    return takes_list(option) ? "_sequence " + action : action;
+}
+
 std::string zsh_option(const Option& option) {
-    const std::string action =
-        option.choices.empty() ? zsh_action(option.completes) : "(" + word_list(option) + ")";
+    const std::string action = zsh_value(option);
     const std::string value =
         option.value.empty() ? "" : fmt::format(":{}:{}", zsh_text(option.value), action);
     const std::string equals = option.value.empty() ? "" : "=";
@@ -327,7 +338,8 @@ std::string fish_command(const Command& command) {
         out += fmt::format("complete -c pwstore -f -n '{}' -l {}", seen, option.name);
         if (option.letter != 0) out += fmt::format(" -s {}", option.letter);
         if (!option.value.empty()) out += " -r";
-        const std::string words = option.choices.empty() ? fish_words(option.completes) : word_list(option);
+        std::string words = option.choices.empty() ? fish_words(option.completes) : word_list(option);
+        if (takes_list(option)) words = "(__fish_append , " + words + ")";
         if (!words.empty()) out += fmt::format(" -a '{}'", fish_quoted(words));
         out += fmt::format(" -d '{}'\n", fish_quoted(option.help));
     }

@@ -141,6 +141,13 @@ std::string query_json(const std::string& container, const std::vector<Installed
     return finish(json);
 }
 
+std::string explain_json(const std::string& container, const std::vector<std::string>& lines) {
+    Json json = begin("explain");
+    json["container"] = container;
+    json["lines"] = texts(lines);
+    return finish(json);
+}
+
 std::string search_json(const std::vector<PackageInfo>& packages) {
     Json json = begin("search");
     json["packages"] = Json::array();

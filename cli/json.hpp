@@ -15,6 +15,7 @@ namespace pwstore::cli {
 [[nodiscard]] std::string details_json(const ContainerDetails& details);
 [[nodiscard]] std::string query_json(const std::string& container,
                                      const std::vector<InstalledPackage>& packages);
+[[nodiscard]] std::string explain_json(const std::string& container, const std::vector<std::string>& lines);
 [[nodiscard]] std::string search_json(const std::vector<PackageInfo>& packages);
 [[nodiscard]] std::string verify_json(const VerifyReport& report);
 [[nodiscard]] std::string probes_json(const std::vector<Probe>& probes, bool usable);

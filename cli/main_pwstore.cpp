@@ -16,6 +16,7 @@
 #include "mount/launch.hpp"
 #include "mount/process.hpp"
 #include "store/base/error.hpp"
+#include "store/base/standard_descriptors.hpp"
 #include "store/index.hpp"
 #include "store/layout.hpp"
 
@@ -94,6 +95,7 @@ int hand_over(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    pwstore::hold_standard_descriptors();
     try {
         auto run = plain_run(argc, argv);
         auto prepared = run ? prepare(*run) : std::nullopt;

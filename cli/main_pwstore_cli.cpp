@@ -7,8 +7,10 @@
 #include "cli/backend.hpp"
 #include "cli/io.hpp"
 #include "cli/run.hpp"
+#include "store/base/standard_descriptors.hpp"
 
 int main(int argc, char** argv) {
+    pwstore::hold_standard_descriptors();
     // Without a UTF-8 locale libarchive turns file names into warnings; messages stay in English.
     std::setlocale(LC_CTYPE, "C.UTF-8");
     ::umask(022);

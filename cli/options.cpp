@@ -6,6 +6,7 @@
 
 #include "cli/command.hpp"
 #include "store/base/error.hpp"
+#include "store/base/similar.hpp"
 
 namespace pwstore::cli {
 
@@ -76,8 +77,8 @@ std::vector<std::string> take_tail(const Command& command, const std::vector<Opt
     return tail;
 }
 
-[[noreturn]] void reject(const std::string& cause) {
-    throw Error("read the command line", "", cause).as(Fault::usage);
+[[noreturn]] void reject(const std::string& cause, const std::string& hint = {}) {
+    throw Error("read the command line", "", cause).as(Fault::usage).with_hint(hint);
 }
 
 /// The name with its dashes, from whatever the parser calls it.
@@ -105,7 +106,11 @@ po::parsed_options parse(const std::vector<Option>& options, const std::vector<s
     try {
         return po::command_line_parser(words).options(description).style(rules).run();
     } catch (const po::unknown_option& problem) {
-        reject(fmt::format("unknown option '{}'", dashed(problem.get_option_name())));
+        const std::string name = dashed(problem.get_option_name());
+        std::vector<std::string> known;
+        for (const Option& option : options)
+            known.push_back("--" + option.name);
+        reject(fmt::format("unknown option '{}'", name), name.size() > 2 ? did_you_mean(name, known) : "");
     } catch (const po::invalid_command_line_syntax& problem) {
         const std::string name = dashed(problem.get_option_name());
         switch (problem.kind()) {

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <ostream>
 #include <string_view>
 #include <utility>
@@ -15,42 +14,21 @@
 #include "cli/help.hpp"
 #include "mount/launch.hpp"
 #include "store/base/error.hpp"
+#include "store/base/similar.hpp"
 
 namespace pwstore::cli {
 
 namespace {
 
-/// Steps of one character that turn `a` into `b`.
-size_t distance(const std::string& a, const std::string& b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = std::exchange(row[0], i);
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
-        }
-    }
-    return row.back();
-}
-
 [[noreturn]] void reject_verb(const std::string& word) {
-    Error error("read the command line", "", fmt::format("there is no verb '{}'", printable(word)));
-    std::string nearest;
-    size_t least = 3;
+    std::vector<std::string> names;
     for (const Command& command : commands()) {
-        std::vector<std::string> names = command.aliases;
         names.push_back(command.name);
-        for (const std::string& name : names) {
-            if (const size_t steps = distance(word, name); steps < least && steps < name.size()) {
-                least = steps;
-                nearest = name;
-            }
-        }
+        names.insert(names.end(), command.aliases.begin(), command.aliases.end());
     }
-    if (!nearest.empty()) error.with_hint(fmt::format("did you mean '{}'?", nearest));
-    throw Error(error.as(Fault::usage));
+    throw Error("read the command line", "", fmt::format("there is no verb '{}'", printable(word)))
+        .as(Fault::usage)
+        .with_hint(did_you_mean(word, names));
 }
 
 /// A word as a shell would read it back, for history and log.

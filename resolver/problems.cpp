@@ -3,9 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "resolver/problems_internal.hpp"
+#include "store/base/similar.hpp"
 
 namespace pwstore {
 
@@ -14,22 +14,6 @@ using alpm::text;
 namespace {
 
 constexpr size_t kNearNames = 3;
-
-/// Levenshtein's distance, with one buffer; both are short.
-size_t distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-        }
-    }
-    return row.back();
-}
 
 bool is_version_only(const alpm_conflict_t& conflict) {
     return conflict.reason->mod != ALPM_DEP_MOD_ANY;
@@ -63,14 +47,14 @@ void Problems::throw_if_any(std::string_view step, std::string_view cause) const
 
 std::vector<std::string> near_names(const alpm_list_t* databases, const std::string& name) {
     std::vector<std::pair<size_t, std::string>> found;
-    const size_t limit = std::max<size_t>(1, name.size() / 3);
+    const size_t limit = typing_tolerance(name.size());
     for (alpm_db_t* database : alpm::each<alpm_db_t>(databases)) {
         for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_db_get_pkgcache(database))) {
             const std::string_view other = alpm_pkg_get_name(package);
             if (name.size() >= 3 && other.size() > name.size() && other.substr(0, name.size()) == name) {
                 found.emplace_back(limit, other);
             } else if (std::max(other.size(), name.size()) - std::min(other.size(), name.size()) <= limit) {
-                const size_t far = distance(name, other);
+                const size_t far = typing_distance(name, other);
                 if (far <= limit) found.emplace_back(far, other);
             }
         }

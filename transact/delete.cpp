@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -11,6 +13,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/cleanup.hpp"
+#include "transact/no_such_container.hpp"
 #include "transact/transaction.hpp"
 
 namespace pwstore {
@@ -19,22 +22,23 @@ namespace {
 
 void check_deletable(const ReadTxn& txn, const std::set<std::string>& names) {
     for (const std::string& name : names) {
-        if (!txn.container(ContainerName(name))) {
-            throw Error("delete container", name, "there is no such container")
-                .as(Fault::usage)
-                .with_hint("'pwstore ls' lists the containers");
-        }
+        if (!txn.container(ContainerName(name))) throw no_such_container(txn, "delete container", name);
     }
+    std::map<std::string, std::vector<std::string>> above;  // of the chosen ones, what would lose its ground
     for (const ContainerName& other : txn.containers()) {
         if (names.contains(other.str())) continue;
         const auto row = txn.container(other);
         for (const std::string& below : row->dependencies) {
-            if (!names.contains(below)) continue;
-            throw Error("delete container", below, fmt::format("'{}' is built on it", other.str()))
-                .as(Fault::refused)
-                .with_hint("delete that one too");
+            if (names.contains(below)) above[below].push_back(other.str());
         }
     }
+    if (above.empty()) return;
+    const auto& [name, dependents] = *above.begin();
+    throw Error("delete container", name,
+                fmt::format("'{}' {} built on it", fmt::join(dependents, "', '"),
+                            dependents.size() == 1 ? "is" : "are"))
+        .as(Fault::refused)
+        .with_hint("delete what is built on it as well, or before it");
 }
 
 void check_idle(const Store& store, const ReadTxn& txn, const ContainerName& name) {

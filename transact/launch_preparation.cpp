@@ -5,6 +5,7 @@
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/no_such_container.hpp"
 #include "transact/transaction.hpp"
 
 namespace pwstore {
@@ -12,12 +13,9 @@ namespace pwstore {
 namespace {
 
 uint64_t current_generation(const Store& store, const ContainerName& name) {
-    const auto row = store.index().read().container(name);
-    if (!row) {
-        throw Error("run in", name.str(), "there is no such container")
-            .as(Fault::usage)
-            .with_hint("'pwstore ls' lists the containers");
-    }
+    const ReadTxn txn = store.index().read();
+    const auto row = txn.container(name);
+    if (!row) throw no_such_container(txn, "run in", name.str());
     if (row->type == ContainerType::slice) {
         throw Error("run in", name.str(), "it is a slice, a layer for other containers")
             .as(Fault::usage)

@@ -8,6 +8,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "transact/cleanup.hpp"
+#include "transact/no_such_container.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -43,6 +44,10 @@ void check_creation(const ReadTxn& txn, const ContainerRequest& wanted) {
     };
     const auto row = txn.container(ContainerName(wanted.name));
     if (row) refuse("it exists already");
+    std::set<std::string> below;
+    for (const std::string& name : wanted.dependencies) {
+        if (!below.insert(name).second) refuse(fmt::format("the dependency '{}' is named twice", name));
+    }
     switch (wanted.type) {
         case ContainerType::base:
             if (!wanted.dependencies.empty())
@@ -67,11 +72,10 @@ void check_request(const ReadTxn& txn, const TransactionRequest& request, const 
         if (wanted.create) {
             check_creation(txn, wanted);
         } else if (!dependencies.contains(wanted.name)) {
-            const auto row = txn.container(ContainerName(wanted.name));
-            throw Error("find container", wanted.name,
-                        row ? "it is symbolic and cannot be transacted" : "there is no such container")
-                .as(Fault::usage)
-                .with_hint("'pwstore ls' lists the containers");
+            if (!txn.container(ContainerName(wanted.name)))
+                throw no_such_container(txn, "find container", wanted.name);
+            throw Error("find container", wanted.name, "it is symbolic and cannot be transacted")
+                .as(Fault::usage);
         }
     }
 }

@@ -2,13 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
-#include "mount/container_config.hpp"
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/interrupt.hpp"
+#include "transact/staged_config.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -61,29 +62,20 @@ void switch_generations(WriteTxn& txn, TransactionState& state) {
     state.report.transaction = id;
 }
 
-std::vector<std::string> explicit_packages(const Work& work) {
-    std::vector<std::string> names;
-    for (const InstalledPackage& package : work.after.packages) {
-        if (package.reason == InstallReason::explicitly) names.push_back(package.name);
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-}
-
-/// The YAML file of a container keeps step with what is installed; a new container gets one.
-void save_configuration(const TransactionState& state, const Work& work) {
+/// The YAML file of a container keeps step with what is installed; a new container gets one. Nothing when the
+/// file says all of it already.
+std::unique_ptr<StagedConfig> stage_configuration(const TransactionState& state, const Work& work) {
     const std::string& directory = state.store.layout().directories().config;
-    auto config = load_config(directory, work.name);
-    if (!config) {
-        config.emplace();
-        config->type = work.row.type;
-        config->dependencies = work.row.dependencies;
+    ContainerConfig config = load_config(directory, work.name).value_or(ContainerConfig{});
+    const std::vector<std::string> names = explicit_packages(work.after);
+    if (work.before && config.explicit_packages == names) return {};
+    if (!work.before) {  // what an earlier container of this name left may say something else
+        config.type = work.row.type;
+        config.dependencies = work.row.dependencies;
     }
-    const std::vector<std::string> names = explicit_packages(work);
-    if (work.before && config->explicit_packages == names) return;
-    config->explicit_packages = names;
-    config->meta_version = state.now;
-    save_config(directory, work.name, *config);
+    config.explicit_packages = names;
+    config.meta_version = state.now;
+    return std::make_unique<StagedConfig>(directory, work.name, config);
 }
 
 /// Bytes of all files of the packages that were installed or upgraded, new in the store or not.
@@ -130,8 +122,10 @@ void report_changes(TransactionState& state) {
 void commit_stage(TransactionState& state) {
     // The holder of this lock knows that every object of a recorded row was written before the sync below.
     const FileLock ingest = state.store.lock_ingest(std::chrono::minutes(10));
+    std::vector<std::unique_ptr<StagedConfig>> configurations;
     for (const Work& work : state.works) {
         if (!work.affected) continue;
+        if (auto staged = stage_configuration(state, work)) configurations.push_back(std::move(staged));
         publish_root(state.store, state.staging->fd(), work.staged_root, work.name, work.after.number);
         failpoint("commit.root-published");
     }
@@ -146,9 +140,8 @@ void commit_stage(TransactionState& state) {
         txn.commit();
     }
     failpoint("commit.switched");
-    for (const Work& work : state.works) {
-        if (work.affected) save_configuration(state, work);
-    }
+    for (const auto& staged : configurations)
+        staged->publish();
     failpoint("commit.configured");
     repair_root_links(state.store);
     report_changes(state);

@@ -5,6 +5,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/base/similar.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -83,8 +84,14 @@ std::vector<std::string> dependency_order(
     const std::function<void(const std::string&)> visit = [&](const std::string& name) {
         if (done.contains(name)) return;
         const auto entry = dependencies.find(name);
-        if (entry == dependencies.end())
-            throw Error("find container", name, "there is no such container").as(Fault::usage);
+        if (entry == dependencies.end()) {
+            std::vector<std::string> names;
+            for (const auto& [known, below] : dependencies)
+                names.push_back(known);
+            throw Error("find container", name, "there is no such container")
+                .as(Fault::usage)
+                .with_hint(did_you_mean(name, names));
+        }
         if (!open.insert(name).second)
             throw Error("order containers", name, "it depends on itself").as(Fault::usage);
         for (const std::string& below : entry->second)

@@ -2,14 +2,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
-#include "mount/container_config.hpp"
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/cleanup.hpp"
+#include "transact/staged_config.hpp"
 #include "transact/transaction.hpp"
 #include "transact/work.hpp"
 
@@ -75,17 +76,19 @@ void switch_back(WriteTxn& txn, const Switches& switches, uint64_t id) {
     txn.put_transaction(id, back);
 }
 
-void save_explicit_packages(const Store& store, const ContainerName& name, const Generation& generation) {
+std::vector<std::unique_ptr<StagedConfig>> stage_configurations(const Store& store,
+                                                                const Switches& switches) {
     const std::string& directory = store.layout().directories().config;
-    auto config = load_config(directory, name);
-    if (!config) return;
-    config->explicit_packages.clear();
-    for (const InstalledPackage& package : generation.packages) {
-        if (package.reason == InstallReason::explicitly) config->explicit_packages.push_back(package.name);
+    std::vector<std::unique_ptr<StagedConfig>> staged;
+    for (const auto& item : switches) {
+        const ContainerName name(item.container);
+        auto config = load_config(directory, name);
+        if (item.from == 0 || !config) continue;
+        config->explicit_packages = explicit_packages(*store.index().read().generation(name, item.from));
+        config->meta_version = transaction_time();
+        staged.push_back(std::make_unique<StagedConfig>(directory, name, *config));
     }
-    std::sort(config->explicit_packages.begin(), config->explicit_packages.end());
-    config->meta_version = transaction_time();
-    save_config(directory, name, *config);
+    return staged;
 }
 
 }  // namespace
@@ -107,6 +110,7 @@ TransactionReport undo_transaction(const Store& store, uint64_t id, Dialogue& di
     for (const auto& item : switches) {
         if (item.from != 0) ensure_root(store, ContainerName(item.container), item.from, dialogue);
     }
+    const auto configurations = stage_configurations(store, switches);
     failpoint("undo.rebuilt");
     sync_filesystem(data.get(), "data directory");
     TransactionReport report;
@@ -123,12 +127,10 @@ TransactionReport undo_transaction(const Store& store, uint64_t id, Dialogue& di
     for (const auto& item : switches) {
         const ContainerName name(item.container);
         report.containers.push_back({item.container, item.from, 0, 0, 0});
-        if (item.from == 0) {
-            remove_unrecorded_roots(store, name);
-        } else {
-            save_explicit_packages(store, name, *store.index().read().generation(name, item.from));
-        }
+        if (item.from == 0) remove_unrecorded_roots(store, name);
     }
+    for (const auto& staged : configurations)
+        staged->publish();
     repair_root_links(store);
     remove_retired_roots(store, true);
     return report;

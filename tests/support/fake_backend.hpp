@@ -10,6 +10,7 @@
 
 #include "cli/backend.hpp"
 #include "cli/run.hpp"
+#include "store/base/error.hpp"
 
 namespace pwstore::test {
 
@@ -57,6 +58,7 @@ class FakeBackend final : public cli::Backend {
         for (const ContainerName& name : names) {
             calls.push_back("delete " + name.str() + (with_home ? " home" : "") +
                             (with_config ? " config" : "") + (force ? " force" : ""));
+            if (name.str() == in_use && !force) throw Error("delete", in_use, "busy").as(Fault::busy);
         }
     }
     VerifyReport verify(const cli::VerifyRequest& request, ProgressSink&) override {
@@ -89,6 +91,7 @@ class FakeBackend final : public cli::Backend {
     std::vector<Probe> probed;
     std::vector<ReadTxn::Switch> switched;
     std::vector<ContainerName> abandoned;
+    std::string in_use;  ///< a container that cannot be deleted
     std::vector<ContainerPlan> plans;
     std::function<void(Dialogue&)> on_transact;
     std::function<void()> on_run;

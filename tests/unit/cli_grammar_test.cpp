@@ -305,6 +305,8 @@ TEST(GrammarErrors, UnknownWords) {
     EXPECT_THAT(usage_error("-Syz"), HasSubstr("'-z'"));
     EXPECT_THAT(usage_error("install x y --what=1"), HasSubstr("'--what'"));
     EXPECT_THAT(usage_error("instal x y"), HasSubstr("did you mean 'install'?"));
+    EXPECT_THAT(usage_error("ls --jsom"), HasSubstr("did you mean '--json'?"));
+    EXPECT_THAT(usage_error("install x y --noconfrim"), HasSubstr("did you mean '--noconfirm'?"));
 }
 
 TEST(GrammarErrors, OwnFailureOfRunIs125) {

@@ -187,6 +187,8 @@ TEST(Completion, BashOffersWhatFits) {
     EXPECT_EQ(offered(dir, "pwstore -Q e"), "editor ");
     EXPECT_EQ(offered(dir, "pwstore create x --dep=b"), "base ");
     EXPECT_EQ(offered(dir, "pwstore create x --dep b"), "base ");
+    EXPECT_EQ(offered(dir, "pwstore create x --dep base,ed"), "base,editor ");
+    EXPECT_EQ(offered(dir, "pwstore create x --dep=base,"), "base,base base,editor ");
     EXPECT_EQ(offered(dir, "pwstore ls --color="), "always auto never ");
     EXPECT_EQ(offered(dir, "pwstore completion "), "bash fish zsh ");
     EXPECT_THAT(offered(dir, "pwstore help ex"), HasSubstr("exit-codes"));

@@ -267,6 +267,7 @@ TEST(Json, IsValidAndHasItsSchema) {
     EXPECT_EQ(info.at("installed").at(1).at("reason"), "dependency");
     EXPECT_EQ(info.at("built_on").at(0).at("generation"), 3);
     EXPECT_EQ(parsed({"query", "editor", "--json"}, 0).at("packages").size(), 2U);
+    EXPECT_EQ(parsed({"explain", "editor", "--json"}, 0).at("lines"), Json({"/usr read-only of editor"}));
     EXPECT_EQ(parsed({"search", "x", "--json"}, 0).at("packages").at(0).at("description"),
               "caf\xc3\xa9 \\xff");
     EXPECT_EQ(parsed({"doctor", "--json"}, 0).at("probes").at(0).at("works"), false);
@@ -442,6 +443,8 @@ TEST(Try, SweepsWhatAKilledOneLeft) {
     cli.backend.abandoned = {ContainerName("try-0123abcd")};
     EXPECT_EQ(cli({"try", "ripgrep"}), 0);
     EXPECT_EQ(cli.backend.calls.at(0), "delete try-0123abcd home config");
+    cli.backend.in_use = "try-0123abcd";
+    EXPECT_EQ(cli({"try", "ripgrep"}), 0) << "its programs have not ended yet: the next one sweeps it";
 }
 
 TEST(Try, NamesAreRecognised) {

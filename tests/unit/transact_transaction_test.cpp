@@ -6,6 +6,7 @@
 
 #include <csignal>
 
+#include "mount/container_config.hpp"
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
@@ -255,6 +256,104 @@ TEST(Transaction, PreviewAndNoChangeNothing) {
     fleet.dialogue.agree = false;
     EXPECT_TRUE(fleet.run(fleet.create_base("base", {"library"})).declined);
     EXPECT_FALSE(fleet.exists("base"));
+}
+
+TEST(Transaction, ANameThatIsUsedAgainGetsItsOwnConfiguration) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {}));
+    fleet.undo();
+    fleet.run(fleet.create_base("work", {"library"}));
+    const auto config = load_config(fleet.directories().config, ContainerName("work"));
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->type, ContainerType::base);
+    EXPECT_TRUE(config->dependencies.empty());
+}
+
+std::string failure_of(Fleet& fleet, const TransactionRequest& request) {
+    try {
+        fleet.run(request);
+    } catch (const Error& error) {
+        return std::string(error.what()) + "\n" + error.hint();
+    }
+    ADD_FAILURE() << "accepted";
+    return {};
+}
+
+TEST(Transaction, AMistypedContainerIsGuessed) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    EXPECT_THAT(failure_of(fleet, fleet.request("bsae")), HasSubstr("did you mean 'base'?"));
+    EXPECT_THAT(failure_of(fleet, fleet.create_aggregate("work", {"bas"}, {})),
+                HasSubstr("did you mean 'base'?"));
+    EXPECT_THAT(failure_of(fleet, fleet.request("other")), HasSubstr("'pwstore ls'"));
+}
+
+TEST(Transaction, AConfigurationThatCannotBeWrittenIsFoundOutBeforeTheCommit) {
+    if (::geteuid() == 0) GTEST_SKIP() << "root writes everywhere";
+    Fleet fleet;
+    fleet.repository({library(), tool("1-1", "one")});
+    fleet.run(fleet.create_base("base", {"library"}));
+    const std::string directory = fleet.directories().config + "/container";
+    TransactionRequest more = fleet.request("base");
+    more.containers[0].packages.install = {"tool"};
+    ASSERT_EQ(::chmod(directory.c_str(), 0500), 0);
+    EXPECT_THAT(failure_of(fleet, more),
+                AllOf(HasSubstr("configuration of 'base'"), HasSubstr(fleet.directories().config)));
+    EXPECT_THAT(failure_of(fleet, fleet.create_base("other", {"library"})),
+                HasSubstr("configuration of 'other'"));
+    ASSERT_EQ(::chmod(directory.c_str(), 0700), 0);
+    EXPECT_EQ(fleet.current("base").number, 1U);
+    EXPECT_FALSE(fleet.exists("other"));
+    fleet.run(more);
+    ASSERT_EQ(::chmod(directory.c_str(), 0500), 0);
+    EXPECT_THROW(fleet.undo(), Error);
+    EXPECT_EQ(fleet.current("base").packages.size(), 2U);
+    ASSERT_EQ(::chmod(directory.c_str(), 0700), 0);
+    fleet.undo();
+    EXPECT_EQ(load_config(fleet.directories().config, ContainerName("base"))->explicit_packages,
+              (std::vector<std::string>{"library"}));
+    fleet.expect_sound();
+}
+
+TEST(Transaction, ADependencyIsNamedOnce) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    EXPECT_THAT(failure_of(fleet, fleet.create_aggregate("work", {"base", "base"}, {})),
+                HasSubstr("named twice"));
+}
+
+TEST(Transaction, AFailureInOneTargetLeavesTheOthersUndone) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    TransactionRequest both = fleet.create_aggregate("good", {"base"}, {});
+    both.containers.push_back(fleet.create_aggregate("bad", {"base"}, {"nowhere"}).containers[0]);
+    EXPECT_THAT(failure_of(fleet, both), HasSubstr("nowhere"));
+    EXPECT_FALSE(fleet.exists("good"));
+    EXPECT_FALSE(load_config(fleet.directories().config, ContainerName("good")));
+    for (const DirectoryItem& item : list_directory(open_dir(AT_FDCWD, fleet.data("roots")).get()))
+        EXPECT_TRUE(item.name.starts_with("base")) << item.name;
+    fleet.expect_sound();
+}
+
+TEST(Transaction, DeletionNamesAllThatWouldLoseItsGround) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    fleet.run(fleet.create_aggregate("one", {"base"}, {}));
+    fleet.run(fleet.create_aggregate("two", {"base"}, {}));
+    SilentSink sink;
+    try {
+        delete_containers(Store::open(fleet.directories()), {ContainerName("base")}, false, false, false,
+                          sink);
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("'one', 'two' are built on it"));
+    }
 }
 
 // --- Questions, notes, interrupts --------------------------------------------------------------------------
