@@ -342,9 +342,16 @@ uint64_t number_of(const std::string& text) {
 
 int run_undo(Context& context, const Arguments& arguments) {
     const std::vector<std::string> words = arguments.operands();
-    need_answers(context);
     const auto [id, switches] = context.backend.switches(words.empty() ? 0 : number_of(words[0]));
     if (switches.empty()) throw Error("undo", "", "there is no transaction to undo").as(Fault::usage);
+    for (const ReadTxn::Switch& one : switches) {
+        if (one.to != 0) continue;
+        throw Error("undo", one.container,
+                    fmt::format("transaction {} deleted it, and deletion cannot be undone", id))
+            .as(Fault::refused)
+            .with_hint("'pwstore undo NUMBER' takes back an earlier one");
+    }
+    need_answers(context);
     const auto state = [](uint64_t generation) {
         return generation == 0 ? "absent" : fmt::format("generation {}", generation);
     };

@@ -114,8 +114,11 @@ std::string render_plans(const std::vector<ContainerPlan>& plans, std::optional<
         if (!table.empty()) out += table.render(width, painter);
         out += '\n';
     }
-    if (!rebuilt.empty()) out += fmt::format("Rebuilt on top of it: {}\n\n", fmt::join(rebuilt, ", "));
     const Totals totals = totals_of(plans);
+    if (!rebuilt.empty()) {
+        const char* words = rebuilt.size() == plans.size() ? "Rebuilt" : "Rebuilt on top of it";
+        out += fmt::format("{}: {}\n\n", words, fmt::join(rebuilt, ", "));
+    }
     const auto total = [&out](const char* name, const std::string& value) {
         out += fmt::format("{:<18} {:>9}\n", name, value);
     };

@@ -80,12 +80,14 @@ void check_request(const ReadTxn& txn, const TransactionRequest& request, const 
     }
 }
 
-/// The named containers, those built on them, and with upgrade_all every other one; dependencies first.
+/// The named containers, those built on them, and with upgrade_all or a rebuilding of nobody in particular
+/// every other one; dependencies first.
 std::vector<std::string> members(const TransactionRequest& request, const Dependencies& dependencies) {
     std::set<std::string> named;
     for (const ContainerRequest& wanted : request.containers)
         named.insert(wanted.name);
-    const bool everyone = request.upgrade_all && !request.target_only;
+    const bool everyone =
+        (request.upgrade_all && !request.target_only) || (request.force_rebuild && named.empty());
     std::vector<std::string> chosen;
     for (const std::string& name : dependency_order(dependencies)) {
         std::vector<std::string> upstream;

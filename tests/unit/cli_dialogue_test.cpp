@@ -68,6 +68,13 @@ TEST(Dialogue, Summary) {
               "Net Upgrade Size:     +21 MB\n");
 }
 
+TEST(Dialogue, SummaryOfARebuilding) {
+    ContainerPlan base;
+    base.container = "base";
+    base.rebuilt_on_top = true;
+    EXPECT_EQ(render_plans({base}, 80, Painter(false)), "Rebuilt: base\n\n");
+}
+
 TEST(Dialogue, SummaryFitsNarrowTerminals) {
     std::istringstream in(render_plans(sample_plans(), 40, Painter(false)));
     for (std::string line; std::getline(in, line);)

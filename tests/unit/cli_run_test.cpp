@@ -347,7 +347,17 @@ TEST(Undo, ShowsAsksAndUndoes) {
     EXPECT_EQ(cli({"undo", "5", "--noconfirm"}), 0);
     EXPECT_EQ(cli.backend.calls.back(), "undo 5");
     cli.backend.switched.clear();
-    EXPECT_EQ(cli({"undo", "--noconfirm"}), 2);
+    EXPECT_EQ(cli({"undo"}), 2);
+    EXPECT_THAT(cli.err(), HasSubstr("no transaction"));
+}
+
+TEST(Undo, OfADeletionIsRefusedBeforeAnythingIsAsked) {
+    Cli cli;
+    cli.backend.switched = {{"gone", 3, 0}};
+    EXPECT_EQ(cli({"undo"}), 1);
+    EXPECT_THAT(cli.err(), HasSubstr("undo 'gone': transaction 9 deleted it"));
+    EXPECT_THAT(cli.err(), Not(HasSubstr("terminal")));
+    EXPECT_TRUE(cli.backend.calls.empty());
 }
 
 TEST(Explain, PrintsTheLines) {

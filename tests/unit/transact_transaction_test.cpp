@@ -318,6 +318,24 @@ TEST(Transaction, AConfigurationThatCannotBeWrittenIsFoundOutBeforeTheCommit) {
     fleet.expect_sound();
 }
 
+TEST(Transaction, ARebuildingOfNobodyInParticularIsOfAll) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    fleet.run(fleet.create_base("other", {"library"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {}));
+    TransactionRequest rebuild;
+    rebuild.command = "test rebuild";
+    rebuild.no_confirm = rebuild.force_rebuild = true;
+    for (const bool target_only : {false, true}) {
+        rebuild.target_only = target_only;
+        EXPECT_EQ(fleet.run(rebuild).containers.size(), 3U);
+    }
+    rebuild.containers = fleet.request("other").containers;
+    EXPECT_EQ(fleet.run(rebuild).containers.size(), 1U);
+    fleet.expect_sound();
+}
+
 TEST(Transaction, ADependencyIsNamedOnce) {
     Fleet fleet;
     fleet.repository({library()});
