@@ -351,6 +351,10 @@ class RemoteDialogue final : public Dialogue {
 
 }  // namespace
 
+bool transaction_interrupted() noexcept {
+    return forward_to.load() > 0 && interrupts.load() > 0;
+}
+
 TransactionReport run_in_worker(const std::string& program, const TransactionRequest& request,
                                 Dialogue& dialogue) {
     Worker worker(program);

@@ -27,6 +27,10 @@ namespace pwstore {
 TransactionReport run_in_worker(const std::string& program, const TransactionRequest& request,
                                 Dialogue& dialogue);
 
+/// Whether SIGINT or SIGTERM came during the run_in_worker() that is under way: nobody shall be asked any
+/// more.
+[[nodiscard]] bool transaction_interrupted() noexcept;
+
 /// What the worker does with a request: run_transaction() on its directories.
 using TransactionRunner = std::function<TransactionReport(const TransactionRequest&, Dialogue&)>;
 

@@ -277,7 +277,11 @@ time.sleep(60)
 )";
     for (const int number : {SIGINT, SIGTERM}) {
         RecordingDialogue dialogue;
-        dialogue.on_ask = [&] { ::raise(number); };
+        dialogue.on_ask = [&] {
+            EXPECT_FALSE(transaction_interrupted());
+            ::raise(number);
+            EXPECT_TRUE(transaction_interrupted()) << "whoever would ask now must know";
+        };
         try {
             (void)run_in_worker(fake_worker(dir, body), {}, dialogue);
             FAIL() << "no error";
@@ -285,6 +289,7 @@ time.sleep(60)
             EXPECT_STREQ(error.what(), "stop: in good order");
             EXPECT_EQ(error.fault(), Fault::interrupted);
         }
+        EXPECT_FALSE(transaction_interrupted());
     }
     struct sigaction now {};
     ::sigaction(SIGINT, nullptr, &now);
