@@ -119,6 +119,8 @@ TEST_F(GuardTest, SourcesInsideAreRefused) {
         EXPECT_THAT(outcome(), ElementsAre("refused")) << below;
         bind(data_ + below, false);
         EXPECT_THAT(outcome(), ElementsAre("refused")) << below << " read-only";
+        spec_.mounts[0].kind = MountOp::Kind::bind_dev;
+        EXPECT_THAT(outcome(), ElementsAre("refused")) << below << " as a device";
     }
     bind(dir_.path("u/.config/pwstore"));
     EXPECT_THAT(outcome(), ElementsAre("refused"));
@@ -234,6 +236,18 @@ TEST_F(GuardTest, ARootThatIsNoFarmOfOursIsGuardedToo) {
     }));
 }
 
+TEST_F(GuardTest, TheRootIsLookedAtAgainAtTheStart) {
+    spec_.root = {RootMount::Kind::read_only, dir_.path("u"), "", ""};
+    EXPECT_THROW((void)open_bind_sources(spec_), Error) << "nothing covers the store in it";
+    apply_store_guard(spec_);
+    EXPECT_NO_THROW((void)open_bind_sources(spec_));
+    // What stands at a root's place may not lead elsewhere, not even to another root.
+    ASSERT_EQ(::symlink("box@1", (data_ + "/roots/link").c_str()), 0);
+    spec_.root.path = data_ + "/roots/link";
+    EXPECT_THROW(apply_store_guard(spec_), Error);
+    EXPECT_THROW((void)open_bind_sources(spec_), Error);
+}
+
 TEST_F(GuardTest, BindMountsOfTheStoreAreRecognised) {
     const std::string alias = dir_.path("u/mnt");
     const auto with_alias_of = [&](const std::string& place, const std::string& source) {
@@ -258,6 +272,16 @@ TEST_F(GuardTest, BindMountsOfTheStoreAreRecognised) {
     EXPECT_THAT(with_alias_of(dir_.path("u/.local"), dir_.path("u")),
                 HasSubstr("hide /mnt/x/mnt/share/pwstore;"));
     EXPECT_EQ(with_alias_of(dir_.path("u/Documents"), dir_.path("u/mnt")), "");
+    // A single object that shows as a file somewhere else.
+    const std::string file = dir_.write("u/Documents/file", "");
+    const std::string hidden = in_mount_namespace([&] {
+        const std::string object = data_ + "/store/objects/ab/object";
+        if (::mount(object.c_str(), file.c_str(), nullptr, MS_BIND, nullptr) != 0)
+            return std::string("cannot");
+        bind(dir_.path("u/Documents"));
+        return joined(outcome());
+    });
+    EXPECT_EQ(hidden, "file /mnt/x/file;");
 }
 
 TEST(MountTable, ParsesEscapesAndRefusesNonsense) {

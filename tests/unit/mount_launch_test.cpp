@@ -288,6 +288,14 @@ TEST_F(LaunchTest, ADescriptionWithoutTheInnerNamespaceIsNotStarted) {
     EXPECT_THAT(outcome.output, AllOf(HasSubstr("would own its mounts"), Not(HasSubstr("started\n"))));
 }
 
+TEST_F(LaunchTest, ADescriptionThatExposesTheStoreIsNotStarted) {
+    SandboxSpec open = spec();
+    open.mounts.push_back({MountOp::Kind::bind_rw, dir_.path("data/store"), "/mnt", 0755, false, "test"});
+    const Outcome outcome = shell(open, "echo started");
+    EXPECT_EQ(outcome.code, 125);
+    EXPECT_THAT(outcome.output, AllOf(HasSubstr("pwstore's own"), Not(HasSubstr("started\n"))));
+}
+
 TEST_F(LaunchTest, WithoutTheGuardAVolumeReachesTheStore) {
     const std::string yaml =
         "filesystems:\n- mount: root\n- mount: home\n- mount: to_root\n  volumes:\n  - path: " + dir_.path() +
@@ -651,6 +659,55 @@ TEST_F(LaunchTest, RunLeaseStartsOverWhenTheFileIsReplaced) {
     ASSERT_TRUE(lease);
     const struct stat there = stat_at(AT_FDCWD, dir_.path("data/roots/box@1.lock"));
     EXPECT_EQ(stat_fd(lease->lock.get(), "").st_ino, there.st_ino);
+}
+
+TEST_F(LaunchTest, RunLeaseDoesNotWaitForARemovedFile) {
+    auto held =
+        FileLock::try_acquire(store_.layout().data(), "roots/box@1.lock", LockMode::exclusive, "remover");
+    ASSERT_TRUE(held);
+    std::thread remover([&] {
+        std::this_thread::sleep_for(milliseconds(60));
+        (void)remove_file(store_.layout().data(), "roots/box@1.lock");
+    });
+    EXPECT_TRUE(take_run_lease(store_.layout().data(), store_.index(), name_)) << "it is held on and on";
+    remover.join();
+}
+
+TEST_F(LaunchTest, RunLeaseFollowsASwitchThatCameWhileItWaited) {
+    make_directories(AT_FDCWD, dir_.path("data/roots/box@2"));
+    auto held =
+        FileLock::try_acquire(store_.layout().data(), "roots/box@1.lock", LockMode::exclusive, "switcher");
+    ASSERT_TRUE(held);
+    std::thread switcher([&] {
+        std::this_thread::sleep_for(milliseconds(60));
+        set_current(2);
+        held.reset();
+    });
+    const auto lease = take_run_lease(store_.layout().data(), store_.index(), name_);
+    switcher.join();
+    ASSERT_TRUE(lease);
+    EXPECT_EQ(lease->generation, 2U);
+}
+
+TEST_F(LaunchTest, RunLeaseOfARootThatWentWhileItWaitedIsNone) {
+    make_directories(AT_FDCWD, dir_.path("data/roots/box@2"));
+    set_current(2);
+    auto held =
+        FileLock::try_acquire(store_.layout().data(), "roots/box@2.lock", LockMode::exclusive, "remover");
+    ASSERT_TRUE(held);
+    std::thread remover([&] {
+        std::this_thread::sleep_for(milliseconds(60));
+        (void)remove_tree(store_.layout().data(), "roots/box@2");
+        held.reset();
+    });
+    EXPECT_FALSE(take_run_lease(store_.layout().data(), store_.index(), name_));
+    remover.join();
+}
+
+TEST_F(LaunchTest, RunLeaseIsNoSymlink) {
+    (void)dir_.write("elsewhere", "");
+    replace_symlink(AT_FDCWD, dir_.path("data/roots/box@1.lock"), dir_.path("elsewhere"));
+    EXPECT_THROW((void)take_run_lease(store_.layout().data(), store_.index(), name_), Error);
 }
 
 class RecordTest : public LaunchTest {

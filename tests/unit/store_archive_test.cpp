@@ -323,6 +323,10 @@ TEST_F(StoreArchive, RefusesSizesBeyondTheLimits) {
                map);
     EXPECT_THAT(error_of(sparse, Fault::refused),
                 AllOf(HasSubstr("'sparse'"), HasSubstr("larger than the limit")));
+    limits_.file_bytes = 5;
+    EXPECT_THAT(error_of(RawTar().file("a", "12345").file("b", "123456"), Fault::refused),
+                AllOf(HasSubstr("'b'"), HasSubstr("the file is larger than the limit")));
+    limits_ = {};
     limits_.package_bytes = 10;
     EXPECT_THAT(error_of(RawTar().file("a", "123456").file("b", "123456"), Fault::refused),
                 AllOf(HasSubstr("'b'"), HasSubstr("larger than the limit")));
@@ -334,6 +338,20 @@ TEST_F(StoreArchive, RefusesSizesBeyondTheLimits) {
     limits_.name_bytes = 10;
     EXPECT_THAT(error_of(RawTar().file("a", "").symlink("b", "0123456789"), Fault::refused),
                 HasSubstr("names"));
+    RawTar attribute;
+    attribute.add({.path = "a", .pax = {{"SCHILY.xattr.user.k", "0123456789"}}}, "");
+    EXPECT_THAT(error_of(attribute, Fault::refused), HasSubstr("names and attributes"));
+}
+
+TEST_F(StoreArchive, RefusesMetadataThatCannotBe) {
+    for (const char* owner : {"uid", "gid"}) {
+        RawTar tar;
+        tar.add({.path = "a", .pax = {{owner, "4294967295"}}}, "");
+        EXPECT_THAT(error_of(tar, Fault::refused), HasSubstr("an owner that cannot exist")) << owner;
+    }
+    RawTar attribute;
+    attribute.add({.path = "a", .pax = {{"SCHILY.xattr.user." + std::string(251, 'k'), "1"}}}, "");
+    EXPECT_THAT(error_of(attribute, Fault::refused), HasSubstr("without a usable name"));
 }
 
 TEST_F(StoreArchive, RefusesBombs) {
@@ -371,8 +389,30 @@ TEST_F(StoreArchive, RefusesWhatIsBroken) {
     (void)error_of(dir_.write("long.pkg.tar", std::string(100'000, 'z')), Fault::corrupt);
 }
 
+TEST_F(StoreArchive, RefusesWhatLibarchiveOnlyWarnsOf) {
+    RawTar tar;
+    tar.add({.path = "pax", .type = 'x'}, "this is no record\n").file("a", "1");
+    (void)error_of(tar, Fault::corrupt);
+}
+
+TEST_F(StoreArchive, RefusesSparseMapsThatGoBack) {
+    std::string map = "2\n500\n5\n0\n5\n";
+    map.resize(512, '\0');
+    RawTar tar;
+    tar.add({.path = "x",
+             .pax = {{"GNU.sparse.major", "1"},
+                     {"GNU.sparse.minor", "0"},
+                     {"GNU.sparse.name", "sparse"},
+                     {"GNU.sparse.realsize", "1005"}}},
+            map + "0123456789");
+    (void)error_of(tar, Fault::corrupt);
+}
+
 TEST_F(StoreArchive, RefusesLinksWithoutAPlaceToGo) {
     EXPECT_THAT(error_of(RawTar().symlink("usr/s", ""), Fault::refused), HasSubstr("without a target"));
+    RawTar far;
+    far.add({.path = "usr/s", .type = '2', .link = "t", .pax = {{"linkpath", std::string(4096, 't')}}});
+    EXPECT_THAT(error_of(far, Fault::refused), HasSubstr("target longer than 4095"));
     EXPECT_THAT(error_of(RawTar().file("a", "1").add(
                              {.path = "b", .type = '1', .link = "a", .pax = {{"mtime", "1"}}}, "own"),
                          Fault::refused),

@@ -159,6 +159,20 @@ TEST_F(StoreIngest, KeptAttributesAreOnTheInode) {
     EXPECT_EQ(::getxattr(path.c_str(), "user.k", &value, 1), 1);
 }
 
+TEST_F(StoreIngest, LargeFilesThatLostAnAttributeAreHealed) {
+    if (::setxattr(dir_.path().c_str(), "user.probe", "1", 1, 0) != 0)
+        PWSTORE_CANNOT_RUN("no attributes on this file system");
+    PackageSpec spec{.name = "large"};
+    spec.files = {{"usr/big", {.content = std::string((9U << 20U) + 5, 'L'), .xattrs = {{"user.k", "1"}}}}};
+    const ObjectId object = entry(ingest(build(spec)).id, "usr/big").object;
+    const std::string path = object_path(object);
+    ASSERT_EQ(::removexattr(path.c_str(), "user.k"), 0);
+    spec.version = "2";
+    EXPECT_EQ(entry(ingest(build(spec)).id, "usr/big").object, object);
+    EXPECT_EQ(stats_.healed, 1U);
+    EXPECT_EQ(::getxattr(path.c_str(), "user.k", nullptr, 0), 1);
+}
+
 TEST_F(StoreIngest, LargeFilesGoThroughStaging) {
     std::string large((9U << 20U) + 123, '\0');
     for (size_t i = 0; i < large.size(); ++i)
