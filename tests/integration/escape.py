@@ -94,25 +94,46 @@ def describe(world: World, container: str) -> list[str]:
     return lines
 
 
+def exposures(world: World) -> list[tuple[str, str, dict[str, str], str]]:
+    """Ways to expose a place of the host: source, module, environment of the run, and where it is inside."""
+    home = "/home/victim"
+    inside = [str(path) for path in (world.top / "link", world.data, world.data / "roots", world.data / "store",
+                                     world.data / "home/sibling", world.top / "config")]
+    around = [world.env["HOME"], str(world.top), "/", "/dev"]
+    ways = []
+    for source in around + inside:
+        ways.append((source, f"- mount: home\n- mount: to_root\n  volumes:\n  - path: {source}\n    dest: /mnt\n    permission: rw\n", {}, "/mnt"))
+    for source in [str(world.top), *inside]:
+        below = os.path.relpath(source, world.top)
+        ways.append((source, f"- mount: home\n- mount: to_home\n  volumes:\n  - path: {below}\n    dest: in\n    permission: rw\n",
+                     {"HOME": str(world.top)}, f"{home}/in"))
+        ways.append((source, "- mount: home\n", {"PWSTORE_HOME": source}, home))
+    return ways
+
+
 def volumes(world: World) -> None:
-    """$HOME, /home, / and links to the data directory, given to a container read-write, never show the store."""
+    """Whatever leads to the store is refused, or shown without it, also when it is given read-write."""
     (world.top / "link").symlink_to(world.data)
     (world.data / "home/sibling").mkdir(exist_ok=True)
     config = world.top / "config/container/victim.yml"
     original = config.read_text()
-    for source in (world.env["HOME"], str(world.top), "/", "/dev", str(world.top / "link"), str(world.data),
-                   str(world.data / "roots"), str(world.data / "store"), str(world.data / "home/sibling"), str(world.top / "config")):
-        module = f"filesystems:\n- mount: root\n- mount: home\n- mount: to_root\n  volumes:\n  - path: {source}\n    dest: /mnt\n    permission: rw\n"
-        config.write_text(re.sub(r"filesystems:\n(- .*\n|  .*\n)*", module, original))
+    shown = 0
+    for source, module, environment, place in exposures(world):
+        where = f"{module.split()[-1] if environment else 'to_root'} {source} {environment}"
+        config.write_text(re.sub(r"filesystems:\n(- .*\n|  .*\n)*", "filesystems:\n- mount: root\n" + module, original))
         below = os.path.relpath(world.data / "store", Path(source).resolve())
-        store = "/mnt" if below.startswith("..") else f"/mnt/{below}"
+        store = place if below.startswith("..") else f"{place}/{below}"
         script = f"find {store}/objects -type f 2>/dev/null | while read -r f; do echo EVIL >> $f; echo $f; done | wc -l"
-        result = world.run("run", "victim", "sh", "-c", script, expect=None)
-        if result.returncode == 0 and result.stdout.strip() != "0":
-            raise Failure(f"volume {source}: the store is visible: {result.stdout}")
-        if result.returncode == 0 and source in (str(world.data), str(world.top / "link"), str(world.data / "store"), str(world.top / "config")):
-            raise Failure(f"volume {source}: accepted")
+        result = world.run("run", "victim", "sh", "-c", script, expect=None, env=environment)
+        is_inside = Path(source).resolve().is_relative_to(world.data) or source == str(world.top / "config")
+        if result.returncode != (125 if is_inside else 0):
+            raise Failure(f"{where}: exit {result.returncode}: {result.stderr}")
+        if not is_inside and result.stdout.strip() != "0":
+            raise Failure(f"{where}: the store is visible: {result.stdout}")
+        shown += not is_inside
         world.verify()
+    if shown < 6:
+        raise Failure("too few exposures were tried")
     config.write_text(original)
 
 

@@ -648,7 +648,7 @@ TEST_F(LaunchTest, RunLeaseStartsOverWhenTheFileIsReplaced) {
     auto held =
         FileLock::try_acquire(store_.layout().data(), "roots/box@1.lock", LockMode::exclusive, "remover");
     ASSERT_TRUE(held);
-    std::thread remover([&] {
+    std::jthread remover([&] {
         std::this_thread::sleep_for(milliseconds(60));
         // As a remover does: unlink under the exclusive lock, then let go.
         (void)remove_file(store_.layout().data(), "roots/box@1.lock");
@@ -665,7 +665,7 @@ TEST_F(LaunchTest, RunLeaseDoesNotWaitForARemovedFile) {
     auto held =
         FileLock::try_acquire(store_.layout().data(), "roots/box@1.lock", LockMode::exclusive, "remover");
     ASSERT_TRUE(held);
-    std::thread remover([&] {
+    std::jthread remover([&] {
         std::this_thread::sleep_for(milliseconds(60));
         (void)remove_file(store_.layout().data(), "roots/box@1.lock");
     });
@@ -678,7 +678,7 @@ TEST_F(LaunchTest, RunLeaseFollowsASwitchThatCameWhileItWaited) {
     auto held =
         FileLock::try_acquire(store_.layout().data(), "roots/box@1.lock", LockMode::exclusive, "switcher");
     ASSERT_TRUE(held);
-    std::thread switcher([&] {
+    std::jthread switcher([&] {
         std::this_thread::sleep_for(milliseconds(60));
         set_current(2);
         held.reset();
@@ -695,7 +695,7 @@ TEST_F(LaunchTest, RunLeaseOfARootThatWentWhileItWaitedIsNone) {
     auto held =
         FileLock::try_acquire(store_.layout().data(), "roots/box@2.lock", LockMode::exclusive, "remover");
     ASSERT_TRUE(held);
-    std::thread remover([&] {
+    std::jthread remover([&] {
         std::this_thread::sleep_for(milliseconds(60));
         (void)remove_tree(store_.layout().data(), "roots/box@2");
         held.reset();
