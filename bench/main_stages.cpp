@@ -3,7 +3,8 @@
 //
 //     pwstore-stages ingest DATA [--sync] @LIST  archives named in LIST, one per line, into the store DATA
 //     pwstore-stages decode @LIST                read and digest them, keep nothing: an ingest's floor
-//     pwstore-stages assemble DATA ROOT          every package of the store as one root, at ROOT
+//     pwstore-stages container DATA              record a container of every package that the store holds
+//     pwstore-stages assemble DATA ROOT          the root of this container, at ROOT
 //     pwstore-stages remove ROOT                 a root or any other tree
 //     pwstore-stages verify DATA                 re-hash every object
 //     pwstore-stages prefault MEGABYTES          touch memory, so that the machine has it at hand
@@ -15,6 +16,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -101,20 +103,32 @@ void decode(const std::vector<std::string>& archives) {
     fmt::print("{{\"bytes\": {}}}\n", sum);
 }
 
-/// A generation of every package that the store holds, in no container.
-Generation whole_store(const ReadTxn& txn) {
+constexpr const char* kContainer = "bench";
+
+/// A container of every package that the store holds, each once: an archive that was packed again has a
+/// manifest of its own.
+void record_container(const std::string& data) {
+    const Store store = Store::open(directories_of(data));
     Generation generation;
-    generation.container = "bench";
+    generation.container = kContainer;
     generation.number = 1;
-    for (const ManifestId id : txn.manifest_ids()) {
-        const Manifest manifest = txn.manifest(id);
-        InstalledPackage package;
-        package.manifest = id;
-        package.name = manifest.name;
-        package.version = manifest.version;
-        generation.packages.push_back(std::move(package));
+    {
+        const ReadTxn txn = store.index().read();
+        std::map<std::string, InstalledPackage> packages;
+        for (const ManifestId id : txn.manifest_ids()) {
+            const Manifest manifest = txn.manifest(id);
+            InstalledPackage& package = packages[manifest.name];
+            package.manifest = id;
+            package.name = manifest.name;
+            package.version = manifest.version;
+        }
+        for (auto& [name, package] : packages)
+            generation.packages.push_back(std::move(package));
     }
-    return generation;
+    WriteTxn txn = store.index().write();
+    txn.put_generation(generation);
+    txn.commit();
+    fmt::print("{{\"packages\": {}}}\n", generation.packages.size());
 }
 
 void assemble_root(const std::string& data, const std::string& root) {
@@ -123,7 +137,10 @@ void assemble_root(const std::string& data, const std::string& root) {
     if (!store) throw Error("open store", data, "there is none");
     const Tree tree = [&] {
         const ReadTxn txn = store->index().read();
-        return tree_of(txn, store->objects(), whole_store(txn));
+        const auto generation = txn.generation(ContainerName(kContainer), 1);
+        if (!generation)
+            throw Error("read container", data, "there is none: pwstore-stages container makes it");
+        return tree_of(txn, store->objects(), *generation);
     }();
     const double planned = clock.lap();
     make_directory(AT_FDCWD, root, 0755);
@@ -159,6 +176,8 @@ int run(const std::vector<std::string>& words) {
         ingest(words[1], listed(words[3]), true);
     } else if (verb == "decode" && words.size() == 2) {
         decode(listed(words[1]));
+    } else if (verb == "container" && words.size() == 2) {
+        record_container(words[1]);
     } else if (verb == "assemble" && words.size() == 3) {
         assemble_root(words[1], words[2]);
     } else if (verb == "remove" && words.size() == 2) {

@@ -157,7 +157,8 @@ void Environment::open_environment() {
     unsigned flags = MDB_NOTLS | (access_ == Access::read_only ? MDB_RDONLY : 0U);
     size_t map_size = kLargestMap;
     int result = try_open(map_size, flags);
-    while (result == ENOMEM && map_size > kSmallestMap) {
+    // EINVAL is what a machine with little address space says (valgrind's, for one).
+    while ((result == ENOMEM || result == EINVAL) && map_size > kSmallestMap) {
         map_size /= 2;
         result = try_open(map_size, flags);
     }

@@ -139,14 +139,19 @@ TEST(Completion, KnowsEveryVerbAndOption) {
     EXPECT_THROW((void)completion_script("tcsh"), Error);
 }
 
-TEST(Completion, ScriptsParse) {
+class CompletionOf : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(CompletionOf, ScriptParses) {
+    const std::string shell = GetParam();
+    if (std::system(("command -v " + shell + " >/dev/null 2>&1").c_str()) != 0)
+        PWSTORE_CANNOT_RUN(shell + " is not installed");
     const test::TestDir dir;
-    for (const char* shell : {"bash", "zsh", "fish"}) {
-        const std::string path = dir.write(shell, completion_script(shell));
-        if (std::system(("command -v " + std::string(shell) + " >/dev/null 2>&1").c_str()) != 0) continue;
-        EXPECT_EQ(std::system((std::string(shell) + " -n '" + path + "'").c_str()), 0) << shell;
-    }
+    const std::string path = dir.write(shell, completion_script(shell));
+    EXPECT_EQ(std::system((shell + " -n '" + path + "'").c_str()), 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Shells, CompletionOf, ::testing::Values("bash", "zsh", "fish"),
+                         [](const auto& instance) { return std::string(instance.param); });
 
 /// What bash offers for a line, with a pwstore that knows two containers and two packages.
 std::string offered(const test::TestDir& dir, const std::string& line) {
