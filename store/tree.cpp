@@ -147,6 +147,7 @@ class LayerStack {
 void LayerStack::add_database(const ObjectStore& objects, const Generation& generation,
                               const GenerationSource& pending) {
     const std::string top = kLocalDatabase;
+    const std::string below = top + "/";
     Entry nothing_else = directory_entry(top, 0, 0);
     nothing_else.kind = EntryKind::whiteout;
     add(kDatabaseLayer, {std::move(nothing_else)}, LayerKind::delta);
@@ -158,10 +159,10 @@ void LayerStack::add_database(const ObjectStore& objects, const Generation& gene
         const size_t slash = file.path.find('/');
         if (slash != std::string::npos && file.path.substr(0, slash) != last) {
             last = file.path.substr(0, slash);
-            made.emplace_back(directory_entry(top + "/" + last, 0755, file.mtime), "");
+            made.emplace_back(directory_entry(std::string(below).append(last), 0755, file.mtime), "");
         }
         Entry entry;
-        entry.path = top + "/" + file.path;
+        entry.path = std::string(below).append(file.path);
         entry.mode = 0644;
         entry.mtime = file.mtime;
         entry.object = file.object;

@@ -366,7 +366,7 @@ void Merger::refuse(NodeId directory, const std::string& label) const {
 std::string Merger::path_of(NodeId id) const {
     std::string path(nodes_[id].name);
     for (NodeId up = nodes_[id].parent; up != kTop && up != kNone; up = nodes_[up].parent) {
-        path = std::string(nodes_[up].name) + "/" + path;
+        path.insert(0, 1, '/').insert(0, nodes_[up].name);
     }
     return path;
 }
