@@ -172,9 +172,10 @@ CommandLookup look_up_command(const SandboxSpec& spec, const BindSources& source
     CommandLookup result = CommandLookup::not_found;
     while (!rest.empty()) {
         const size_t end = std::min(rest.find(':'), rest.size());
-        const std::string directory(rest.substr(0, end));
+        std::string path(rest.substr(0, end));
+        path.append("/").append(name);
         rest.remove_prefix(std::min(end + 1, rest.size()));
-        const CommandLookup here = look_at(view, directory + "/" + name, spec.root_powers, true);
+        const CommandLookup here = look_at(view, path, spec.root_powers, true);
         if (here == CommandLookup::found || here == CommandLookup::unknown) return here;
         if (here == CommandLookup::not_executable) result = here;
     }

@@ -4,8 +4,6 @@
 
 #include "mount/composer.hpp"
 
-extern char** environ;
-
 namespace pwstore {
 
 HostContext HostContext::current() {

@@ -176,7 +176,8 @@ std::string find_own_program(const std::string& name) {
     const std::array<std::string, 4> places{here, here + "/../libexec/pwstore", here + "/../bin",
                                             PWSTORE_LIBEXEC_DIR};
     for (const std::string& place : places) {
-        std::string path = place + "/" + name;
+        std::string path = place;
+        path.append("/").append(name);
         if (is_executable_file(path)) return path;
     }
     throw Error("find program", name, "it is neither beside this program nor in " PWSTORE_LIBEXEC_DIR)
