@@ -12,8 +12,8 @@ namespace pwstore::test {
 /// machine has no static busybox.
 std::string make_busybox_root(const TestDir& dir, std::string_view name);
 
-#define PWSTORE_BUSYBOX_ROOT(variable, dir, name)                             \
-    const std::string variable = pwstore::test::make_busybox_root(dir, name); \
-    if (variable.empty()) PWSTORE_CANNOT_RUN("no static /bin/busybox (package busybox-static)")
+#define PWSTORE_BUSYBOX_ROOT(variable, dir, name)                                 \
+    const std::string variable = pwstore::test::make_busybox_root((dir), (name)); \
+    if ((variable).empty()) PWSTORE_CANNOT_RUN("no static /bin/busybox (package busybox-static)")
 
 }  // namespace pwstore::test

@@ -2,6 +2,7 @@
 #include "tests/support/rerun.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
         if (!added.contains(text.substr(0, text.find('=')))) all.push_back(text);
     }
     for (const auto& [name, value] : added)
-        all.push_back(name + "=" + value);
+        all.push_back(fmt::format("{}={}", name, value));
     return all;
 }
 
@@ -61,8 +62,9 @@ Rerun::Rerun(const std::string& name, const std::map<std::string, std::string>& 
 
 Rerun::~Rerun() {
     if (pid_ > 0) {
-        kill();
-        (void)wait();
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+        ::close(output_);
     }
 }
 
