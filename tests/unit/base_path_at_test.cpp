@@ -212,6 +212,14 @@ void remove_forbidding_tree(const std::string& top) {
         throw Error("remove", "tree", "it is still there");
 }
 
+TEST_F(PathAtTest, ASyncThatFailsIsAnError) {
+    EXPECT_THROW(sync_filesystem(-1, "nowhere"), Error);
+    EXPECT_THROW(sync_fd(-1, "nowhere"), Error);
+    const Fd dir = open_dir(AT_FDCWD, dir_.path());
+    EXPECT_NO_THROW(sync_filesystem(dir.get(), "dir"));
+    EXPECT_NO_THROW(sync_fd(dir.get(), "dir"));
+}
+
 TEST_F(PathAtTest, OpenInRootFollowsSymlinksAsIfTheRootWereSlash) {
     dir_.write("outside", "host");
     dir_.write("root/inside", "root");
