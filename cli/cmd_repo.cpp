@@ -10,6 +10,7 @@
 #include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 #include "store/deb_package.hpp"
+#include "store/deb_version.hpp"
 #include "store/layout.hpp"
 #include "store/repository_database.hpp"
 
@@ -74,7 +75,7 @@ int list(const Context& context, const Arguments& arguments, const std::vector<s
         if (chosen && *chosen != name) continue;
         Table table({{"PACKAGE"}, {"VERSION"}, {"SIZE", Align::right}, {"DESCRIPTION", Align::left, 20, 1}});
         for (const RepositoryPackage& package : RepositoryDatabase::read(dir.get(), name)) {
-            table.add({name + "/" + package.description.name, package.description.version,
+            table.add({name + "/" + package.description.name, deb_version(package.description.version),
                        human_size(package.description.installed_size), package.description.description});
         }
         context.io.out << table.render(context.out_width(), context.out);
@@ -101,9 +102,8 @@ std::vector<Command> repo_commands() {
     it.description = {
         "`repo import-deb FILE.deb…` converts Debian packages; a package `base` of what Debian calls "
         "essential and a package "
-        "`filesystem` with the links of a merged /usr come with them. Versions in dependencies are dropped, "
-        "maintainer scripts "
-        "do not run.",
+        "`filesystem` with the links of a merged /usr come with them. Maintainer scripts "
+        "run as dpkg runs them.",
         "`repo add FILE.pkg.tar.zst…` enters alpm packages, with the signatures that lie beside them.",
         "`repo ls [DIR]` shows what the repositories in a directory hold."};
     it.operands = {{"ACTION"}, {"FILE", Completes::file, true, true}};

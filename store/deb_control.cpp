@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "store/base/error.hpp"
+#include "store/deb_version.hpp"
 
 namespace pwstore {
 
@@ -80,11 +83,76 @@ bool is_version(std::string_view version) {
            });
 }
 
-/// "libfoo:any (>= 1.2) [amd64]" → "libfoo"; empty when it is no package name.
-std::string relation_name(std::string_view relation) {
-    relation = trimmed(relation);
-    const std::string_view name = relation.substr(0, relation.find_first_of(" \t\n(:[<"));
-    return is_package_name(name) ? std::string(name) : std::string();
+/// dpkg's name of the architecture that this program was made for.
+constexpr std::string_view native_architecture() {
+#if defined(__x86_64__)
+    return "amd64";
+#elif defined(__aarch64__)
+    return "arm64";
+#elif defined(__i386__)
+    return "i386";
+#elif defined(__riscv)
+    return "riscv64";
+#elif defined(__powerpc64__)
+    return "ppc64el";
+#elif defined(__s390x__)
+    return "s390x";
+#else
+    return "armhf";
+#endif
+}
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kRelations{{
+    {"<<", "<<"},
+    {"<=", "<="},
+    {">>", ">>"},
+    {">=", ">="},
+    {"=", "="},
+    {"<", "<="},  // deb-control(5): obsolete, and meant so
+    {">", ">="},
+}};
+
+/// "(>= 1.2)" into relation and version; false when it is something else.
+bool read_constraint(std::string_view text, DebRelation& into) {
+    if (text.size() < 3 || text.front() != '(' || text.find(')') == std::string_view::npos) return false;
+    text = trimmed(text.substr(1, text.find(')') - 1));
+    for (const auto& [written, meant] : kRelations) {
+        if (text.substr(0, written.size()) != written) continue;
+        into.relation = meant;
+        into.version = trimmed(text.substr(written.size()));
+        return is_version(into.version);
+    }
+    return false;
+}
+
+/// "libfoo:any (>= 1.2) [amd64] <!nocheck>"; nullopt when it cannot be read or means another architecture.
+std::optional<DebRelation> read_relation(std::string_view text) {
+    text = trimmed(text);
+    DebRelation result;
+    const std::string_view name = text.substr(0, text.find_first_of(" \t\n(:[<"));
+    if (!is_package_name(name)) return std::nullopt;
+    result.name = name;
+    text.remove_prefix(name.size());
+    if (!text.empty() && text.front() == ':') {
+        const std::string_view architecture = text.substr(1, text.find_first_of(" \t\n(") - 1);
+        if (architecture != "any" && architecture != "native" && architecture != native_architecture())
+            return std::nullopt;
+        text.remove_prefix(1 + architecture.size());
+    }
+    text = trimmed(text);
+    if (!text.empty() && text.front() == '(' && !read_constraint(text, result)) return std::nullopt;
+    return result;
+}
+
+/// How relations are written in names, where alpm reads "<", ">" and "=" as its own.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kRelationWords{
+    {{"<<", "lt"}, {"<=", "le"}, {"=", "eq"}, {">=", "ge"}, {">>", "gt"}}};
+
+std::vector<DebRelation> flattened(const std::vector<DebAlternatives>& groups) {
+    std::vector<DebRelation> result;
+    for (const DebAlternatives& group : groups)
+        result.insert(result.end(), group.begin(), group.end());
+    return result;
 }
 
 }  // namespace
@@ -107,20 +175,25 @@ DebControl parse_deb_control(std::string_view text, std::string_view path_for_er
     if (!is_version(control.version)) throw fail("'" + printable(control.version) + "' is no version");
     if (!is_package_name(control.architecture)) throw fail("it names no architecture");
 
-    control.source = relation_name(field("source"));
-    if (control.source.empty()) control.source = control.name;
+    const std::string source = field("source");
+    control.source = source.substr(0, source.find_first_of(" ("));
+    if (!is_package_name(control.source)) control.source = control.name;
     const std::string description = field("description");
     control.summary = description.substr(0, description.find('\n'));
     control.maintainer = field("maintainer");
     control.homepage = field("homepage");
     control.essential = lower(field("essential")) == "yes";
+    control.multi_arch_same = lower(field("multi-arch")) == "same";
+    control.section = field("section");
+    control.priority = field("priority");
+    control.installed_size = std::strtoull(field("installed-size").c_str(), nullptr, 10) * 1024;
     for (const char* name : {"pre-depends", "depends"}) {
         for (auto& group : parse_deb_relations(field(name)))
             control.depends.push_back(std::move(group));
     }
-    for (auto& group : parse_deb_relations(field("provides"))) {
-        control.provides.insert(control.provides.end(), group.begin(), group.end());
-    }
+    control.provides = flattened(parse_deb_relations(field("provides")));
+    control.conflicts = flattened(parse_deb_relations(field("conflicts") + "," + field("breaks")));
+    control.replaces = flattened(parse_deb_relations(field("replaces")));
     return control;
 }
 
@@ -133,38 +206,53 @@ std::vector<std::string> parse_deb_conffiles(std::string_view text) {
     return files;
 }
 
-std::vector<std::vector<std::string>> parse_deb_relations(std::string_view field) {
-    std::vector<std::vector<std::string>> groups;
+std::vector<DebAlternatives> parse_deb_relations(std::string_view field) {
+    std::vector<DebAlternatives> groups;
     for (const std::string_view part : split(field, ',')) {
-        std::vector<std::string> alternatives;
-        for (const std::string_view relation : split(part, '|')) {
-            if (std::string name = relation_name(relation); !name.empty())
-                alternatives.push_back(std::move(name));
+        DebAlternatives alternatives;
+        for (const std::string_view text : split(part, '|')) {
+            if (auto relation = read_relation(text)) alternatives.push_back(std::move(*relation));
         }
         if (!alternatives.empty()) groups.push_back(std::move(alternatives));
     }
     return groups;
 }
 
-std::string alpm_version(std::string_view deb_version) {
-    std::string epoch;
-    if (const size_t colon = deb_version.find(':'); colon != std::string_view::npos) {
-        if (deb_version.substr(0, colon) != "0") epoch = std::string(deb_version.substr(0, colon + 1));
-        deb_version.remove_prefix(colon + 1);
-    }
-    const size_t hyphen = deb_version.rfind('-');
-    const std::string_view revision = hyphen == std::string_view::npos ? "0" : deb_version.substr(hyphen + 1);
-    std::string upstream;
-    for (const char c : deb_version.substr(0, hyphen)) {
-        if (c == '-') {
-            upstream += '_';
-        } else if (c == ':') {
-            upstream += "__";
-        } else {
-            upstream += c;
+std::string alpm_relation(const DebRelation& relation) {
+    if (relation.relation.empty()) return relation.name;
+    const std::string_view sign = relation.relation == "<<"   ? "<"
+                                  : relation.relation == ">>" ? ">"
+                                                              : std::string_view(relation.relation);
+    return fmt::format("{}{}{}", relation.name, sign, alpm_version(relation.version));
+}
+
+std::string alternatives_name(const DebAlternatives& alternatives) {
+    std::string name;
+    for (const DebRelation& one : alternatives) {
+        if (!name.empty()) name += '|';
+        name += one.name;
+        for (const auto& [relation, word] : kRelationWords) {
+            if (one.relation == relation) name.append("(").append(word).append(one.version).append(")");
         }
     }
-    return fmt::format("{}{}-{}", epoch, upstream, revision);
+    return name;
+}
+
+DebAlternatives alternatives_of_name(std::string_view name) {
+    DebAlternatives alternatives;
+    for (const std::string_view text : split(name, '|')) {
+        DebRelation one;
+        const size_t open = text.find('(');
+        one.name = text.substr(0, open);
+        if (open != std::string_view::npos && text.back() == ')' && text.size() > open + 3) {
+            for (const auto& [relation, word] : kRelationWords) {
+                if (text.substr(open + 1, 2) == word) one.relation = relation;
+            }
+            one.version = text.substr(open + 3, text.size() - open - 4);
+        }
+        alternatives.push_back(std::move(one));
+    }
+    return alternatives.size() > 1 ? alternatives : DebAlternatives();
 }
 
 std::string alpm_architecture(std::string_view deb_architecture) {
@@ -200,29 +288,6 @@ std::vector<std::string> licenses_of_copyright(std::string_view text) {
         if (!name.empty()) return {name};
     }
     return unknown;
-}
-
-void DebNames::add(const std::string& package, const std::vector<std::string>& provides) {
-    packages_.insert(package);
-    provided_.insert(provides.begin(), provides.end());
-}
-
-std::vector<std::string> chosen_depends(const DebControl& control, const DebNames& names,
-                                        std::vector<std::string>& unsatisfied) {
-    std::vector<std::string> depends;
-    const auto is_own = [&](const std::string& name) {
-        return name == control.name ||
-               std::count(control.provides.begin(), control.provides.end(), name) != 0;
-    };
-    for (const auto& group : control.depends) {
-        if (std::any_of(group.begin(), group.end(), is_own)) continue;
-        const auto found =
-            std::find_if(group.begin(), group.end(), [&](const auto& name) { return names.has(name); });
-        if (found == group.end()) unsatisfied.push_back(control.name + ": " + group.front());
-        const std::string& name = found == group.end() ? group.front() : *found;
-        if (std::find(depends.begin(), depends.end(), name) == depends.end()) depends.push_back(name);
-    }
-    return depends;
 }
 
 }  // namespace pwstore

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include <set>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace pwstore {
+
+/// One name of a relationship field: deb-control(5), "libc6 (>= 2.36)".
+struct DebRelation {
+    std::string name;
+    std::string relation;  ///< "<<", "<=", "=", ">=", ">>", empty = any version
+    std::string version;   ///< Debian's, empty when `relation` is
+    bool operator==(const DebRelation&) const = default;
+};
+/// Any of them will do; the first is preferred.
+using DebAlternatives = std::vector<DebRelation>;
 
 /// What a Debian binary package says of itself, as far as an alpm package can say it too.
 struct DebControl {
@@ -17,52 +27,42 @@ struct DebControl {
     std::string summary;       ///< first line of the description
     std::string maintainer;
     std::string homepage;
+    std::string section;
+    std::string priority;
+    uint64_t installed_size = 0;  ///< bytes, 0 when it says nothing
     bool essential = false;
-    /// Depends and Pre-Depends: for each, the alternatives in order, names only (version, architecture and
-    /// `:any` dropped).
-    std::vector<std::vector<std::string>> depends;
-    std::vector<std::string> provides;
-    std::vector<std::string> conffiles;  ///< absolute, as the package lists them
+    bool multi_arch_same = false;          ///< dpkg then names its records NAME:ARCHITECTURE
+    std::vector<DebAlternatives> depends;  ///< Pre-Depends and Depends
+    std::vector<DebRelation> provides;
+    std::vector<DebRelation> conflicts;  ///< Conflicts and Breaks
+    std::vector<DebRelation> replaces;   ///< whose files it may take over
+    std::vector<std::string> conffiles;  ///< absolute, as the package lists them; not in the control file
 };
 
-/// The control file's paragraph. @throws Error (corrupt) without a name, version or architecture, or with one
-/// that Debian's policy does not allow (they become parts of file names)
+/// The first paragraph of a control file or of a Packages index. @throws Error (corrupt) without a name,
+/// version or architecture, or with one that Debian's policy does not allow (they become parts of file names)
 [[nodiscard]] DebControl parse_deb_control(std::string_view text, std::string_view path_for_errors);
 
 /// The lines of `conffiles` that name a file the package has (not those to be removed on upgrade).
 [[nodiscard]] std::vector<std::string> parse_deb_conffiles(std::string_view text);
 
-/// A dependency field: groups of alternatives, names only.
-[[nodiscard]] std::vector<std::vector<std::string>> parse_deb_relations(std::string_view field);
+/// A relationship field. `:any` and the architecture of the machine are dropped; alternatives of other
+/// architectures are left out, and so is what cannot be read.
+[[nodiscard]] std::vector<DebAlternatives> parse_deb_relations(std::string_view field);
 
-/// Debian's version as epoch:version-release. One to one: different versions stay different, but for those
-/// that Debian calls equal (no revision and revision 0). Hyphens and colons of the upstream part, which alpm
-/// does not allow, become "_" and "__".
-[[nodiscard]] std::string alpm_version(std::string_view deb_version);
+/// "libc6 (>= 2.36)" → "libc6>=2.36e-00e"
+[[nodiscard]] std::string alpm_relation(const DebRelation& relation);
+
+/// The name that stands for "any of these" in an alpm package, which knows no alternatives: every package
+/// that is one of them provides it. "vim | vi (>= 2)" → "vim|vi(ge2)"
+[[nodiscard]] std::string alternatives_name(const DebAlternatives& alternatives);
+/// What alternatives_name() was made from; empty for a name that it did not make.
+[[nodiscard]] DebAlternatives alternatives_of_name(std::string_view name);
 
 /// "amd64" → "x86_64", "all" → "any", … @throws Error (unsupported)
 [[nodiscard]] std::string alpm_architecture(std::string_view deb_architecture);
 
 /// Licenses named by a machine-readable copyright file for `Files: *`; {"custom"} for any other text.
 [[nodiscard]] std::vector<std::string> licenses_of_copyright(std::string_view text);
-
-/// Names that a set of packages can satisfy: their own and those they provide.
-class DebNames {
- public:
-    void add(const std::string& package, const std::vector<std::string>& provides);
-    [[nodiscard]] bool has(const std::string& name) const {
-        return packages_.count(name) + provided_.count(name) != 0;
-    }
-
- private:
-    std::set<std::string> packages_;
-    std::set<std::string> provided_;
-};
-
-/// `depend=` of the alpm package: of each group the first alternative that `names` has, as apt would choose
-/// among what is there. Groups that the package itself satisfies are dropped. A group that nothing satisfies
-/// keeps its first alternative and is added to `unsatisfied` ("neovim: libuv1").
-[[nodiscard]] std::vector<std::string> chosen_depends(const DebControl& control, const DebNames& names,
-                                                      std::vector<std::string>& unsatisfied);
 
 }  // namespace pwstore

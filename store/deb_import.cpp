@@ -12,6 +12,8 @@
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
 #include "store/deb_package.hpp"
+#include "store/deb_universe.hpp"
+#include "store/deb_version.hpp"
 #include "store/package_writer.hpp"
 
 namespace pwstore {
@@ -26,12 +28,40 @@ struct LayoutDirectory {
     std::string_view path;
     uint32_t mode;
 };
-constexpr std::array<LayoutDirectory, 24> kDirectories{{
-    {"dev", 0755},     {"etc", 0755},       {"home", 0755},      {"media", 0755},      {"mnt", 0755},
-    {"opt", 0755},     {"proc", 0755},      {"root", 0700},      {"run", 0755},        {"run/lock", 01777},
-    {"srv", 0755},     {"sys", 0755},       {"tmp", 01777},      {"usr", 0755},        {"usr/bin", 0755},
-    {"usr/lib", 0755}, {"usr/lib32", 0755}, {"usr/lib64", 0755}, {"usr/libx32", 0755}, {"usr/sbin", 0755},
-    {"var", 0755},     {"var/lib", 0755},   {"var/log", 0755},   {"var/tmp", 01777},
+constexpr std::array<LayoutDirectory, 33> kDirectories{{
+    {"dev", 0755},
+    {"etc", 0755},
+    {"etc/alternatives", 0755},
+    {"home", 0755},
+    {"media", 0755},
+    {"mnt", 0755},
+    {"opt", 0755},
+    {"proc", 0755},
+    {"root", 0700},
+    {"run", 0755},
+    {"run/lock", 01777},
+    {"srv", 0755},
+    {"sys", 0755},
+    {"tmp", 01777},
+    {"usr", 0755},
+    {"usr/bin", 0755},
+    {"usr/lib", 0755},
+    {"usr/lib32", 0755},
+    {"usr/lib64", 0755},
+    {"usr/libx32", 0755},
+    {"usr/sbin", 0755},
+    {"var", 0755},
+    {"var/cache", 0755},
+    {"var/lib", 0755},
+    {"var/lib/dpkg", 0755},
+    {"var/lib/dpkg/alternatives", 0755},
+    {"var/lib/dpkg/info", 0755},
+    {"var/lib/dpkg/parts", 0755},
+    {"var/lib/dpkg/triggers", 0755},
+    {"var/lib/dpkg/updates", 0755},
+    {"var/log", 0755},
+    {"var/mail", 02775},
+    {"var/tmp", 01777},
 }};
 constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kLinks{{
     {"bin", "usr/bin"},
@@ -41,6 +71,25 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kLinks{{
     {"libx32", "usr/libx32"},
     {"sbin", "usr/sbin"},
 }};
+struct LayoutFile {
+    std::string_view path, content;
+    uint32_t mode;
+};
+/// dpkg's records as dpkg expects to find them; and no service is started by a maintainer script, because
+/// there is no init to start it (policy-rc.d of invoke-rc.d(8)).
+constexpr std::array<LayoutFile, 6> kFiles{{
+    {"usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0755},
+    {"var/lib/dpkg/available", "", 0644},
+    {"var/lib/dpkg/diversions", "", 0644},
+    {"var/lib/dpkg/info/format", "1\n", 0644},
+    {"var/lib/dpkg/statoverride", "", 0644},
+    {"var/lib/dpkg/triggers/File", "", 0644},
+}};
+constexpr const char* kLayoutVersion = "2-1";
+
+/// What a person expects of a shell, beside what Debian calls essential; as far as the repository has it.
+constexpr std::array<std::string_view, 9> kExpected{
+    "ca-certificates", "iproute2", "less", "man-db", "netbase", "passwd", "procps", "vim-tiny", "xz-utils"};
 
 PackageDescription generated_description(const char* name, const char* summary) {
     PackageDescription description;
@@ -63,15 +112,19 @@ RepositoryPackage write_layout_package(int into) {
     for (const auto& [path, target] : kLinks) {
         package.add_symlink(std::string(path), std::string(target), {0777, 0, 0, kGeneratedDate});
     }
-    return package.write(generated_description(kLayoutPackage, "Directories, and the links of a merged /usr"),
-                         kGeneratedRemark);
+    for (const LayoutFile& file : kFiles)
+        package.add_file(std::string(file.path), file.content, {file.mode, 0, 0, kGeneratedDate});
+    PackageDescription description =
+        generated_description(kLayoutPackage, "Directories, dpkg's records, and the links of a merged /usr");
+    description.version = kLayoutVersion;
+    return package.write(std::move(description), kGeneratedRemark);
 }
 
 /// `depends` are names; the version counts their changes, so that an upgrade takes the newer set.
 RepositoryPackage write_base_package(int into, const std::vector<std::string>& depends, unsigned edition) {
     PackageWriter package(into);
-    PackageDescription description =
-        generated_description(kBasePackage, "What Debian calls essential: a usable shell");
+    PackageDescription description = generated_description(
+        kBasePackage, "What Debian calls essential, and what a person expects of a shell");
     description.version = fmt::format("{}-1", edition);
     description.depends = depends;
     return package.write(std::move(description), kGeneratedRemark);
@@ -115,23 +168,50 @@ class DebImport {
     }
 
     void choose() {
-        DebNames names;
-        for (const DebArchive& deb : debs_)
-            names.add(deb.control.name, deb.control.provides);
-        for (const auto& [name, package] : database_.packages())
-            names.add(name, package.description.provides);
-        depends_.reserve(debs_.size());
-        for (const DebArchive& deb : debs_) {
-            depends_.push_back(chosen_depends(deb.control, names, report_.unsatisfied));
-            depends_.back().insert(depends_.back().begin(), kLayoutPackage);
+        DebUniverse universe;
+        for (const auto& [name, package] : database_.packages()) {
+            const bool is_new = std::any_of(debs_.begin(), debs_.end(),
+                                            [&](const DebArchive& deb) { return deb.control.name == name; });
+            if (!is_new) universe.add(control_of(package.description), true);
         }
+        for (const DebArchive& deb : debs_)
+            universe.add(deb.control);
+        relations_.resize(debs_.size());
+        for (size_t i = 0; i < debs_.size(); ++i) {
+            relations_[i].depends = universe.depends(debs_[i].control, report_.unsatisfied);
+            relations_[i].depends.insert(relations_[i].depends.begin(), kLayoutPackage);
+            relations_[i].conflicts = universe.conflicts(debs_[i].control);
+        }
+        for (size_t i = 0; i < debs_.size(); ++i)
+            relations_[i].provides = universe.provides(debs_[i].control);
+    }
+
+    /// A package that the database has, in Debian's terms.
+    static DebControl control_of(const PackageDescription& description) {
+        DebControl control;
+        control.name = description.name;
+        control.version = deb_version(description.version);
+        for (const std::string& text : description.provides) {
+            const size_t equals = text.find('=');
+            if (equals == std::string::npos) {
+                control.provides.push_back({text, "", ""});
+            } else {
+                control.provides.push_back(
+                    {text.substr(0, equals), "=", deb_version(text.substr(equals + 1))});
+            }
+        }
+        return control;
     }
 
     /// The package that the database has for `deb` when it was made from the same file with the same
-    /// dependencies.
-    [[nodiscard]] bool is_present(const DebArchive& deb, const std::vector<std::string>& depends) const {
+    /// relations.
+    [[nodiscard]] bool is_present(const DebArchive& deb, const AlpmRelations& relations) const {
         const auto found = database_.packages().find(deb.control.name);
-        if (found == database_.packages().end() || found->second.description.depends != depends) return false;
+        if (found == database_.packages().end()) return false;
+        const PackageDescription& there = found->second.description;
+        if (there.depends != relations.depends || there.provides != relations.provides ||
+            there.conflicts != relations.conflicts)
+            return false;
         const auto info = try_read_pkginfo(directory_.get(), found->second.filename);
         return info && info->substr(0, info->find('\n')) == "# " + conversion_remark(deb);
     }
@@ -146,8 +226,8 @@ class DebImport {
         std::atomic<size_t> done{0};
         parallel_for(order.size(), default_threads(), [&](size_t position) {
             const size_t i = order[position];
-            if (!is_present(debs_[i], depends_[i]))
-                made[i] = convert_deb(debs_[i], depends_[i], directory_.get(), limits_);
+            if (!is_present(debs_[i], relations_[i]))
+                made[i] = convert_deb(debs_[i], relations_[i], directory_.get(), limits_);
             sink_.progress("convert", debs_[i].control.name, ++done, debs_.size());
         });
         for (auto& package : made) {
@@ -161,7 +241,8 @@ class DebImport {
     }
 
     void add_generated() {
-        if (database_.packages().count(kLayoutPackage) == 0)
+        const auto layout = database_.packages().find(kLayoutPackage);
+        if (layout == database_.packages().end() || layout->second.description.version != kLayoutVersion)
             database_.put(write_layout_package(directory_.get()));
         const auto found = database_.packages().find(kBasePackage);
         std::vector<std::string> depends{kLayoutPackage};
@@ -175,7 +256,9 @@ class DebImport {
         const size_t before = depends.size();
         for (const DebArchive& deb : debs_) {
             const std::string& name = deb.control.name;
-            if (deb.control.essential && std::find(depends.begin(), depends.end(), name) == depends.end())
+            const bool expected = deb.control.essential ||
+                                  std::find(kExpected.begin(), kExpected.end(), name) != kExpected.end();
+            if (expected && std::find(depends.begin(), depends.end(), name) == depends.end())
                 depends.push_back(name);
         }
         if (depends.size() == before) return;
@@ -188,7 +271,7 @@ class DebImport {
     ProgressSink& sink_;
     IngestLimits limits_;
     std::vector<DebArchive> debs_;
-    std::vector<std::vector<std::string>> depends_;  ///< of debs_, by index
+    std::vector<AlpmRelations> relations_;  ///< of debs_, by index
     DebImportReport report_;
 };
 

@@ -12,6 +12,8 @@
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
+#include "store/deb_version.hpp"
+#include "store/dpkg_record.hpp"
 #include "store/package_writer.hpp"
 #include "store/tar_io.hpp"
 
@@ -20,7 +22,7 @@ namespace pwstore {
 namespace {
 
 /// Raised whenever the same .deb gives another package.
-constexpr int kConverterRevision = 1;
+constexpr int kConverterRevision = 2;
 constexpr uint64_t kControlLimit = 16 << 20;
 constexpr uint64_t kRatioFrom = 64 << 20;
 
@@ -48,11 +50,15 @@ std::string merged(std::string_view path) {
                                                                : std::string(path);
 }
 
+std::string_view without_dot(std::string_view name) {
+    while (name.substr(0, 2) == "./")
+        name.remove_prefix(2);
+    return name;
+}
+
 /// Name in the archive → path below the root; empty for the root itself.
 std::string payload_path(std::string_view name) {
-    std::string_view path = name;
-    while (path.substr(0, 2) == "./")
-        path.remove_prefix(2);
+    std::string_view path = without_dot(name);
     while (!path.empty() && path.back() == '/')
         path.remove_suffix(1);
     if (path.empty() || path == ".") {
@@ -149,14 +155,23 @@ class PayloadCopier {
             budget_.take_entry(*entry);
             newest_ = std::max(newest_, entry->mtime);
             const std::string path = payload_path(entry->path);
+            list_ += listed_name(entry->path);
             if (!path.empty()) place(*entry, path);
         }
         if (newest_ == INT64_MIN)
             throw Error("read Debian package", "data.tar", "it is empty").as(Fault::corrupt);
     }
     [[nodiscard]] int64_t newest() const noexcept { return newest_; }
+    /// What dpkg's NAME.list says: the names as the package has them.
+    [[nodiscard]] const std::string& list() const noexcept { return list_; }
 
  private:
+    static std::string listed_name(std::string_view name) {
+        name = without_dot(name);
+        while (!name.empty() && name.back() == '/')
+            name.remove_suffix(1);
+        return name.empty() ? "/.\n" : fmt::format("/{}\n", name);
+    }
     void place(const TarEntry& entry, const std::string& path) {
         const FileAttributes attributes{entry.mode, entry.uid, entry.gid, entry.mtime};
         switch (entry.kind) {
@@ -195,11 +210,6 @@ class PayloadCopier {
         if (is_below_merged(path) && link_destination(path, entry.target) == path) return;
         package_.add_symlink(path, entry.target, attributes);
     }
-    static std::string_view without_dot(std::string_view name) {
-        while (name.substr(0, 2) == "./")
-            name.remove_prefix(2);
-        return name;
-    }
     static bool is_below_merged(std::string_view path) {
         return path.substr(0, 4) == "usr/" && merged(path.substr(4)) == path;
     }
@@ -208,41 +218,36 @@ class PayloadCopier {
     TarReader& tar_;
     UnpackBudget budget_;
     int64_t newest_ = INT64_MIN;
+    std::string list_;
 };
 
-// --- What maintainer scripts only copy
-// -----------------------------------------------------------------------
+// --- dpkg's records
+// ---------------------------------------------------------------------------------------------
 
-/// A file that a package's postinst puts into place from the package's own files, or a link it makes there.
-struct SetUpFile {
-    std::string_view package;
-    std::string_view path;
-    std::string_view content_of;  ///< path in the payload; empty: `path` becomes a symlink to `target`
-    std::string_view target;
-    uint32_t mode;
-};
+bool is_script(std::string_view member) {
+    return member == "preinst" || member == "postinst" || member == "prerm" || member == "postrm" ||
+           member == "config";
+}
 
-constexpr std::array<SetUpFile, 7> kSetUpFiles{{
-    {"base-passwd", "etc/passwd", "usr/share/base-passwd/passwd.master", "", 0644},
-    {"base-passwd", "etc/group", "usr/share/base-passwd/group.master", "", 0644},
-    {"base-files", "etc/profile", "usr/share/base-files/profile", "", 0644},
-    {"base-files", "root/.bashrc", "usr/share/base-files/dot.bashrc", "", 0644},
-    {"base-files", "root/.profile", "usr/share/base-files/dot.profile", "", 0644},
-    {"libc-bin", "etc/nsswitch.conf", "usr/share/libc-bin/nsswitch.conf", "", 0644},
-    {"mawk", "usr/bin/awk", "", "mawk", 0777},
-}};
+/// The name of a member that dpkg would keep: lower-case letters, as deb-control(5) and debhelper use them.
+bool is_member_name(std::string_view name) {
+    return !name.empty() && name.size() <= 32 && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    });
+}
 
-void add_set_up_files(PackageWriter& package, const std::string& name, int64_t mtime,
-                      std::vector<std::string>& backup) {
-    for (const SetUpFile& file : kSetUpFiles) {
-        const std::string path(file.path);
-        if (file.package != name || package.contains(path)) continue;
-        if (file.content_of.empty()) {
-            package.add_symlink(path, std::string(file.target), {0777, 0, 0, mtime});
-        } else if (package.contains(file.content_of)) {
-            package.add_file(path, package.content(file.content_of), {file.mode, 0, 0, mtime});
-            backup.push_back(path);
-        }
+void add_records(PackageWriter& package, const DebArchive& deb, const std::string& list, int64_t mtime) {
+    const DebControl& control = deb.control;
+    const std::string stem = fmt::format("{}/{}{}", kDpkgInfo, control.name,
+                                         control.multi_arch_same ? ":" + control.architecture : "");
+    const auto add = [&](std::string_view extension, std::string_view text) {
+        package.add_file(fmt::format("{}.{}", stem, extension), text,
+                         {is_script(extension) ? 0755U : 0644U, 0, 0, mtime});
+    };
+    add(kDpkgControlExtension, deb.control_text);
+    add("list", list);
+    for (const auto& [name, text] : deb.control_members) {
+        if (is_member_name(name) && name != kDpkgControlExtension && name != "list") add(name, text);
     }
 }
 
@@ -273,17 +278,19 @@ DebArchive read_deb(const std::string& path) {
         if (::lseek(file.get(), 0, SEEK_SET) != 0) throw Error::from_errno("rewind", path);
         DebMember member(file.get(), path, "control.tar");
         TarReader tar = member.tar(path);
-        std::optional<std::string> control;
-        std::string conffiles;
+        uint64_t left = kControlLimit;
         while (const auto entry = tar.next()) {
             if (entry->kind != TarEntry::Kind::file) continue;
-            const std::string_view name = split_path(entry->path).second;
-            if (name == "control" && !control) control = tar.read_whole(kControlLimit);
-            if (name == "conffiles") conffiles = tar.read_whole(kControlLimit);
+            std::string text = tar.read_whole(left);
+            left -= text.size();
+            deb.control_members.emplace(without_dot(entry->path), std::move(text));
         }
-        if (!control) damaged(path, "it has no control file");
-        deb.control = parse_deb_control(*control, path);
-        deb.control.conffiles = parse_deb_conffiles(conffiles);
+        const auto control = deb.control_members.extract("control");
+        if (control.empty()) damaged(path, "it has no control file");
+        deb.control_text = control.mapped();
+        deb.control = parse_deb_control(deb.control_text, path);
+        if (const auto found = deb.control_members.find("conffiles"); found != deb.control_members.end())
+            deb.control.conffiles = parse_deb_conffiles(found->second);
         return deb;
     });
 }
@@ -293,7 +300,7 @@ std::string conversion_remark(const DebArchive& deb) {
                        kConverterRevision);
 }
 
-RepositoryPackage convert_deb(const DebArchive& deb, const std::vector<std::string>& depends, int into,
+RepositoryPackage convert_deb(const DebArchive& deb, const AlpmRelations& relations, int into,
                               const IngestLimits& limits) {
     return in_step("convert '" + printable(deb.path) + "'", [&] {
         const DebControl& control = deb.control;
@@ -314,10 +321,11 @@ RepositoryPackage convert_deb(const DebArchive& deb, const std::vector<std::stri
         description.packager = control.maintainer;
         description.build_date = std::max<int64_t>(copier.newest(), 1);
         description.licenses = licenses_of(package, control.name);
-        description.provides = control.provides;
-        description.depends = depends;
+        description.provides = relations.provides;
+        description.depends = relations.depends;
+        description.conflicts = relations.conflicts;
         description.backup = backup_of(package, control);
-        add_set_up_files(package, control.name, description.build_date, description.backup);
+        add_records(package, deb, copier.list(), description.build_date);
         return package.write(std::move(description), conversion_remark(deb));
     });
 }

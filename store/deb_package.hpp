@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,19 +21,25 @@ struct DebArchive {
     uint64_t size = 0;
     Sha256 sha256;  ///< of the whole file
     DebControl control;
+    std::string control_text;                            ///< the control file, verbatim
+    std::map<std::string, std::string> control_members;  ///< the others: postinst, md5sums, triggers …
+};
+
+/// What the alpm package says of other packages.
+struct AlpmRelations {
+    std::vector<std::string> depends, provides, conflicts;
 };
 
 /// @throws Error (corrupt) when it is not a Debian package of format 2
 [[nodiscard]] DebArchive read_deb(const std::string& path);
 
-/// Write the alpm package of `deb` into directory `into`, durably and atomically:
-/// the payload with its true modes, owners and times, the links /bin, /sbin, /lib… resolved to what lies
-/// below usr/, `conffiles` as backup files. Maintainer scripts do not run; what they would only copy into
-/// place is in the package.
+/// Write the alpm package of `deb` into directory `into`, durably and atomically: the payload with its true
+/// modes, owners and times, the links /bin, /sbin, /lib… resolved to what lies below usr/, `conffiles` as
+/// backup files, and dpkg's records of it (dpkg_record.hpp), maintainer scripts included.
 /// @throws Error (corrupt, refused) for absolute names, "..", devices, names below symlinks, truncated or
 /// oversized archives
-[[nodiscard]] RepositoryPackage convert_deb(const DebArchive& deb, const std::vector<std::string>& depends,
-                                            int into, const IngestLimits& limits = {});
+[[nodiscard]] RepositoryPackage convert_deb(const DebArchive& deb, const AlpmRelations& relations, int into,
+                                            const IngestLimits& limits = {});
 
 /// The first line of the .PKGINFO that convert_deb() writes: names the .deb by its digest.
 [[nodiscard]] std::string conversion_remark(const DebArchive& deb);

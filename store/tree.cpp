@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -12,6 +13,8 @@
 #include "store/base/bytes.hpp"
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
+#include "store/base/path_at.hpp"
+#include "store/dpkg_record.hpp"
 #include "store/local_database.hpp"
 
 namespace pwstore {
@@ -131,21 +134,49 @@ class LayerStack {
         add(std::string(kDeltaLabel) + generation.container + "@" + std::to_string(generation.number),
             std::move(entries), LayerKind::delta);
     }
-    void add_database(const ObjectStore& objects, const Generation& generation,
-                      const GenerationSource& pending);
+    /// The local database, and dpkg's status file where packages come from Debian.
+    void add_databases(const ObjectStore& objects, const Generation& generation,
+                       const GenerationSource& pending);
 
     [[nodiscard]] const std::vector<TreeLayer>& layers() const noexcept { return layers_; }
 
  private:
+    [[nodiscard]] std::string dpkg_status(const ObjectStore& objects) const;
+
     const ReadTxn& txn_;
     std::deque<std::vector<Entry>> kept_;  // a deque: layers point into it
     std::vector<std::string> inlined_;
     std::vector<TreeLayer> layers_;
 };
 
+/// Of the control files that packages bring, those that are there when all are laid down.
+std::string LayerStack::dpkg_status(const ObjectStore& objects) const {
+    const std::string prefix = std::string(kDpkgInfo) + "/";
+    const std::string suffix = std::string(".") + kDpkgControlExtension;
+    std::map<std::string_view, std::pair<const TreeLayer*, ObjectId>> found;
+    for (const TreeLayer& layer : layers_) {
+        if (layer.kind != LayerKind::package) continue;
+        auto entry = std::lower_bound(layer.entries->begin(), layer.entries->end(), prefix,
+                                      [](const Entry& a, const std::string& b) { return a.path < b; });
+        for (; entry != layer.entries->end() && entry->path.starts_with(prefix); ++entry) {
+            if (entry->path.ends_with(suffix)) found[entry->path] = {&layer, entry->object};
+        }
+    }
+    std::vector<DpkgStatusEntry> packages;
+    for (const auto& [path, where] : found) {
+        DpkgStatusEntry& package = packages.emplace_back();
+        const ObjectKey key = txn_.object(where.second).first;
+        package.control = read_all(objects.open(key).get(), key.path(0));
+        for (const Entry& entry : *where.first->entries) {
+            if (!entry.backup_md5.empty()) package.conffiles.emplace_back("/" + entry.path, entry.backup_md5);
+        }
+    }
+    return format_dpkg_status(packages);
+}
+
 /// Every file's directory is made once, with its package's date.
-void LayerStack::add_database(const ObjectStore& objects, const Generation& generation,
-                              const GenerationSource& pending) {
+void LayerStack::add_databases(const ObjectStore& objects, const Generation& generation,
+                               const GenerationSource& pending) {
     const std::string top = kLocalDatabase;
     const std::string below = top + "/";
     Entry nothing_else = directory_entry(top, 0, 0);
@@ -168,6 +199,14 @@ void LayerStack::add_database(const ObjectStore& objects, const Generation& gene
         entry.object = file.object;
         entry.size = file.object != 0 ? txn_.object(file.object).first.size : file.content.size();
         made.emplace_back(std::move(entry), std::move(file.content));
+    }
+    if (std::string status = dpkg_status(objects); !status.empty()) {
+        Entry entry;
+        entry.path = kDpkgStatus;
+        entry.mode = 0644;
+        entry.mtime = kObjectTime;
+        entry.size = status.size();
+        made.emplace_back(std::move(entry), std::move(status));
     }
     std::sort(made.begin(), made.end(),
               [](const auto& a, const auto& b) { return a.first.path < b.first.path; });
@@ -213,7 +252,7 @@ Tree whole_tree(const ReadTxn& txn, const ObjectStore& objects, const Generation
     // whiteouts.
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
     add_content(stack, txn, generation, own_delta, pending);
-    stack.add_database(objects, generation, pending);
+    stack.add_databases(objects, generation, pending);
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
     return merge_layers(stack.layers());
 }

@@ -76,6 +76,7 @@ void PackageFiles::place(const Entry& entry, std::string_view as) {
 
 void PackageFiles::install(const Manifest& package, const Manifest* old) {
     failpoint("package.install");
+    package_ = package.name;
     if (old != nullptr) {
         remove_outdated(*old, package);
         remove_database_entry(*old);
@@ -83,6 +84,15 @@ void PackageFiles::install(const Manifest& package, const Manifest* old) {
     for (const Entry& entry : package.entries)
         install_entry(entry, old);
     install_database_entry(package);
+}
+
+/// Where the package's `path` goes. What is at both places is then no longer what the layers say.
+std::string PackageFiles::diverted(const std::string& path) {
+    std::string place = rules_.diversions.place_of(path, package_);
+    if (place == path) return place;
+    special(path);
+    special(place);
+    return place;
 }
 
 void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
@@ -100,6 +110,10 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     const Entry* old_entry = old != nullptr ? old->find(entry.path) : nullptr;
     const bool is_backup =
         !entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty());
+    if (const std::string place_to = diverted(path); place_to != path) {
+        place(entry, place_to);
+        return;
+    }
     const bool exists = exists_at(writer_.root(), path);
     if (exists && match_patterns(rules_.no_upgrade, entry.path) == 1) {
         place(entry, path + ".pacnew");
@@ -144,6 +158,7 @@ void PackageFiles::remove_outdated(const Manifest& old, const Manifest& package)
 
 void PackageFiles::remove(const Manifest& package) {
     failpoint("package.remove");
+    package_ = package.name;
     for (auto entry = package.entries.rbegin(); entry != package.entries.rend(); ++entry)
         remove_entry(*entry, true);
     remove_database_entry(package);
@@ -158,6 +173,10 @@ void PackageFiles::remove_entry(const Entry& entry, bool is_removal) {
         note_directory_of(path);
         // One that holds files of nobody stays, and is then nobody's itself.
         if (!writer_.remove(path) && exists_at(writer_.root(), path)) special(path);
+        return;
+    }
+    if (const std::string place_of = diverted(path); place_of != path) {
+        writer_.remove(place_of);
         return;
     }
     const TreeEntry* other = layers_.find(path);

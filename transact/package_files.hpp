@@ -10,6 +10,7 @@
 #include "store/manifest.hpp"
 #include "store/tree.hpp"
 #include "transact/act_log.hpp"
+#include "transact/diversions.hpp"
 
 namespace pwstore {
 
@@ -18,6 +19,7 @@ struct FileRules {
     std::vector<std::string> no_extract;
     std::vector<std::string> no_upgrade;
     bool no_save = false;  ///< removal leaves no .pacsave
+    Diversions diversions = {};
 };
 
 /// Lays down and removes the files of packages in one root under construction, as pacman does: three-way rule
@@ -39,6 +41,7 @@ class PackageFiles {
 
  private:
     void install_entry(const Entry& entry, const Manifest* old);
+    [[nodiscard]] std::string diverted(const std::string& path);
     void install_backup(const Entry& entry, const Entry* old_entry);
     void remove_outdated(const Manifest& old, const Manifest& package);
     void remove_entry(const Entry& entry, bool is_removal);
@@ -54,6 +57,7 @@ class PackageFiles {
     const FileRules& rules_;
     ActLog& log_;
     ProgressSink& sink_;
+    std::string package_;  ///< name of the one being laid down or removed
     std::unordered_set<std::string> directories_;
 };
 

@@ -194,12 +194,16 @@ void RootBuild::apply_step(const PlanStep& step) {
     rules.no_upgrade = state_.config.no_upgrade;
     rules.no_save = wanted.no_save;
     PackageFiles files(*writer_, layers_, rules, work_.log, state_.dialogue);
+    const auto look_at_diversions = [&] { rules.diversions = Diversions(root_.get()); };
     if (step.kind == StepKind::remove) {
         const Manifest old = manifest_before(name);
         const std::string script = install_script(old);
         scripts_->run_scriptlet(name, script, ScriptletKind::pre_remove, {old.version});
+        maintainer_scripts_->before_removal(old);
+        look_at_diversions();
         files.remove(old);
         scripts_->run_scriptlet(name, script, ScriptletKind::post_remove, {old.version});
+        maintainer_scripts_->after_removal(old, wanted.no_save);
     } else {
         const Manifest manifest =
             state_.store.index().read().manifest(find_planned(work_.packages, name)->manifest);
@@ -210,7 +214,11 @@ void RootBuild::apply_step(const PlanStep& step) {
         if (old) versions.push_back(old->version);
         scripts_->run_scriptlet(name, script, old ? ScriptletKind::pre_upgrade : ScriptletKind::pre_install,
                                 versions);
+        maintainer_scripts_->before_unpack(manifest, old ? &*old : nullptr);
+        look_at_diversions();
+        if (claims_) claims_->check(manifest, rules.diversions);
         files.install(manifest, old ? &*old : nullptr);
+        maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
         scripts_->run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install,
                                 versions);
     }
@@ -218,6 +226,11 @@ void RootBuild::apply_step(const PlanStep& step) {
 }
 
 void RootBuild::run_plan() {
+    maintainer_scripts_ = std::make_unique<MaintainerScripts>(state_.store, *writer_, layers_, *scripts_);
+    if (has_debian_packages(work_.plan))
+        claims_ = std::make_unique<FileClaims>(
+            state_.store,
+            visible_packages(state_.store.index().read(), work_.after, state_.generation_source()));
     const auto installed = [this](const std::string& dependency) { return is_installed(dependency); };
     const std::vector<Hook> before = load_hooks(root_.get());
     // Triggers are looked at only when there is something that they could start.
@@ -236,9 +249,11 @@ void RootBuild::run_plan() {
             [&] { apply_step(step); });
     }
     failpoint("build.packages");
+    maintainer_scripts_->configure();
     const std::vector<Hook> after = load_hooks(root_.get());
-    if (!after.empty() && before.empty()) what = events();
+    if (before.empty()) what = events();
     scripts_->run_hooks(Hook::When::post_transaction, after, what, true, installed);
+    maintainer_scripts_->run_triggers(what);
     failpoint("build.post-hooks");
     for (const TransactionNote& note : scripts_->notes())
         work_.after.notes.push_back(note);
@@ -315,6 +330,7 @@ void RootBuild::digest() {
 
 void RootBuild::finish() {
     stop_if_interrupted("build");
+    maintainer_scripts_.reset();
     scripts_.reset();
     record_delta();
     failpoint("build.delta-recorded");

@@ -7,7 +7,9 @@
 #include <unordered_set>
 
 #include "mount/assembler.hpp"
+#include "transact/file_claims.hpp"
 #include "transact/hook.hpp"
+#include "transact/maintainer_scripts.hpp"
 #include "transact/script_runner.hpp"
 #include "transact/work.hpp"
 
@@ -63,6 +65,8 @@ class RootBuild {
     Tree final_;
     std::unique_ptr<RootWriter> writer_;
     std::unique_ptr<ScriptRunner> scripts_;
+    std::unique_ptr<MaintainerScripts> maintainer_scripts_;
+    std::unique_ptr<FileClaims> claims_;  ///< when Debian packages come
     std::unordered_set<std::string> directories_;
 };
 

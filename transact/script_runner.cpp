@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 
 #include "store/base/error.hpp"
@@ -16,6 +17,9 @@
 namespace pwstore {
 
 namespace {
+
+/// How much of a failed script's output its error repeats.
+constexpr size_t kQuotedLines = 8;
 
 std::string shell_of(int root) {
     return try_open_in_root(root, "usr/bin/bash", O_PATH) ? "/usr/bin/bash" : "/bin/sh";
@@ -99,6 +103,24 @@ void ScriptRunner::run_scriptlet(const std::string& package, std::string_view in
         const ScriptResult result = run(agent, command);
         if (!result.succeeded())
             note(agent, fmt::format("the scriptlet failed with status {}", result.status));
+    });
+}
+
+void ScriptRunner::run_required(const Touch& who, const std::string& agent, const ScriptCommand& command) {
+    dialogue_.progress("scriptlet", agent, 0, 0);
+    std::deque<std::string> last_lines;
+    in_area(who, [&] {
+        const ScriptResult result = sandbox().run(command, [&](std::string_view line) {
+            dialogue_.script_output(agent, std::string(line));
+            last_lines.emplace_back(line);
+            if (last_lines.size() > kQuotedLines) last_lines.pop_front();
+        });
+        if (result.succeeded()) return;
+        (void)checked(agent, command, result);
+        const std::string cause =
+            result.started ? fmt::format("it failed with status {}", result.status) : result.reason;
+        throw Error("run script", agent, cause)
+            .with_hint(joined_lines({last_lines.begin(), last_lines.end()}));
     });
 }
 

@@ -31,6 +31,10 @@ class ScriptRunner {
     void run_scriptlet(const std::string& package, std::string_view install_script, ScriptletKind kind,
                        const std::vector<std::string>& versions);
 
+    /// Run a program that must succeed, in an area of its own. @throws Error with the end of its output when
+    /// it does not
+    void run_required(const Touch& who, const std::string& agent, const ScriptCommand& command);
+
     /// Run the hooks of one phase that match, in order, in one sandbox; with `ldconfig_first` also ldconfig
     /// before them.
     /// @param is_installed answers a hook's Depends

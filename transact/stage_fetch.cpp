@@ -7,6 +7,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/file_claims.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/resolve.hpp"
 #include "transact/view.hpp"
@@ -42,8 +43,11 @@ void fetch_container(TransactionState& state, Work& work) {
     if (work.before) ensure_root(state.store, work.name, work.before->number, state.dialogue);
     // The view was written for the packages before this plan.
     Session session(container_session_spec(state, work), state.dialogue, work.asker);
-    Plan fetched = in_step(fmt::format("fetch for '{}'", work.name.str()),
-                           [&] { return session.fetch(work.request.packages); });
+    ResolveRequest request = work.request.packages;
+    // dpkg's rules about files are not libalpm's: FileClaims takes over.
+    if (has_debian_packages(work.plan)) request.overwrite.emplace_back("*");
+    Plan fetched =
+        in_step(fmt::format("fetch for '{}'", work.name.str()), [&] { return session.fetch(request); });
     if (!same_decision(fetched, work.plan)) {
         throw Error("fetch packages", work.name.str(), "the databases changed since the plan was made")
             .as(Fault::busy)

@@ -24,6 +24,8 @@ std::string deb_bytes(const DebSpec& spec) {
     RawTar control;
     control.directory("./").file("./control", spec.control);
     if (!spec.conffiles.empty()) control.file("./conffiles", spec.conffiles);
+    for (const auto& [name, text] : spec.members)
+        control.file("./" + name, text);
     const std::string suffix = spec.compression.empty() ? "" : "." + spec.compression;
     return ar_archive({{"debian-binary", spec.format},
                        {"control.tar" + suffix, compressed(control.bytes(), spec.compression)},

@@ -13,6 +13,7 @@ namespace pwstore::test {
 struct DebSpec {
     std::string control = "Package: tool\nVersion: 1.0-1\nArchitecture: all\nDescription: a tool\n";
     std::string conffiles = {};
+    std::vector<std::pair<std::string, std::string>> members = {};  ///< more files of the control archive
     RawTar data = {};
     std::string compression = "xz";  ///< of both tar archives
     std::string format = "2.0\n";    ///< text of debian-binary

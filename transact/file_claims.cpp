@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "transact/file_claims.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "store/deb_universe.hpp"
+#include "store/deb_version.hpp"
+#include "store/dpkg_record.hpp"
+
+namespace pwstore {
+
+bool has_debian_packages(const Plan& plan) {
+    return std::any_of(plan.steps.begin(), plan.steps.end(), [](const PlanStep& step) {
+        return step.kind != StepKind::remove && is_deb_version(step.package.version);
+    });
+}
+
+FileClaims::FileClaims(const Store& store, const std::vector<InstalledPackage>& packages) : store_(store) {
+    const ReadTxn txn = store.index().read();
+    manifests_.reserve(packages.size());
+    for (const InstalledPackage& package : packages)
+        manifests_.push_back(txn.manifest(package.manifest));
+    for (size_t at = 0; at < manifests_.size(); ++at) {
+        for (const Entry& entry : manifests_[at].entries) {
+            if (entry.kind != EntryKind::directory) owners_[entry.path].push_back(at);
+        }
+    }
+}
+
+bool FileClaims::replaces(const Manifest& package, const Manifest& other) const {
+    const auto record = dpkg_record(package);
+    if (!record) return false;
+    const Entry* control = record->find(kDpkgControlExtension);
+    const ObjectKey key = store_.index().read().object(control->object).first;
+    const std::string text = read_all(store_.objects().open(key).get(), control->path);
+    const std::vector<DebRelation> all = parse_deb_control(text, control->path).replaces;
+    return std::any_of(all.begin(), all.end(), [&](const DebRelation& relation) {
+        return relation.name == other.name && satisfies(deb_version(other.version), relation);
+    });
+}
+
+void FileClaims::check(const Manifest& package, const Diversions& diversions) const {
+    std::unordered_map<size_t, bool> allowed;
+    for (const Entry& entry : package.entries) {
+        const auto found = owners_.find(entry.path);
+        if (entry.kind == EntryKind::directory || found == owners_.end()) continue;
+        for (const size_t at : found->second) {
+            const Manifest& other = manifests_[at];
+            if (other.name == package.name) continue;
+            if (diversions.place_of(entry.path, package.name) != diversions.place_of(entry.path, other.name))
+                continue;
+            const auto [known, is_new] = allowed.try_emplace(at, false);
+            if (is_new) known->second = replaces(package, other) || replaces(other, package);
+            if (!known->second) {
+                throw Error("lay down", entry.path,
+                            fmt::format("it is in '{}' and in '{}'", package.name, other.name))
+                    .as(Fault::refused)
+                    .with_hint("one of the two packages has to go");
+            }
+        }
+    }
+}
+
+}  // namespace pwstore

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "resolver/package.hpp"
+#include "store/generation.hpp"
+#include "store/store.hpp"
+#include "transact/diversions.hpp"
+
+namespace pwstore {
+
+/// Something that `plan` installs was made from a Debian package.
+[[nodiscard]] bool has_debian_packages(const Plan& plan);
+
+/// Which packages of a root have which files, for dpkg's rule that libalpm does not know: a package may take
+/// over files of those that it Replaces. Where Debian packages are installed, it takes the place of libalpm's
+/// own check.
+class FileClaims {
+ public:
+    /// @param packages all that are in the root in the end
+    FileClaims(const Store& store, const std::vector<InstalledPackage>& packages);
+
+    /// @throws Error (refused) naming the first file that `package` and another one both have, unless one
+    /// Replaces the other or the file is diverted
+    void check(const Manifest& package, const Diversions& diversions) const;
+
+ private:
+    [[nodiscard]] bool replaces(const Manifest& package, const Manifest& other) const;
+
+    const Store& store_;
+    std::vector<Manifest> manifests_;
+    std::unordered_map<std::string_view, std::vector<size_t>> owners_;  ///< of what is no directory
+};
+
+}  // namespace pwstore
