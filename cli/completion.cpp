@@ -339,7 +339,7 @@ std::string fish_command(const Command& command) {
         if (option.letter != 0) out += fmt::format(" -s {}", option.letter);
         if (!option.value.empty()) out += " -r";
         std::string words = option.choices.empty() ? fish_words(option.completes) : word_list(option);
-        if (takes_list(option)) words = "(__fish_append , " + words + ")";
+        if (takes_list(option)) words = fmt::format("(__fish_append , {})", words);
         if (!words.empty()) out += fmt::format(" -a '{}'", fish_quoted(words));
         out += fmt::format(" -d '{}'\n", fish_quoted(option.help));
     }
