@@ -28,7 +28,7 @@ struct LayoutDirectory {
     std::string_view path;
     uint32_t mode;
 };
-constexpr std::array<LayoutDirectory, 33> kDirectories{{
+constexpr std::array<LayoutDirectory, 31> kDirectories{{
     {"dev", 0755},
     {"etc", 0755},
     {"etc/alternatives", 0755},
@@ -46,9 +46,7 @@ constexpr std::array<LayoutDirectory, 33> kDirectories{{
     {"usr", 0755},
     {"usr/bin", 0755},
     {"usr/lib", 0755},
-    {"usr/lib32", 0755},
     {"usr/lib64", 0755},
-    {"usr/libx32", 0755},
     {"usr/sbin", 0755},
     {"var", 0755},
     {"var/cache", 0755},
@@ -66,24 +64,20 @@ constexpr std::array<LayoutDirectory, 33> kDirectories{{
 constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kLinks{{
     {"bin", "usr/bin"},
     {"lib", "usr/lib"},
-    {"lib32", "usr/lib32"},
     {"lib64", "usr/lib64"},
-    {"libx32", "usr/libx32"},
     {"sbin", "usr/sbin"},
+    {"var/lock", "../run/lock"},
+    {"var/run", "../run"},
 }};
 struct LayoutFile {
     std::string_view path, content;
     uint32_t mode;
 };
-/// dpkg's records as dpkg expects to find them; and no service is started by a maintainer script, because
-/// there is no init to start it (policy-rc.d of invoke-rc.d(8)).
-constexpr std::array<LayoutFile, 6> kFiles{{
+/// No service is started by a maintainer script, because there is no init to start it (invoke-rc.d(8)). Files
+/// that dpkg or a script changes are not here: they are nobody's.
+constexpr std::array<LayoutFile, 2> kFiles{{
     {"usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0755},
-    {"var/lib/dpkg/available", "", 0644},
-    {"var/lib/dpkg/diversions", "", 0644},
     {"var/lib/dpkg/info/format", "1\n", 0644},
-    {"var/lib/dpkg/statoverride", "", 0644},
-    {"var/lib/dpkg/triggers/File", "", 0644},
 }};
 constexpr const char* kLayoutVersion = "2-1";
 

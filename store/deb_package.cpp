@@ -40,12 +40,24 @@ constexpr uint64_t kRatioFrom = 64 << 20;
 constexpr std::array<std::string_view, 7> kMergedDirectories{"bin",    "lib",    "lib32", "lib64",
                                                              "libo32", "libx32", "sbin"};
 
+constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kRunDirectories{
+    {{"var/run", "run"}, {"var/lock", "run/lock"}}};
+
 bool is_merged_directory(std::string_view name) {
     return std::find(kMergedDirectories.begin(), kMergedDirectories.end(), name) != kMergedDirectories.end();
 }
 
-/// The place of `path` where / has links to usr/: "bin/sh" → "usr/bin/sh".
+bool is_run_directory(std::string_view name) {
+    return std::any_of(kRunDirectories.begin(), kRunDirectories.end(),
+                       [&](const auto& directory) { return directory.first == name; });
+}
+
+/// The place of `path` where / has links to usr/, and var/ has links to run/: "bin/sh" → "usr/bin/sh".
 std::string merged(std::string_view path) {
+    for (const auto& [from, to] : kRunDirectories) {
+        if (path == from || (path.starts_with(from) && path[from.size()] == '/'))
+            return std::string(to).append(path.substr(from.size()));
+    }
     return is_merged_directory(path.substr(0, path.find('/'))) ? "usr/" + std::string(path)
                                                                : std::string(path);
 }
@@ -157,6 +169,7 @@ class PayloadCopier {
             const std::string path = payload_path(entry->path);
             list_ += listed_name(entry->path);
             if (!path.empty()) place(*entry, path);
+            link_rare_directory(entry->path, entry->mtime);
         }
         if (newest_ == INT64_MIN)
             throw Error("read Debian package", "data.tar", "it is empty").as(Fault::corrupt);
@@ -172,6 +185,15 @@ class PayloadCopier {
             name.remove_suffix(1);
         return name.empty() ? "/.\n" : fmt::format("/{}\n", name);
     }
+    /// The layout has no links for directories that hardly anybody has; a package that uses one brings it.
+    void link_rare_directory(std::string_view name, int64_t mtime) {
+        name = without_dot(name);
+        const std::string top(name.substr(0, name.find('/')));
+        const bool rare =
+            is_merged_directory(top) && top.starts_with("lib") && top != "lib" && top != "lib64";
+        if (rare && !package_.contains(top)) package_.add_symlink(top, "usr/" + top, {0777, 0, 0, mtime});
+    }
+
     void place(const TarEntry& entry, const std::string& path) {
         const FileAttributes attributes{entry.mode, entry.uid, entry.gid, entry.mtime};
         switch (entry.kind) {
@@ -202,9 +224,9 @@ class PayloadCopier {
     void place_symlink(const TarEntry& entry, const std::string& path, const FileAttributes& attributes) {
         if (entry.target.empty()) refuse(entry.path, "a symlink to nothing");
         const std::string_view plain = without_dot(entry.path);
-        if (is_merged_directory(plain)) {
+        if (is_merged_directory(plain) || is_run_directory(plain)) {
             if (link_destination(std::string(plain), entry.target) == path) return;  // the layout has it
-            refuse(entry.path, "a link of / that leads elsewhere");
+            refuse(entry.path, "a link of the root's layout that leads elsewhere");
         }
         // /bin/x → /usr/bin/x: one file when /usr is merged
         if (is_below_merged(path) && link_destination(path, entry.target) == path) return;

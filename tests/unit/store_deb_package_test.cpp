@@ -146,6 +146,21 @@ TEST_F(DebPackageTest, ALinkBetweenTheTwoNamesOfOneFileDisappears) {
     EXPECT_EQ(found.count("usr/lib64"), 0U);
 }
 
+TEST_F(DebPackageTest, VarRunAndVarLockAreWhatTheLayoutLinksThemTo) {
+    DebSpec spec;
+    spec.data.directory("./var/run/").file("./var/run/tool/x", "1").file("./var/runner", "2");
+    spec.data.symlink("./var/lock", "/run/lock");
+    spec.data.file("./lib32/libx.so", "3").file("./usr/libx32/liby.so", "4");
+    const auto found = listing(convert(spec));
+    EXPECT_EQ(found.at("run/tool/x"), "1 1");
+    EXPECT_EQ(found.at("var/runner"), "1 2");
+    EXPECT_EQ(found.count("var/run") + found.count("var/lock"), 0U);
+    EXPECT_EQ(found.at("lib32"), "2 usr/lib32") << "a package that uses the name brings the link";
+    EXPECT_EQ(found.count("libx32"), 0U);
+    spec.data.symlink("./var/run", "/somewhere");
+    EXPECT_THROW((void)convert(spec), Error);
+}
+
 TEST_F(DebPackageTest, TheDescriptionComesFromTheControlFile) {
     DebSpec spec;
     spec.control =
