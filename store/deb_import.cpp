@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <optional>
 #include <utility>
@@ -11,118 +10,14 @@
 #include "store/base/error.hpp"
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
+#include "store/deb_generated.hpp"
 #include "store/deb_package.hpp"
 #include "store/deb_universe.hpp"
 #include "store/deb_version.hpp"
-#include "store/package_writer.hpp"
 
 namespace pwstore {
 
 namespace {
-
-/// Date of the packages that are made here, so that they are the same bytes everywhere.
-constexpr int64_t kGeneratedDate = 1'735'689'600;
-constexpr std::string_view kGeneratedRemark = "pwstore: generated";
-
-struct LayoutDirectory {
-    std::string_view path;
-    uint32_t mode;
-};
-constexpr std::array<LayoutDirectory, 31> kDirectories{{
-    {"dev", 0755},
-    {"etc", 0755},
-    {"etc/alternatives", 0755},
-    {"home", 0755},
-    {"media", 0755},
-    {"mnt", 0755},
-    {"opt", 0755},
-    {"proc", 0755},
-    {"root", 0700},
-    {"run", 0755},
-    {"run/lock", 01777},
-    {"srv", 0755},
-    {"sys", 0755},
-    {"tmp", 01777},
-    {"usr", 0755},
-    {"usr/bin", 0755},
-    {"usr/lib", 0755},
-    {"usr/lib64", 0755},
-    {"usr/sbin", 0755},
-    {"var", 0755},
-    {"var/cache", 0755},
-    {"var/lib", 0755},
-    {"var/lib/dpkg", 0755},
-    {"var/lib/dpkg/alternatives", 0755},
-    {"var/lib/dpkg/info", 0755},
-    {"var/lib/dpkg/parts", 0755},
-    {"var/lib/dpkg/triggers", 0755},
-    {"var/lib/dpkg/updates", 0755},
-    {"var/log", 0755},
-    {"var/mail", 02775},
-    {"var/tmp", 01777},
-}};
-constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kLinks{{
-    {"bin", "usr/bin"},
-    {"lib", "usr/lib"},
-    {"lib64", "usr/lib64"},
-    {"sbin", "usr/sbin"},
-    {"var/lock", "../run/lock"},
-    {"var/run", "../run"},
-}};
-struct LayoutFile {
-    std::string_view path, content;
-    uint32_t mode;
-};
-/// No service is started by a maintainer script, because there is no init to start it (invoke-rc.d(8)). Files
-/// that dpkg or a script changes are not here: they are nobody's.
-constexpr std::array<LayoutFile, 2> kFiles{{
-    {"usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0755},
-    {"var/lib/dpkg/info/format", "1\n", 0644},
-}};
-constexpr const char* kLayoutVersion = "2-1";
-
-/// What a person expects of a shell, beside what Debian calls essential; as far as the repository has it.
-constexpr std::array<std::string_view, 9> kExpected{
-    "ca-certificates", "iproute2", "less", "man-db", "netbase", "passwd", "procps", "vim-tiny", "xz-utils"};
-
-PackageDescription generated_description(const char* name, const char* summary) {
-    PackageDescription description;
-    description.name = name;
-    description.base = name;
-    description.version = "1-1";
-    description.description = summary;
-    description.arch = "any";
-    description.packager = "pwstore";
-    description.build_date = kGeneratedDate;
-    description.licenses = {"GPL-3.0-or-later"};
-    return description;
-}
-
-RepositoryPackage write_layout_package(int into) {
-    PackageWriter package(into);
-    for (const LayoutDirectory& directory : kDirectories) {
-        package.add_directory(std::string(directory.path), {directory.mode, 0, 0, kGeneratedDate});
-    }
-    for (const auto& [path, target] : kLinks) {
-        package.add_symlink(std::string(path), std::string(target), {0777, 0, 0, kGeneratedDate});
-    }
-    for (const LayoutFile& file : kFiles)
-        package.add_file(std::string(file.path), file.content, {file.mode, 0, 0, kGeneratedDate});
-    PackageDescription description =
-        generated_description(kLayoutPackage, "Directories, dpkg's records, and the links of a merged /usr");
-    description.version = kLayoutVersion;
-    return package.write(std::move(description), kGeneratedRemark);
-}
-
-/// `depends` are names; the version counts their changes, so that an upgrade takes the newer set.
-RepositoryPackage write_base_package(int into, const std::vector<std::string>& depends, unsigned edition) {
-    PackageWriter package(into);
-    PackageDescription description = generated_description(
-        kBasePackage, "What Debian calls essential, and what a person expects of a shell");
-    description.version = fmt::format("{}-1", edition);
-    description.depends = depends;
-    return package.write(std::move(description), kGeneratedRemark);
-}
 
 class DebImport {
  public:
@@ -236,7 +131,8 @@ class DebImport {
 
     void add_generated() {
         const auto layout = database_.packages().find(kLayoutPackage);
-        if (layout == database_.packages().end() || layout->second.description.version != kLayoutVersion)
+        if (layout == database_.packages().end() ||
+            layout->second.description.version != layout_description().version)
             database_.put(write_layout_package(directory_.get()));
         const auto found = database_.packages().find(kBasePackage);
         std::vector<std::string> depends{kLayoutPackage};
@@ -250,14 +146,14 @@ class DebImport {
         const size_t before = depends.size();
         for (const DebArchive& deb : debs_) {
             const std::string& name = deb.control.name;
-            const bool expected = deb.control.essential ||
-                                  std::find(kExpected.begin(), kExpected.end(), name) != kExpected.end();
-            if (expected && std::find(depends.begin(), depends.end(), name) == depends.end())
+            if (belongs_to_base(deb.control) &&
+                std::find(depends.begin(), depends.end(), name) == depends.end())
                 depends.push_back(name);
         }
         if (depends.size() == before) return;
         std::sort(depends.begin(), depends.end());
-        database_.put(write_base_package(directory_.get(), depends, edition));
+        database_.put(
+            write_base_package(directory_.get(), base_description(depends, fmt::format("{}-1", edition))));
     }
 
     Fd directory_;

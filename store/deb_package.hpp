@@ -47,11 +47,6 @@ struct AlpmRelations {
 // --- A repository of them
 // ------------------------------------------------------------------------------------
 
-/// The package that every converted one depends on: directories, and the links of a merged /usr.
-inline constexpr const char* kLayoutPackage = "filesystem";
-/// The package that depends on all that Debian calls essential: a usable shell.
-inline constexpr const char* kBasePackage = "base";
-
 struct DebImportReport {
     size_t converted = 0;
     size_t kept = 0;                       ///< were there already, made from the same .deb
