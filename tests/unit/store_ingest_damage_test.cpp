@@ -227,14 +227,19 @@ TEST_F(StoreIngestDamage, ThreadsThatMeetOneContentMakeOneObject) {
     expect_consistent();
 }
 
+std::string variable(const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr ? value : "";
+}
+
 /// Ingests $PWSTORE_TEST_ARCHIVE into the store below $PWSTORE_TEST_STORE.
 TEST(StoreIngestChild, DISABLED_Ingest) {
-    const std::string dir = std::getenv("PWSTORE_TEST_STORE");
+    const std::string dir = variable("PWSTORE_TEST_STORE");
     const Store store = Store::open({dir + "/data", dir + "/config", dir + "/cache"});
     SilentSink sink;
     Ingestor ingestor(store, sink);
     try {
-        ingestor.add_archives({{std::getenv("PWSTORE_TEST_ARCHIVE"), std::nullopt}});
+        ingestor.add_archives({{variable("PWSTORE_TEST_ARCHIVE"), std::nullopt}});
         ingestor.commit(nullptr, std::getenv("PWSTORE_TEST_SYNC") != nullptr);
     } catch (const Error& error) {
         FAIL() << error.what() << " | " << error.hint();

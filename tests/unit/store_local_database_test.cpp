@@ -220,6 +220,7 @@ TEST_F(AgainstPacman, WritesTheSameBytes) {
 
 TEST_F(AgainstPacman, ReadsOddPkginfoTheSameWay) {
     const std::vector<std::string> odd = {
+        // NOLINTBEGIN(bugprone-suspicious-missing-comma): one text per comma
         "license =xy\n license = y\n\tlicense = y\nlicense  = z\nlicense xyz\nlicense = a = b\nlicense =  w "
         "\nlicense\n",
         "license = #x\n#license = x\nlicense = \nlicense=x = y\nurl = \npkgbase = \npkgdesc = \npackager = "
@@ -232,6 +233,7 @@ TEST_F(AgainstPacman, ReadsOddPkginfoTheSameWay) {
         "c=1:2\n",
         "size = -5\nsize = 9223372036854775808\ngroup = \nxdata = pkgtype=pkg\narch = \n",
         "size = 9223372036854775807\nbuilddate = 1x\nreplaces = r<>1",
+        // NOLINTEND(bugprone-suspicious-missing-comma)
     };
     std::vector<std::string> archives;
     for (size_t at = 0; at < odd.size(); ++at) {
