@@ -225,7 +225,7 @@ void print_details(const Context& context, const ContainerDetails& details, bool
     std::ostream& out = context.io.out;
     const auto line = [&](const char* name, const std::string& value) {
         if (!value.empty())
-            out << context.out.bold(fmt::format("{:<15}", name)) << ' ' << printable(value) << '\n';
+            out << context.out.bold(fmt::format("{:<15}", name)) << ' ' << shown(value) << '\n';
     };
     const ContainerState& state = details.state;
     line("Name", state.name);

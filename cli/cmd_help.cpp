@@ -8,6 +8,7 @@
 #include "cli/cmd.hpp"
 #include "cli/grammar.hpp"
 #include "cli/help.hpp"
+#include "cli/json.hpp"
 #include "store/base/error.hpp"
 
 namespace pwstore::cli {
@@ -80,7 +81,11 @@ Command help_command() {
     return it;
 }
 
-int run_version(Context& context, const Arguments&) {
+int run_version(Context& context, const Arguments& arguments) {
+    if (arguments.has("json")) {
+        context.io.out << version_json();
+        return kDone;
+    }
     context.io.out << "pwstore " << kVersion << '\n';
     if (!context.quiet) {
         context.io.out << "License: GPL-3.0-or-later. There is no warranty, as far as the law permits.\n";
@@ -92,6 +97,7 @@ Command version_command() {
     Command it{"version", {}, "Help", "show the version"};
     it.short_form = "-V";
     it.operands = {{"min", Completes::nothing, true}};
+    it.options = {json_option()};
     it.run = run_version;
     return it;
 }

@@ -117,7 +117,7 @@ int run_query(Context& context, const Arguments& arguments) {
     }
     for (const InstalledPackage& package : packages) {
         context.io.out << printable(package.name);
-        if (!arguments.has("quiet")) context.io.out << ' ' << printable(package.version);
+        if (!arguments.has("quiet")) context.io.out << ' ' << shown(package.version);
         context.io.out << '\n';
     }
     return kDone;
@@ -137,7 +137,7 @@ int run_search(Context& context, const Arguments& arguments) {
             continue;
         }
         context.io.out << printable(package.repository) << '/' << context.out.bold(printable(package.name))
-                       << ' ' << context.out.green(printable(package.version)) << '\n'
+                       << ' ' << context.out.green(shown(package.version)) << '\n'
                        << wrap_text(printable(package.description), context.out_width().value_or(SIZE_MAX), 4)
                        << '\n';
     }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <ostream>
 
 #include "cli/cmd.hpp"
+#include "cli/json.hpp"
 #include "cli/progress.hpp"
+#include "cli/repo.hpp"
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
-#include "store/deb_package.hpp"
-#include "store/deb_version.hpp"
 #include "store/layout.hpp"
-#include "store/repository_database.hpp"
 
 namespace pwstore::cli {
 
@@ -22,60 +23,39 @@ Error usage(const std::string& cause, const std::string& hint) {
     return Error("read the command line", "", cause).as(Fault::usage).with_hint(hint);
 }
 
-/// The directory that repositories.conf takes local repositories from when nothing else applies.
-std::string directory_of(const Arguments& arguments) {
-    return arguments.value("into").value_or(Directories::from_environment().data + "/repo");
-}
-
-/// --name, else the one repository that is there, else "local".
-std::string name_of(const Arguments& arguments, const std::string& directory) {
-    if (const auto name = arguments.value("name")) return ContainerName(*name).str();
-    const auto present = repositories_in(directory);
-    if (present.size() > 1) {
-        throw usage(fmt::format("'{}' holds {} repositories", printable(directory), present.size()),
-                    "name one with --name");
-    }
-    return present.empty() ? "local" : present.front();
-}
-
-int import_deb(const Context& context, const Arguments& arguments, const std::vector<std::string>& files) {
-    const std::string directory = directory_of(arguments);
-    const std::string name = name_of(arguments, directory);
-    ProgressScreen screen(context);
-    const DebImportReport report = import_debs(directory, name, files, screen);
-    screen.clear();
-    for (const std::string& missing : report.unsatisfied) {
-        context.io.err << context.err.yellow("warning:")
-                       << " nothing in the repository provides what is needed by " << printable(missing)
-                       << '\n';
-    }
-    if (!context.quiet) {
-        context.io.out << fmt::format("repository {} in {}: {} packages converted, {} were there\n", name,
-                                      printable(directory), report.converted, report.kept);
-    }
-    return kDone;
-}
-
 int add(const Context& context, const Arguments& arguments, const std::vector<std::string>& files) {
-    const std::string directory = directory_of(arguments);
-    const std::string name = name_of(arguments, directory);
-    for (const RepositoryPackage& package : add_to_repository(directory, name, files)) {
-        if (context.quiet) continue;
-        context.io.out << fmt::format("{}: {} {}\n", name, printable(package.description.name),
-                                      printable(package.description.version));
+    RepositoryChanges done{repository_place(arguments), {}, {}, false};
+    const RepositoryPlace& place = done.place;
+    std::vector<std::string> packages, debs;
+    for (const std::string& file : files)
+        (std::filesystem::path(file).extension() == ".deb" ? debs : packages).push_back(file);
+    const PackageVersions before = versions_in(place);
+    if (!packages.empty()) (void)add_to_repository(place.directory, place.name, packages);
+    if (!debs.empty()) {
+        ProgressScreen screen(context);
+        done.import = import_debs(place.directory, place.name, debs, screen);
     }
+    done.changes = changes_between(before, versions_in(place));
+    print_changes(context, arguments, done, "");
     return kDone;
 }
 
-int list(const Context& context, const Arguments& arguments, const std::vector<std::string>& directories) {
-    const std::string directory = directories.empty() ? directory_of(arguments) : directories.front();
+int list(const Context& context, const Arguments& arguments, const std::string& operand) {
+    const std::string directory = repository_directory(arguments, operand);
     const Fd dir = open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
     const auto chosen = arguments.value("name");
+    std::vector<RepositoryContent> all;
     for (const std::string& name : repositories_in(directory)) {
-        if (chosen && *chosen != name) continue;
+        if (!chosen || *chosen == name) all.push_back({name, RepositoryDatabase::read(dir.get(), name)});
+    }
+    if (arguments.has("json")) {
+        context.io.out << repositories_json(directory, all);
+        return kDone;
+    }
+    for (const RepositoryContent& one : all) {
         Table table({{"PACKAGE"}, {"VERSION"}, {"SIZE", Align::right}, {"DESCRIPTION", Align::left, 20, 1}});
-        for (const RepositoryPackage& package : RepositoryDatabase::read(dir.get(), name)) {
-            table.add({name + "/" + package.description.name, deb_version(package.description.version),
+        for (const RepositoryPackage& package : one.packages) {
+            table.add({one.name + "/" + package.description.name, package.description.version,
                        human_size(package.description.installed_size), package.description.description});
         }
         context.io.out << table.render(context.out_width(), context.out);
@@ -83,36 +63,142 @@ int list(const Context& context, const Arguments& arguments, const std::vector<s
     return kDone;
 }
 
+using Action = int (*)(const Context&, const Arguments&, const std::vector<std::string>&);
+
+/// An action on files, packages or a directory.
+struct RepoAction {
+    const char* name;
+    const char* needs;  ///< what must be named; null: a directory may be
+    Action run;
+};
+
+std::string directory_operand(const std::vector<std::string>& operands) {
+    if (operands.size() > 1) throw usage("only one directory can be named", "it takes [DIR]");
+    return operands.empty() ? std::string() : operands.front();
+}
+
+const RepoAction kActions[] = {
+    {"import-deb", "packages", import_debs_verb},
+    {"add", "files", add},
+    {"update", nullptr,
+     [](const Context& context, const Arguments& arguments, const auto& operands) {
+         return update_verb(context, arguments, directory_operand(operands));
+     }},
+    {"ls", nullptr,
+     [](const Context& context, const Arguments& arguments, const auto& operands) {
+         return list(context, arguments, directory_operand(operands));
+     }},
+};
+
 int run_repo(Context& context, const Arguments& arguments) {
     std::vector<std::string> operands = arguments.operands();
-    const std::string action = operands.front();
+    const std::string word = operands.front();
     operands.erase(operands.begin());
-    if (action == "ls") return list(context, arguments, operands);
-    if (action != "import-deb" && action != "add") {
-        throw usage(fmt::format("repo has no '{}'", printable(action)), "it has: import-deb, add, ls");
+    std::vector<std::string> names;
+    for (const RepoAction& action : kActions) {
+        names.emplace_back(action.name);
+        if (word != action.name) continue;
+        if (action.needs != nullptr && operands.empty())
+            throw usage(fmt::format("repo {} needs {}", word, action.needs), "name at least one");
+        return action.run(context, arguments, operands);
     }
-    if (operands.empty()) throw usage(fmt::format("repo {} needs files", action), "name at least one");
-    return action == "add" ? add(context, arguments, operands) : import_deb(context, arguments, operands);
+    throw usage(fmt::format("repo has no '{}'", printable(word)),
+                fmt::format("it has: {}", fmt::join(names, ", ")));
 }
 
 }  // namespace
 
+std::string repository_directory(const Arguments& arguments, const std::string& directory) {
+    const std::string standard = Directories::from_environment().data + "/repo";
+    return arguments.value("into").value_or(directory.empty() ? standard : directory);
+}
+
+RepositoryPlace repository_place(const Arguments& arguments, const std::string& directory) {
+    RepositoryPlace place{repository_directory(arguments, directory), "local"};
+    if (const auto name = arguments.value("name")) {
+        place.name = ContainerName(*name).str();
+        return place;
+    }
+    const auto present = repositories_in(place.directory);
+    if (present.size() > 1) {
+        throw usage(fmt::format("'{}' holds {} repositories", printable(place.directory), present.size()),
+                    "name one with --name");
+    }
+    if (!present.empty()) place.name = present.front();
+    return place;
+}
+
+PackageVersions versions_in(const RepositoryPlace& place) {
+    PackageVersions versions;
+    const auto present = repositories_in(place.directory);
+    if (std::find(present.begin(), present.end(), place.name) == present.end()) return versions;
+    const Fd dir = open_at(AT_FDCWD, place.directory, O_RDONLY | O_DIRECTORY);
+    for (const RepositoryPackage& package : RepositoryDatabase::read(dir.get(), place.name))
+        versions.emplace(package.description.name, package.description.version);
+    return versions;
+}
+
+std::vector<RepositoryChange> changes_between(const PackageVersions& before, const PackageVersions& after) {
+    std::vector<RepositoryChange> changes;
+    PackageVersions all = before;
+    all.insert(after.begin(), after.end());
+    const auto in = [](const PackageVersions& versions, const std::string& name) {
+        const auto found = versions.find(name);
+        return found == versions.end() ? std::string() : found->second;
+    };
+    for (const auto& [name, version] : all) {
+        RepositoryChange change{name, in(before, name), in(after, name)};
+        if (change.old_version != change.new_version) changes.push_back(std::move(change));
+    }
+    return changes;
+}
+
+void print_changes(const Context& context, const Arguments& arguments, const RepositoryChanges& changes,
+                   const std::string& summary) {
+    if (arguments.has("json")) {
+        context.io.out << repository_changes_json(changes);
+        return;
+    }
+    if (context.quiet) return;
+    for (const RepositoryChange& one : changes.changes) {
+        const std::string old = one.old_version.empty() ? "" : " " + one.old_version;
+        const std::string now = one.new_version.empty() ? " removed" : " " + one.new_version;
+        context.io.out << shown(fmt::format("{}: {}{}{}{}", changes.place.name, one.name, old,
+                                            old.empty() || one.new_version.empty() ? "" : " →", now))
+                       << '\n';
+    }
+    if (!summary.empty()) context.io.out << summary << '\n';
+}
+
 std::vector<Command> repo_commands() {
     Command it{"repo", {}, "Store", "make a local repository of packages, Debian's included"};
     it.description = {
-        "`repo import-deb FILE.deb…` converts Debian packages; a package `base` of what Debian calls "
-        "essential and a package "
-        "`filesystem` with the links of a merged /usr come with them. Maintainer scripts "
-        "run as dpkg runs them.",
-        "`repo add FILE.pkg.tar.zst…` enters alpm packages, with the signatures that lie beside them.",
+        "`repo import-deb PKG…` has the host's apt work out what an empty system would need for these Debian "
+        "packages (PKG, PKG=VERSION, PKG/SUITE), downloads it with its checksums, and converts it. All that "
+        "Debian calls essential comes along; recommendations do not. `FILE.deb` is converted as it is. A "
+        "package `base` of what is essential and a package `filesystem` with the links of a merged /usr come "
+        "with them. Maintainer scripts run as dpkg runs them.",
+        "`repo update [DIR]` asks apt again for what was imported by name, with newer package lists, and "
+        "converts what is new.",
+        "`repo add FILE…` enters alpm packages, with the signatures that lie beside them, and converts .deb "
+        "files.",
         "`repo ls [DIR]` shows what the repositories in a directory hold."};
     it.operands = {{"ACTION"}, {"FILE", Completes::file, true, true}};
-    it.options = {{"into", 0, "DIR", "directory of the repository; default: repo/ in the data directory",
-                   Completes::directory},
-                  {"name", 0, "NAME", "name of the repository; default: the one that is there, or `local`"}};
-    it.examples = {{"pwstore repo import-deb --into ~/debs --name demo *.deb",
-                    "a repository for `Server = file:///home/me/debs`"},
-                   {"pwstore repo add built-1.0-1-x86_64.pkg.tar.zst", "a package of one's own"}};
+    it.options = {
+        {"into", 0, "DIR", "directory of the repository; default: repo/ in the data directory",
+         Completes::directory},
+        {"name", 0, "NAME", "name of the repository; default: the one that is there, or `local`"},
+        {"suite", 0, "SUITE",
+         "import-deb, update: take packages from this suite where it has them; `all`: as apt chooses"},
+        {"preview", 0, "", "update: only show what would change"},
+        json_option()};
+    it.examples = {
+        {"pwstore repo import-deb neovim python3", "with all that they need"},
+        {"pwstore repo import-deb --suite bookworm --into ~/debs --name demo bash=5.2.15-2+b2",
+         "a certain version; for `Server = file:///home/me/debs`"},
+        {"pwstore repo import-deb ./*.deb", "files, without asking apt"},
+        {"pwstore repo update --preview", "what newer versions there are"},
+        {"pwstore repo add built-1.0-1-x86_64.pkg.tar.zst own_1.0_all.deb", "packages of one's own"}};
     it.run = run_repo;
     return {it};
 }

@@ -32,7 +32,7 @@ double share_of(const std::string& text) {
 void print_findings(const Context& context, const VerifyReport& report) {
     for (const Finding& finding : report.findings) {
         const std::string mark = finding.healed ? context.out.green("healed:") : context.out.red("found:");
-        context.io.out << mark << ' ' << printable(finding.text) << '\n';
+        context.io.out << mark << ' ' << shown(finding.text) << '\n';
     }
     if (context.quiet) return;
     context.io.out << fmt::format("{} objects, {} and {} roots checked: {}\n", report.objects,
@@ -46,7 +46,7 @@ int run_verify(Context& context, const Arguments& arguments) {
     const std::vector<std::string> names = arguments.operands();
     if (arguments.has("fidelity")) {
         for (const std::string& line : context.backend.fidelity({names.begin(), names.end()}))
-            context.io.out << printable(line) << '\n';
+            context.io.out << shown(line) << '\n';
         return kDone;
     }
     if (!names.empty()) {

@@ -22,14 +22,14 @@ void print_error(const Context& context, const Error& error) {
     if (own) text.remove_prefix(kReadStep.size());
     context.io.out << std::flush;
     std::ostream& err = context.io.err;
-    err << context.err.red("pwstore: error:") << ' ' << printable(text) << '\n';
+    err << context.err.red("pwstore: error:") << ' ' << shown(text) << '\n';
     const std::string& hint = error.hint();
     if (hint.find('\n') == std::string::npos) {
-        if (!hint.empty()) err << context.err.bold("hint:") << ' ' << printable(hint) << '\n';
+        if (!hint.empty()) err << context.err.bold("hint:") << ' ' << shown(hint) << '\n';
     } else {  // a list of problems
         for (size_t from = 0; from < hint.size();) {
             const size_t end = std::min(hint.find('\n', from), hint.size());
-            err << "    " << printable(hint.substr(from, end - from)) << '\n';
+            err << "    " << shown(hint.substr(from, end - from)) << '\n';
             from = end + 1;
         }
     }

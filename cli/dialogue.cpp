@@ -93,7 +93,7 @@ std::string render_plans(const std::vector<ContainerPlan>& plans, std::optional<
     std::vector<std::string> rebuilt;
     for (const ContainerPlan& plan : plans) {
         for (const std::string& note : plan.plan.notes)
-            out += painter.yellow("note:") + " " + printable(note) + "\n";
+            out += painter.yellow("note:") + " " + shown(note) + "\n";
         if (plan.plan.empty() && !plan.created) {
             if (plan.rebuilt_on_top) rebuilt.push_back(printable(plan.container));
             continue;
@@ -150,8 +150,7 @@ std::string render_report(const TransactionReport& report, const Painter& painte
                            human_size(report.new_disk_bytes));
     }
     for (const TransactionNote& note : report.notes) {
-        out += fmt::format("{} {}: {}\n", painter.yellow("warning:"), printable(note.subject),
-                           printable(note.text));
+        out += fmt::format("{} {}: {}\n", painter.yellow("warning:"), shown(note.subject), shown(note.text));
     }
     return out;
 }
@@ -192,12 +191,12 @@ int TerminalDialogue::ask(const Question& question) {
 
 int TerminalDialogue::answer_to(const Question& question) const {
     if (question.kind != Question::Kind::select_provider) {
-        return ask_yes_no(*context_, printable(question.text), question.default_answer != 0) ? 1 : 0;
+        return ask_yes_no(*context_, shown(question.text), question.default_answer != 0) ? 1 : 0;
     }
     std::ostream& err = context_->io.err;
-    err << printable(question.text) << '\n';
+    err << shown(question.text) << '\n';
     for (size_t i = 0; i < question.choices.size(); ++i)
-        err << fmt::format("  {}) {}\n", i + 1, printable(question.choices[i]));
+        err << fmt::format("  {}) {}\n", i + 1, shown(question.choices[i]));
     for (;;) {
         err << context_->err.bold(":: ") << fmt::format("Enter a number [{}]: ", question.default_answer + 1)
             << std::flush;

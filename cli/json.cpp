@@ -4,8 +4,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cli/build_config.hpp"
 #include "cli/dialogue.hpp"
+#include "cli/render.hpp"
 #include "store/base/error.hpp"
+#include "store/deb_version.hpp"
 
 namespace pwstore::cli {
 
@@ -24,8 +27,14 @@ std::string finish(const Json& json) {
 Json texts(const std::vector<std::string>& values) {
     Json array = Json::array();
     for (const std::string& value : values)
-        array.push_back(printable(value));
+        array.push_back(shown(value));
     return array;
+}
+
+/// `version` as its distribution writes it; what alpm has instead, where that is another.
+void put_version(Json& json, const std::string& version) {
+    json["version"] = shown(version);
+    if (is_deb_version(version)) json["alpm_version"] = printable(version);
 }
 
 const char* reason_name(InstallReason reason) {
@@ -39,10 +48,11 @@ const char* reason_name(InstallReason reason) {
 }
 
 Json installed_json(const InstalledPackage& package) {
-    return {{"name", printable(package.name)},
-            {"version", printable(package.version)},
-            {"reason", reason_name(package.reason)},
-            {"install_date", package.install_date}};
+    Json json{{"name", printable(package.name)}};
+    put_version(json, package.version);
+    json["reason"] = reason_name(package.reason);
+    json["install_date"] = package.install_date;
+    return json;
 }
 
 Json state_json(const ContainerState& state) {
@@ -127,7 +137,7 @@ std::string details_json(const ContainerDetails& details) {
         json["installed"].push_back(installed_json(package));
     json["notes"] = Json::array();
     for (const TransactionNote& note : details.notes) {
-        json["notes"].push_back({{"subject", printable(note.subject)}, {"text", printable(note.text)}});
+        json["notes"].push_back({{"subject", shown(note.subject)}, {"text", shown(note.text)}});
     }
     return finish(json);
 }
@@ -152,21 +162,21 @@ std::string search_json(const std::vector<PackageInfo>& packages) {
     Json json = begin("search");
     json["packages"] = Json::array();
     for (const PackageInfo& package : packages) {
-        json["packages"].push_back({{"repository", printable(package.repository)},
-                                    {"name", printable(package.name)},
-                                    {"version", printable(package.version)},
-                                    {"description", printable(package.description)},
-                                    {"url", printable(package.url)},
-                                    {"arch", printable(package.arch)},
-                                    {"download_bytes", package.download_size},
-                                    {"installed_bytes", package.installed_size},
-                                    {"licenses", texts(package.licenses)},
-                                    {"groups", texts(package.groups)},
-                                    {"depends", texts(package.depends)},
-                                    {"optdepends", texts(package.optdepends)},
-                                    {"conflicts", texts(package.conflicts)},
-                                    {"provides", texts(package.provides)},
-                                    {"replaces", texts(package.replaces)}});
+        Json one{{"repository", printable(package.repository)}, {"name", printable(package.name)}};
+        put_version(one, package.version);
+        one.update({{"description", printable(package.description)},
+                    {"url", printable(package.url)},
+                    {"arch", printable(package.arch)},
+                    {"download_bytes", package.download_size},
+                    {"installed_bytes", package.installed_size},
+                    {"licenses", texts(package.licenses)},
+                    {"groups", texts(package.groups)},
+                    {"depends", texts(package.depends)},
+                    {"optdepends", texts(package.optdepends)},
+                    {"conflicts", texts(package.conflicts)},
+                    {"provides", texts(package.provides)},
+                    {"replaces", texts(package.replaces)}});
+        json["packages"].push_back(std::move(one));
     }
     return finish(json);
 }
@@ -181,7 +191,7 @@ std::string verify_json(const VerifyReport& report) {
     for (const Finding& finding : report.findings) {
         json["findings"].push_back({{"kind", finding_name(finding.kind)},
                                     {"path", printable(finding.path)},
-                                    {"text", printable(finding.text)},
+                                    {"text", shown(finding.text)},
                                     {"healed", finding.healed}});
     }
     return finish(json);
@@ -198,6 +208,55 @@ std::string probes_json(const std::vector<Probe>& probes, bool usable) {
                                   {"effect", printable(probe.effect)},
                                   {"remedy", printable(probe.remedy)}});
     }
+    return finish(json);
+}
+
+std::string repositories_json(const std::string& directory,
+                              const std::vector<RepositoryContent>& repositories) {
+    Json json = begin("repo-ls");
+    json["directory"] = printable(directory);
+    json["repositories"] = Json::array();
+    for (const RepositoryContent& repository : repositories) {
+        Json one{{"name", repository.name}, {"packages", Json::array()}};
+        for (const RepositoryPackage& package : repository.packages) {
+            Json entry{{"name", printable(package.description.name)}};
+            put_version(entry, package.description.version);
+            entry.update({{"description", printable(package.description.description)},
+                          {"arch", printable(package.description.arch)},
+                          {"file", printable(package.filename)},
+                          {"download_bytes", package.packed_size},
+                          {"installed_bytes", package.description.installed_size},
+                          {"sha256", package.sha256.hex()},
+                          {"depends", texts(package.description.depends)},
+                          {"provides", texts(package.description.provides)}});
+            one["packages"].push_back(std::move(entry));
+        }
+        json["repositories"].push_back(std::move(one));
+    }
+    return finish(json);
+}
+
+std::string repository_changes_json(const RepositoryChanges& changes) {
+    Json json = begin("repo-change");
+    json["repository"] = changes.place.name;
+    json["directory"] = printable(changes.place.directory);
+    json["preview"] = changes.preview;
+    json["converted"] = changes.import.converted;
+    json["kept"] = changes.import.kept;
+    json["changes"] = Json::array();
+    for (const RepositoryChange& change : changes.changes) {
+        json["changes"].push_back({{"name", printable(change.name)},
+                                   {"old_version", shown(change.old_version)},
+                                   {"version", shown(change.new_version)}});
+    }
+    json["unsatisfied"] = texts(changes.import.unsatisfied);
+    return finish(json);
+}
+
+std::string version_json() {
+    Json json = begin("version");
+    json["version"] = kVersion;
+    json["license"] = "GPL-3.0-or-later";
     return finish(json);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/backend.hpp"
+#include "cli/repo.hpp"
 
 namespace pwstore::cli {
 
@@ -19,5 +20,14 @@ namespace pwstore::cli {
 [[nodiscard]] std::string search_json(const std::vector<PackageInfo>& packages);
 [[nodiscard]] std::string verify_json(const VerifyReport& report);
 [[nodiscard]] std::string probes_json(const std::vector<Probe>& probes, bool usable);
+
+struct RepositoryContent {
+    std::string name;
+    std::vector<RepositoryPackage> packages;
+};
+[[nodiscard]] std::string repositories_json(const std::string& directory,
+                                            const std::vector<RepositoryContent>& repositories);
+[[nodiscard]] std::string repository_changes_json(const RepositoryChanges& changes);
+[[nodiscard]] std::string version_json();
 
 }  // namespace pwstore::cli

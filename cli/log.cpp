@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "store/base/error.hpp"
+#include "cli/render.hpp"
 
 namespace pwstore::cli {
 
@@ -15,7 +15,7 @@ void write_log(const std::string& path, const std::string& line) noexcept {
         if (!std::filesystem::is_directory(std::filesystem::path(path).parent_path())) return;
         spdlog::logger logger("pwstore", std::make_shared<spdlog::sinks::basic_file_sink_st>(path));
         logger.set_pattern("[%Y-%m-%dT%H:%M:%S%z] [%l] %v");
-        logger.info("{}", printable(line));
+        logger.info("{}", shown(line));
         logger.flush();
     } catch (const std::exception&) {
         return;

@@ -31,7 +31,7 @@ std::string progress_line(const std::string& step, const std::string& label, uin
         }
         line += fmt::format(" {:3}%", static_cast<int>(share * 100));
     }
-    return cut_to_width(line + "  " + printable(label), width);
+    return cut_to_width(line + "  " + shown(label), width);
 }
 
 ProgressScreen::ProgressScreen(const Context& context, std::function<Clock::time_point()> now)
@@ -81,16 +81,16 @@ void ProgressScreen::message(Severity severity, const std::string& text) {
     const Painter& paint = context_->err;
     switch (severity) {
         case Severity::debug:
-            err << paint.dim("debug: " + printable(text)) << '\n';
+            err << paint.dim("debug: " + shown(text)) << '\n';
             break;
         case Severity::info:
-            err << printable(text) << '\n';
+            err << shown(text) << '\n';
             break;
         case Severity::warning:
-            err << paint.yellow("warning:") << ' ' << printable(text) << '\n';
+            err << paint.yellow("warning:") << ' ' << shown(text) << '\n';
             break;
         case Severity::error:
-            err << paint.red("error:") << ' ' << printable(text) << '\n';
+            err << paint.red("error:") << ' ' << shown(text) << '\n';
             break;
     }
     err << std::flush;

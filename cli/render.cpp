@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "store/base/error.hpp"
+#include "store/deb_version.hpp"
 
 namespace pwstore::cli {
 
@@ -59,6 +60,10 @@ Character take_character(std::string_view& text) {
 
 std::string Painter::wrap(std::string_view code, std::string_view text) const {
     return enabled_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+}
+
+std::string shown(std::string_view text) {
+    return with_deb_versions(printable(text));
 }
 
 std::string human_size(uint64_t bytes) {
@@ -122,7 +127,7 @@ std::string wrap_text(std::string_view text, size_t width, size_t indent) {
 
 void Table::add(std::vector<std::string> cells) {
     for (std::string& cell : cells)
-        cell = printable(cell);
+        cell = shown(cell);
     cells.resize(columns_.size());
     rows_.push_back(std::move(cells));
 }

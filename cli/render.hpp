@@ -25,12 +25,15 @@ class Painter {
     bool enabled_;
 };
 
+/// `text` as people see it: safe for a terminal, and versions of Debian packages as Debian writes them.
+[[nodiscard]] std::string shown(std::string_view text);
+
 /// "512 B", "9.4 MB", "312 MB": powers of 1000.
 [[nodiscard]] std::string human_size(uint64_t bytes);
 /// With a sign: "+9.4 MB", "-1.0 kB", "0 B".
 [[nodiscard]] std::string human_change(int64_t bytes);
 
-/// Columns that `text` takes on a terminal. Expects what printable() returned.
+/// Columns that `text` takes on a terminal. Expects what printable() or shown() returned.
 [[nodiscard]] size_t display_width(std::string_view text);
 /// `text` cut to at most `width` columns, with "…" at its end when something was cut.
 [[nodiscard]] std::string cut_to_width(std::string_view text, size_t width);
@@ -47,7 +50,7 @@ struct Column {
         0;  ///< columns with the highest rank above 0 are left out first when the table is too wide
 };
 
-/// A table for people; every cell goes through printable().
+/// A table for people; every cell goes through shown().
 class Table {
  public:
     explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}

@@ -19,9 +19,10 @@ namespace pwstore {
 /// A target that an install names, checked: libalpm is never given an empty name, a path or control
 /// characters.
 struct InstallTarget {
-    std::string repository;  ///< empty = any
-    std::string dependency;  ///< "name", "name>=1"
-    std::string name;        ///< without the constraint
+    std::string repository;                 ///< empty = any
+    std::string dependency;                 ///< "name", "name>=1"
+    std::string name;                       ///< without the constraint
+    size_t version_at = std::string::npos;  ///< where the version begins in `dependency`; npos = none
 };
 
 /// @throws Error (usage) naming the rule that `text` breaks
@@ -104,6 +105,7 @@ class Targets {
 
  private:
     [[nodiscard]] bool stays_upstream(const InstallTarget& target, alpm_list_t* databases);
+    void spell_version(InstallTarget& target, const alpm_list_t* databases) const;
     void install_from(const InstallTarget& target, alpm_list_t* databases, const std::string& text);
     void install_group(const InstallTarget& target, alpm_list_t* databases, const std::string& text);
     void add(alpm_pkg_t* package, const std::string& text);

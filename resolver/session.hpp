@@ -56,6 +56,9 @@ struct SessionSpec {
         foreign;  ///< names of upstream packages: never upgraded, replaced or removed here
     /// The container that an upstream package comes from, for messages. May lack names.
     std::map<std::string, std::string> upstream_of = {};
+    /// A version that a user gave for a package, as the one that has version `there` would write it. Null:
+    /// the same.
+    std::function<std::string(const std::string& given, const std::string& there)> version_like = {};
     bool no_confirm = false;
     bool debug = false;  ///< libalpm's debug messages go to the sink
 };

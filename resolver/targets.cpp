@@ -87,6 +87,7 @@ InstallTarget parse_install_target(const std::string& target) {
     if (version.empty() || version.find_first_of("<>=") != std::string_view::npos) {
         reject(target, "a version constraint looks like name>=1.0 (also <= > < =)");
     }
+    parsed.version_at = parsed.dependency.size() - version.size();
     return parsed;
 }
 
@@ -100,8 +101,9 @@ std::string parse_remove_target(const std::string& target) {
 // --- Install -----------------------------------------------------------------------------------------------
 
 void Targets::install(const std::string& target) {
-    const InstallTarget parsed = parse_install_target(target);
+    InstallTarget parsed = parse_install_target(target);
     if (parsed.repository.empty()) {
+        spell_version(parsed, handle_.sync_databases());
         install_from(parsed, handle_.sync_databases(), target);
         return;
     }
@@ -113,7 +115,19 @@ void Targets::install(const std::string& target) {
     const InstallUsage usage(database);
     alpm::Databases only;
     only.push_back(database);
+    spell_version(parsed, only.get());
     install_from(parsed, only.get(), target);
+}
+
+/// The version as the package of that name has it, which may be written in another way than the user wrote.
+void Targets::spell_version(InstallTarget& target, const alpm_list_t* databases) const {
+    const auto& version_like = handle_.spec().version_like;
+    if (!version_like || target.version_at == std::string::npos) return;
+    alpm_pkg_t* package = literal(databases, target.name);
+    if (package == nullptr) package = handle_.installed(target.name);
+    if (package == nullptr) return;
+    const std::string given = target.dependency.substr(target.version_at);
+    target.dependency.replace(target.version_at, std::string::npos, version_like(given, version_of(package)));
 }
 
 void Targets::install_from(const InstallTarget& target, alpm_list_t* databases, const std::string& text) {

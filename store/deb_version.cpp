@@ -265,6 +265,23 @@ bool is_deb_version(std::string_view alpm_version) {
     return deb_version(alpm_version) != alpm_version;
 }
 
+std::string with_deb_versions(std::string_view text) {
+    static constexpr std::string_view kOfVersions =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_/+~@";
+    std::string out;
+    while (!text.empty()) {
+        const size_t begin = std::min(text.find_first_of(kOfVersions), text.size());
+        out += text.substr(0, begin);
+        text.remove_prefix(begin);
+        const std::string_view word = text.substr(0, text.find_first_not_of(kOfVersions));
+        text.remove_prefix(word.size());
+        const std::string_view version = word.substr(0, word.find_last_not_of(".:") + 1);
+        out += deb_version(version);
+        out += word.substr(version.size());
+    }
+    return out;
+}
+
 int compare_deb_versions(std::string_view a, std::string_view b) {
     auto [left_epoch, left] = split_epoch(a);
     auto [right_epoch, right] = split_epoch(b);

@@ -32,6 +32,10 @@ namespace pwstore {
 /// alpm_version() made it.
 [[nodiscard]] bool is_deb_version(std::string_view alpm_version);
 
+/// A text for people with each version that alpm_version() made as Debian writes it ("foo>=1.0e-1e" →
+/// "foo>=1.0-1"). A version within a file name is left as it is.
+[[nodiscard]] std::string with_deb_versions(std::string_view text);
+
 /// <0, 0, >0 in the order of deb-version(7).
 [[nodiscard]] int compare_deb_versions(std::string_view a, std::string_view b);
 

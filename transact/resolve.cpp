@@ -3,6 +3,7 @@
 
 #include "mount/root.hpp"
 #include "store/base/path_at.hpp"
+#include "store/deb_version.hpp"
 #include "transact/view.hpp"
 
 namespace pwstore {
@@ -44,6 +45,9 @@ SessionSpec session_spec(const TransactionState& state, const Work& work) {
     spec.cache_dirs = {layout.directories().cache + "/pkg"};
     spec.gnupg_dir = layout.path(names::kGnupg);
     spec.config = state.config;
+    spec.version_like = [](const std::string& given, const std::string& there) {
+        return is_deb_version(there) && !is_deb_version(given) ? alpm_version(given) : given;
+    };
     spec.no_confirm = state.request.no_confirm;
     return spec;
 }

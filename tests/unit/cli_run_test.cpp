@@ -8,6 +8,7 @@
 #include "cli/log.hpp"
 #include "cli/run.hpp"
 #include "store/base/error.hpp"
+#include "store/deb_version.hpp"
 #include "tests/support/fake_backend.hpp"
 #include "tests/support/test_dir.hpp"
 
@@ -15,6 +16,7 @@ namespace pwstore::cli {
 namespace {
 
 using test::Cli;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -274,6 +276,37 @@ TEST(Json, IsValidAndHasItsSchema) {
     const Json verify = parsed({"verify", "--json"}, 4);
     EXPECT_EQ(verify.at("clean"), false);
     EXPECT_EQ(verify.at("findings").at(0).at("kind"), "damaged-object");
+}
+
+TEST(Versions, OfDebianArePrintedAsDebianWritesThem) {
+    Cli cli = filled();
+    const std::string version = "1:2.36-9+deb12u1";
+    const std::string made = alpm_version(version);
+    cli.backend.detail.packages = {{1, "libc6", made, InstallReason::explicitly, 5, 0, {}},
+                                   {2, "own", "1.0-1", InstallReason::dependency, 6, 0, {}}};
+    cli.backend.detail.notes = {{"libc6 " + made, "needs base>=" + made}};
+    cli.backend.found.resize(1);
+    cli.backend.found[0].version = made;
+    cli.backend.found[0].depends = {"base>=" + made};
+    EXPECT_EQ(cli({"query", "editor"}), 0);
+    EXPECT_EQ(cli.out(), "libc6 " + version + "\nown 1.0-1\n");
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"info", "editor", "--packages"}, {"search", "x"}}) {
+        EXPECT_EQ(cli(words), 0);
+        EXPECT_THAT(cli.out(), AllOf(HasSubstr(version), Not(HasSubstr(made)))) << words[0];
+    }
+    EXPECT_EQ(cli({"query", "editor", "--json"}), 0);
+    const Json packages = Json::parse(cli.out()).at("packages");
+    EXPECT_EQ(packages.at(0).at("version"), version);
+    EXPECT_EQ(packages.at(0).at("alpm_version"), made);
+    EXPECT_FALSE(packages.at(1).contains("alpm_version"));
+    EXPECT_EQ(cli({"search", "x", "--json"}), 0);
+    EXPECT_EQ(Json::parse(cli.out()).at("packages").at(0).at("depends").at(0), "base>=" + version);
+    EXPECT_EQ(cli({"info", "editor", "--json"}), 0);
+    EXPECT_EQ(Json::parse(cli.out()).at("notes").at(0).at("text"), "needs base>=" + version);
+    cli.backend.failure.emplace("install", "", "foo: requires base>=" + made);
+    EXPECT_EQ(cli({"install", "editor", "foo", "--noconfirm"}), 1);
+    EXPECT_THAT(cli.err(), AllOf(HasSubstr("requires base>=" + version), Not(HasSubstr(made))));
 }
 
 // --- verify, doctor

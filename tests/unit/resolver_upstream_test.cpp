@@ -70,6 +70,20 @@ TEST_F(UpstreamTest, IsNotInstalledASecondTime) {
     EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("liba 1.0-1 is there already")));
 }
 
+/// Whoever gives a version writes it as people do, not as the repository does.
+TEST_F(UpstreamTest, VersionsMayBeGivenAsPeopleWriteThem) {
+    const auto encoded = [](const std::string& version) { return "v" + version; };
+    view.repository("repo", {package("tool", encoded("2.0-1")), package("plain", "2.0-1")});
+    view.spec().version_like = [&](const std::string& given, const std::string& there) {
+        return there.front() == 'v' && given.front() != 'v' ? encoded(given) : given;
+    };
+    for (const char* target : {"tool=2.0-1", "repo/tool=2.0-1", "tool>=2.0-1", "tool=v2.0-1"})
+        EXPECT_THAT(lines(view.prepare({.install = {target}})), ElementsAre("+tool v2.0-1")) << target;
+    EXPECT_THAT(lines(view.prepare({.install = {"plain=2.0-1"}})), ElementsAre("+plain 2.0-1"));
+    EXPECT_THAT(error_of([&] { view.prepare({.install = {"tool=1.0-1"}}); }).text,
+                HasSubstr("tool=1.0-1: no such package"));
+}
+
 TEST_F(UpstreamTest, IsNeverUpgradedOrReplaced) {
     repository("2.0-1");
     const Plan upgrade = view.prepare({.upgrade = true});

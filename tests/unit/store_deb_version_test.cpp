@@ -36,6 +36,18 @@ TEST(DebVersion, OthersAreLeftAlone) {
     }
 }
 
+TEST(DebVersion, TextsForPeopleHaveTheOriginals) {
+    const std::string version = "2:3.11.2-6+deb12u1";
+    const std::string made = alpm_version(version);
+    EXPECT_EQ(with_deb_versions("foo>=" + made + ": needed by bar (" + made + "), " + made + "."),
+              "foo>=" + version + ": needed by bar (" + version + "), " + version + ".");
+    EXPECT_EQ(with_deb_versions(made), version);
+    const std::string file = "var/lib/pacman/local/foo-" + made + "/desc";
+    EXPECT_EQ(with_deb_versions(file), file) << "a name of a file is what it is";
+    EXPECT_EQ(with_deb_versions("caf\xc3\xa9 1.0-1 \n::"), "caf\xc3\xa9 1.0-1 \n::");
+    EXPECT_EQ(with_deb_versions(""), "");
+}
+
 TEST(DebVersion, ComparesAsTheirManualSays) {
     const std::vector<std::string> ascending{"~~",        "~~a",      "~",       "1.0~beta1~svn1245",
                                              "1.0~beta1", "1.0",      "1.0-1~1", "1.0-1",
