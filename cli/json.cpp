@@ -213,7 +213,8 @@ std::string probes_json(const std::vector<Probe>& probes, bool usable) {
 
 std::string repositories_json(const std::string& directory,
                               const std::vector<RepositoryContent>& repositories) {
-    Json json = begin("repo-ls");
+    Json json = begin("repo");
+    json["answer"] = "packages";
     json["directory"] = printable(directory);
     json["repositories"] = Json::array();
     for (const RepositoryContent& repository : repositories) {
@@ -237,7 +238,8 @@ std::string repositories_json(const std::string& directory,
 }
 
 std::string repository_changes_json(const RepositoryChanges& changes) {
-    Json json = begin("repo-change");
+    Json json = begin("repo");
+    json["answer"] = "changes";
     json["repository"] = changes.place.name;
     json["directory"] = printable(changes.place.directory);
     json["preview"] = changes.preview;

@@ -159,7 +159,7 @@ TEST_F(AptArchiveTest, UpdateTakesNewerVersionsOfWhatWasNamed) {
     EXPECT_THAT(out_.str(), AllOf(HasSubstr("1.1~rc1-1"), HasSubstr("2 packages would change")));
     EXPECT_THAT(listed(), Not(HasSubstr("1.1~rc1-1")));
     ASSERT_EQ(type({"repo", "update", "--json"}), kDone) << err_.str();
-    EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"schema\": \"pwstore.repo-change/1\""),
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"schema\": \"pwstore.repo/1\""),
                                   HasSubstr("\"old_version\": \"1.0-1\""), HasSubstr("1.1~rc1-1")));
     EXPECT_THAT(listed(), AllOf(HasSubstr("1.1~rc1-1"), HasSubstr("local/more"), Not(HasSubstr("9.0-1"))));
     ASSERT_EQ(type({"repo", "update"}), kDone) << err_.str();
