@@ -62,7 +62,11 @@ template <typename T>
     return Range<T>(list);
 }
 
-/// Owns a list; `Free` releases one element (a null function: the elements belong to someone else).
+/// The elements of a list that belong to someone else.
+template <typename T>
+void keep(T* /*element*/) noexcept {}
+
+/// Owns a list; `Free` releases one element.
 template <typename T, void (*Free)(T*)>
 class List {
  public:
@@ -71,10 +75,8 @@ class List {
     List(const List&) = delete;
     List& operator=(const List&) = delete;
     ~List() {
-        if constexpr (Free != nullptr) {
-            for (T* element : each<T>(list_))
-                Free(element);
-        }
+        for (T* element : each<T>(list_))
+            Free(element);
         alpm_list_free(list_);
     }
     void push_back(T* element) { list_ = alpm_list_add(list_, element); }
@@ -94,8 +96,8 @@ inline void free_string(char* value) {
 }
 
 using StringList = List<char, free_string>;
-using Packages = List<alpm_pkg_t, nullptr>;
-using Databases = List<alpm_db_t, nullptr>;
+using Packages = List<alpm_pkg_t, keep<alpm_pkg_t>>;
+using Databases = List<alpm_db_t, keep<alpm_db_t>>;
 using MissingDependencies = List<alpm_depmissing_t, alpm_depmissing_free>;
 using Conflicts = List<alpm_conflict_t, alpm_conflict_free>;
 using FileConflicts = List<alpm_fileconflict_t, alpm_fileconflict_free>;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "store/base/error.hpp"
 
@@ -35,6 +36,11 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
 }
 
 }  // namespace
+
+std::string variable(const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr ? value : "";
+}
 
 Rerun::Rerun(const std::string& name, const std::map<std::string, std::string>& environment,
              const std::vector<std::string>& prefix) {

@@ -16,6 +16,9 @@ struct ChildEnd {
     std::string output;  ///< stdout and stderr
 };
 
+/// An environment variable, as Rerun gives them; empty when it is not set.
+[[nodiscard]] std::string variable(const char* name);
+
 /// This test program again as a child, running only the test `name` ("Suite.DISABLED_Name": disabled tests
 /// are run, so that the parts of a test which need a process of their own can be written beside it). `prefix`
 /// comes before the command ("unshare", "-Urm", …).

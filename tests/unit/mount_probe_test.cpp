@@ -8,6 +8,7 @@
 #include "mount/probe.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "tests/support/rerun.hpp"
 #include "tests/support/test_dir.hpp"
 
 namespace pwstore {
@@ -23,7 +24,7 @@ class ProbeTest : public ::testing::Test {
     }
     test::TestDir dir_;
     Layout layout_ = Layout::create(dir_.directories());
-    std::string path_ = std::getenv("PATH");
+    std::string path_ = test::variable("PATH");
 };
 
 TEST_F(ProbeTest, OverlayIsFoundAndRemembered) {

@@ -144,7 +144,7 @@ TEST_F(RootTest, PublishingReplacesWhatADeadTransactionLeft) {
 
 // The part of the tests below that fails in a process of its own.
 TEST(RootChild, DISABLED_EnsureRoot) {
-    const std::string data = std::getenv("PWSTORE_TEST_STORE");
+    const std::string data = test::variable("PWSTORE_TEST_STORE");
     SilentSink sink;
     const Store store = Store::open({data + "/data", data + "/config", data + "/cache"});
     EXPECT_THROW(ensure_root(store, ContainerName("base"), 1, sink), Error);

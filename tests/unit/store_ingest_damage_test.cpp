@@ -227,19 +227,14 @@ TEST_F(StoreIngestDamage, ThreadsThatMeetOneContentMakeOneObject) {
     expect_consistent();
 }
 
-std::string variable(const char* name) {
-    const char* value = std::getenv(name);
-    return value != nullptr ? value : "";
-}
-
 /// Ingests $PWSTORE_TEST_ARCHIVE into the store below $PWSTORE_TEST_STORE.
 TEST(StoreIngestChild, DISABLED_Ingest) {
-    const std::string dir = variable("PWSTORE_TEST_STORE");
+    const std::string dir = test::variable("PWSTORE_TEST_STORE");
     const Store store = Store::open({dir + "/data", dir + "/config", dir + "/cache"});
     SilentSink sink;
     Ingestor ingestor(store, sink);
     try {
-        ingestor.add_archives({{variable("PWSTORE_TEST_ARCHIVE"), std::nullopt}});
+        ingestor.add_archives({{test::variable("PWSTORE_TEST_ARCHIVE"), std::nullopt}});
         ingestor.commit(nullptr, std::getenv("PWSTORE_TEST_SYNC") != nullptr);
     } catch (const Error& error) {
         FAIL() << error.what() << " | " << error.hint();
@@ -331,7 +326,7 @@ TEST(StoreIngestChild, DISABLED_FullDisk) {
     spec.name = "small";
     spec.files = {{"a", {"fits"}}};
     const std::string small = build_package(dir.path(), spec);
-    const std::string root = std::getenv("PWSTORE_TEST_MOUNT");
+    const std::string root = test::variable("PWSTORE_TEST_MOUNT");
     const Directories directories{root + "/data", root + "/config", root + "/cache"};
     const Store store = Store::open(directories);
     SilentSink sink;
