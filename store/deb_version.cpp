@@ -247,8 +247,7 @@ std::string alpm_version(std::string_view deb_version) {
     const auto [epoch, rest] = split_epoch(deb_version);
     const size_t hyphen = std::min(rest.rfind('-'), rest.size());
     const std::string_view revision = hyphen == rest.size() ? std::string_view() : rest.substr(hyphen + 1);
-    return (epoch == "0:" ? std::string() : std::string(epoch)) + Encoder(rest.substr(0, hyphen)).run() +
-           "-" + Encoder(revision).run();
+    return std::string(epoch) + Encoder(rest.substr(0, hyphen)).run() + "-" + Encoder(revision).run();
 }
 
 std::string deb_version(std::string_view alpm_version) {
