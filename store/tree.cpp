@@ -90,6 +90,11 @@ const TreeEntry* Tree::resolve(std::string_view path) const {
     return find(parent->append(path.substr(slash + 1)));
 }
 
+bool is_generated(const Tree& tree, std::string_view path) {
+    const TreeEntry* there = tree.find(path);
+    return there != nullptr && tree.layers[there->layer] == kDatabaseLayer;
+}
+
 std::vector<Entry> mount_point_entries(std::string_view container) {
     std::vector<Entry> entries;
     for (const char* name : {"dev", "home"})

@@ -62,6 +62,9 @@ struct TreeLayer {
 /// them wins.
 [[nodiscard]] std::vector<Entry> mount_point_entries(std::string_view container);
 
+/// `path` is a file that tree_of() generates: package databases, which no script and nobody else changes.
+[[nodiscard]] bool is_generated(const Tree& tree, std::string_view path);
+
 /// Merge `layers` in order. A later entry replaces an earlier one, except that directories stay directories
 /// and take the metadata of the first layer that names them (as pacman leaves an existing directory alone); a
 /// path below a symlink-to-directory of the same tree goes to the symlink's target (followed inside the

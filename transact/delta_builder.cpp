@@ -23,6 +23,7 @@ class DeltaBuilder {
 
     /// The entry that makes the layers equal the root at `path`; nullopt when they are equal already.
     std::optional<Entry> difference(const std::string& path, std::optional<uint32_t> true_mode) {
+        if (is_generated(layers_, path)) return std::nullopt;
         const TreeEntry* layer = layers_.find(path);
         const Entry* below = layer != nullptr ? &layer->entry : nullptr;
         const auto handle = try_open_beneath(root_, path, O_PATH | O_NOFOLLOW);

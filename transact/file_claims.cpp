@@ -10,6 +10,7 @@
 #include "store/deb_universe.hpp"
 #include "store/deb_version.hpp"
 #include "store/dpkg_record.hpp"
+#include "transact/hook.hpp"
 
 namespace pwstore {
 
@@ -19,7 +20,14 @@ bool has_debian_packages(const Plan& plan) {
     });
 }
 
-FileClaims::FileClaims(const Store& store, const std::vector<InstalledPackage>& packages) : store_(store) {
+bool has_debian_packages(const std::vector<InstalledPackage>& packages) {
+    return std::any_of(packages.begin(), packages.end(),
+                       [](const InstalledPackage& package) { return is_deb_version(package.version); });
+}
+
+FileClaims::FileClaims(const Store& store, const std::vector<InstalledPackage>& packages,
+                       const std::vector<std::string>& overwrite)
+    : store_(store), overwrite_(overwrite) {
     const ReadTxn txn = store.index().read();
     manifests_.reserve(packages.size());
     for (const InstalledPackage& package : packages)
@@ -43,8 +51,10 @@ bool FileClaims::replaces(const Manifest& package, const Manifest& other) const 
     });
 }
 
-void FileClaims::check(const Manifest& package, const Diversions& diversions) const {
-    std::unordered_map<size_t, bool> allowed;
+FileClaims::Shared FileClaims::check(const Manifest& package, const Diversions& diversions) const {
+    Shared shared;
+    enum class Rule { conflict, take, leave };
+    std::unordered_map<size_t, Rule> rules;
     for (const Entry& entry : package.entries) {
         const auto found = owners_.find(entry.path);
         if (entry.kind == EntryKind::directory || found == owners_.end()) continue;
@@ -53,16 +63,21 @@ void FileClaims::check(const Manifest& package, const Diversions& diversions) co
             if (other.name == package.name) continue;
             if (diversions.place_of(entry.path, package.name) != diversions.place_of(entry.path, other.name))
                 continue;
-            const auto [known, is_new] = allowed.try_emplace(at, false);
-            if (is_new) known->second = replaces(package, other) || replaces(other, package);
-            if (!known->second) {
-                throw Error("lay down", entry.path,
+            const auto [rule, is_new] = rules.try_emplace(at, Rule::conflict);
+            if (is_new) {
+                if (replaces(package, other)) rule->second = Rule::take;
+                if (rule->second == Rule::conflict && replaces(other, package)) rule->second = Rule::leave;
+            }
+            if (rule->second == Rule::conflict && match_patterns(overwrite_, entry.path) != 1) {
+                throw Error("lay down", "/" + printable(entry.path),
                             fmt::format("it is in '{}' and in '{}'", package.name, other.name))
                     .as(Fault::refused)
                     .with_hint("one of the two packages has to go");
             }
+            (rule->second == Rule::leave ? shared.left : shared.taken).insert(entry.path);
         }
     }
+    return shared;
 }
 
 }  // namespace pwstore

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,6 +16,7 @@ namespace pwstore {
 
 /// Something that `plan` installs was made from a Debian package.
 [[nodiscard]] bool has_debian_packages(const Plan& plan);
+[[nodiscard]] bool has_debian_packages(const std::vector<InstalledPackage>& packages);
 
 /// Which packages of a root have which files, for dpkg's rule that libalpm does not know: a package may take
 /// over files of those that it Replaces. Where Debian packages are installed, it takes the place of libalpm's
@@ -22,16 +24,24 @@ namespace pwstore {
 class FileClaims {
  public:
     /// @param packages all that are in the root in the end
-    FileClaims(const Store& store, const std::vector<InstalledPackage>& packages);
+    /// @param overwrite patterns of paths that whoever comes takes
+    FileClaims(const Store& store, const std::vector<InstalledPackage>& packages,
+               const std::vector<std::string>& overwrite);
 
+    /// What `package` shares with others, one of which Replaces the other.
+    struct Shared {
+        std::set<std::string> taken;  ///< files that are its own now
+        std::set<std::string> left;   ///< files of its that stay another one's
+    };
     /// @throws Error (refused) naming the first file that `package` and another one both have, unless one
     /// Replaces the other or the file is diverted
-    void check(const Manifest& package, const Diversions& diversions) const;
+    [[nodiscard]] Shared check(const Manifest& package, const Diversions& diversions) const;
 
  private:
     [[nodiscard]] bool replaces(const Manifest& package, const Manifest& other) const;
 
     const Store& store_;
+    const std::vector<std::string>& overwrite_;
     std::vector<Manifest> manifests_;
     std::unordered_map<std::string_view, std::vector<size_t>> owners_;  ///< of what is no directory
 };

@@ -95,6 +95,22 @@ std::string PackageFiles::diverted(const std::string& path) {
     return place;
 }
 
+void PackageFiles::follow_diversions(const Manifest& package, bool is_removal) {
+    if (rules_.diversions.empty()) return;
+    package_ = package.name;
+    for (const Entry& entry : package.entries) {
+        if (entry.kind == EntryKind::directory) continue;
+        const std::string path = writer_.resolve(entry.path);
+        const std::string place_to = diverted(path);
+        if (place_to == path) continue;
+        if (is_removal) {
+            writer_.remove(place_to);
+        } else {
+            place(entry, place_to);
+        }
+    }
+}
+
 void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     const std::string path = writer_.resolve(entry.path);
     if (is_in_database(path)) return;
@@ -112,6 +128,11 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
         !entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty());
     if (const std::string place_to = diverted(path); place_to != path) {
         place(entry, place_to);
+        return;
+    }
+    if (rules_.shared.taken.contains(entry.path)) special(path);
+    if (rules_.shared.left.contains(entry.path)) {
+        special(path);
         return;
     }
     const bool exists = exists_at(writer_.root(), path);
@@ -181,8 +202,10 @@ void PackageFiles::remove_entry(const Entry& entry, bool is_removal) {
     }
     const TreeEntry* other = layers_.find(path);
     if (other != nullptr && match_patterns(rules_.no_extract, entry.path) != 1) {
-        // Another package has it too: what that one brought is what stays.
-        if (is_removal && other->entry.object != entry.object && other->entry.kind != EntryKind::directory) {
+        // Another package has it too: what that one brought is what stays. A configuration file that moves
+        // from one to the other is not touched before its new package comes.
+        if ((is_removal || entry.backup_md5.empty()) && other->entry.object != entry.object &&
+            other->entry.kind != EntryKind::directory) {
             writer_.place(*other);
         }
         return;

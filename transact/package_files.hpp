@@ -11,6 +11,7 @@
 #include "store/tree.hpp"
 #include "transact/act_log.hpp"
 #include "transact/diversions.hpp"
+#include "transact/file_claims.hpp"
 
 namespace pwstore {
 
@@ -20,6 +21,7 @@ struct FileRules {
     std::vector<std::string> no_upgrade;
     bool no_save = false;  ///< removal leaves no .pacsave
     Diversions diversions = {};
+    FileClaims::Shared shared = {};  ///< with other packages, of the one that comes
 };
 
 /// Lays down and removes the files of packages in one root under construction, as pacman does: three-way rule
@@ -33,6 +35,8 @@ class PackageFiles {
 
     /// @param old the manifest that it takes the place of, null on a fresh install
     void install(const Manifest& package, const Manifest* old);
+    /// A package below this container came or went: what this root diverts of it is elsewhere.
+    void follow_diversions(const Manifest& package, bool is_removal);
     /// Remove what `package` has and no package has afterwards.
     void remove(const Manifest& package);
     /// Directories whose content changed or which a changed package names; their metadata is to be settled at

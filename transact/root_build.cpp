@@ -14,6 +14,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "store/base/staged_file.hpp"
+#include "transact/bootstrap.hpp"
 #include "transact/delta_builder.hpp"
 #include "transact/harvest.hpp"
 #include "transact/interrupt.hpp"
@@ -186,13 +187,52 @@ bool RootBuild::is_installed(const std::string& dependency) const {
     return is_satisfied(dependency, provided);
 }
 
-void RootBuild::apply_step(const PlanStep& step) {
-    const std::string& name = step.package.name;
-    const ResolveRequest& wanted = work_.request.packages;
+FileRules RootBuild::file_rules() const {
     FileRules rules;
     rules.no_extract = state_.config.no_extract;
     rules.no_upgrade = state_.config.no_upgrade;
-    rules.no_save = wanted.no_save;
+    rules.no_save = work_.request.packages.no_save;
+    return rules;
+}
+
+/// What changed below, as far as this root has its own rules about it.
+void RootBuild::follow_packages_below() {
+    FileRules rules = file_rules();
+    rules.diversions = Diversions(root_.get());
+    PackageFiles files(*writer_, layers_, rules, work_.log, state_.dialogue);
+    for (const std::string& name : work_.upstream) {
+        const Work* below = state_.find(name);
+        if (below == nullptr || !below->affected || rules.diversions.empty()) continue;
+        const ReadTxn txn = state_.store.index().read();
+        for (const PlanStep& step : below->plan.steps) {
+            const bool is_removal = step.kind == StepKind::remove;
+            const InstalledPackage* package = is_removal && below->before
+                                                  ? below->before->find_package(step.package.name)
+                                                  : find_planned(below->packages, step.package.name);
+            if (package != nullptr) files.follow_diversions(txn.manifest(package->manifest), is_removal);
+        }
+    }
+    directories_.insert(files.directories().begin(), files.directories().end());
+    if (!claims_) return;
+    for (const PlannedPackage& package : work_.packages)
+        (void)claims_->check(state_.store.index().read().manifest(package.installed.manifest),
+                             rules.diversions);
+}
+
+std::set<std::string> RootBuild::activated_below() const {
+    std::set<std::string> names;
+    for (const std::string& name : work_.upstream) {
+        const Work* below = state_.find(name);
+        if (below != nullptr && below->affected)
+            names.insert(below->activated.begin(), below->activated.end());
+    }
+    return names;
+}
+
+void RootBuild::apply_step(const PlanStep& step) {
+    const std::string& name = step.package.name;
+    const ResolveRequest& wanted = work_.request.packages;
+    FileRules rules = file_rules();
     PackageFiles files(*writer_, layers_, rules, work_.log, state_.dialogue);
     const auto look_at_diversions = [&] { rules.diversions = Diversions(root_.get()); };
     if (step.kind == StepKind::remove) {
@@ -216,7 +256,7 @@ void RootBuild::apply_step(const PlanStep& step) {
                                 versions);
         maintainer_scripts_->before_unpack(manifest, old ? &*old : nullptr);
         look_at_diversions();
-        if (claims_) claims_->check(manifest, rules.diversions);
+        if (claims_) rules.shared = claims_->check(manifest, rules.diversions);
         files.install(manifest, old ? &*old : nullptr);
         maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
         scripts_->run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install,
@@ -225,12 +265,39 @@ void RootBuild::apply_step(const PlanStep& step) {
     directories_.insert(files.directories().begin(), files.directories().end());
 }
 
+/// In the plan's order; where dpkg itself comes, what it needs is configured before the rest.
+void RootBuild::apply_steps() {
+    std::vector<const PlanStep*> steps;
+    for (const PlanStep& step : work_.plan.steps)
+        steps.push_back(&step);
+    auto rest = steps.begin();
+    if (maintainer_scripts_->bootstraps() && has_debian_packages(work_.plan)) {
+        const std::set<std::string> first = bootstrap_set(state_.store, work_.after.packages);
+        rest = std::stable_partition(steps.begin(), steps.end(), [&](const PlanStep* step) {
+            return step->kind == StepKind::remove || first.contains(step->package.name);
+        });
+    }
+    size_t done = 0;
+    for (auto at = steps.begin(); at != steps.end(); ++at) {
+        const PlanStep& step = **at;
+        stop_if_interrupted("build");
+        if (at == rest && at != steps.begin()) maintainer_scripts_->configure();
+        const bool is_removal = step.kind == StepKind::remove;
+        state_.dialogue.progress(is_removal ? "remove" : "install", step.package.name, ++done, steps.size());
+        in_step(fmt::format("{} '{}' {} '{}'", is_removal ? "remove" : "install", step.package.name,
+                            is_removal ? "from" : "into", work_.name.str()),
+                [&] { apply_step(step); });
+    }
+}
+
 void RootBuild::run_plan() {
-    maintainer_scripts_ = std::make_unique<MaintainerScripts>(state_.store, *writer_, layers_, *scripts_);
-    if (has_debian_packages(work_.plan))
-        claims_ = std::make_unique<FileClaims>(
-            state_.store,
-            visible_packages(state_.store.index().read(), work_.after, state_.generation_source()));
+    maintainer_scripts_ =
+        std::make_unique<MaintainerScripts>(state_.store, *writer_, initial_, layers_, *scripts_);
+    const std::vector<InstalledPackage> visible =
+        visible_packages(state_.store.index().read(), work_.after, state_.generation_source());
+    if (has_debian_packages(visible))
+        claims_ = std::make_unique<FileClaims>(state_.store, visible, work_.request.packages.overwrite);
+    if (work_.before && work_.before->upstream != work_.after.upstream) follow_packages_below();
     const auto installed = [this](const std::string& dependency) { return is_installed(dependency); };
     const std::vector<Hook> before = load_hooks(root_.get());
     // Triggers are looked at only when there is something that they could start.
@@ -238,22 +305,22 @@ void RootBuild::run_plan() {
     if (!before.empty()) what = events();
     scripts_->run_hooks(Hook::When::pre_transaction, before, what, false, installed);
     failpoint("build.pre-hooks");
-    size_t done = 0;
-    for (const PlanStep& step : work_.plan.steps) {
-        stop_if_interrupted("build");
-        state_.dialogue.progress(step.kind == StepKind::remove ? "remove" : "install", step.package.name,
-                                 ++done, work_.plan.steps.size());
-        in_step(
-            fmt::format("{} '{}' {} '{}'", step.kind == StepKind::remove ? "remove" : "install",
-                        step.package.name, step.kind == StepKind::remove ? "from" : "into", work_.name.str()),
-            [&] { apply_step(step); });
-    }
+    apply_steps();
     failpoint("build.packages");
     maintainer_scripts_->configure();
     const std::vector<Hook> after = load_hooks(root_.get());
     if (before.empty()) what = events();
     scripts_->run_hooks(Hook::When::post_transaction, after, what, true, installed);
-    maintainer_scripts_->run_triggers(what);
+    std::set<std::string> activated = activated_below();
+    if (!work_.before && work_.upstream.size() > 1) {
+        // New to each other: see events().
+        const ReadTxn txn = state_.store.index().read();
+        for (const PlannedPackage& package : state_.upstream_packages(txn, work_))
+            activated.merge(
+                MaintainerScripts::activations(state_.store, txn.manifest(package.installed.manifest)));
+    }
+    maintainer_scripts_->run_triggers(what, activated);
+    work_.activated = maintainer_scripts_->activated();
     failpoint("build.post-hooks");
     for (const TransactionNote& note : scripts_->notes())
         work_.after.notes.push_back(note);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_set>
 
@@ -10,6 +11,7 @@
 #include "transact/file_claims.hpp"
 #include "transact/hook.hpp"
 #include "transact/maintainer_scripts.hpp"
+#include "transact/package_files.hpp"
 #include "transact/script_runner.hpp"
 #include "transact/work.hpp"
 
@@ -46,7 +48,11 @@ class RootBuild {
     Tree start_tree();
     HookEvents events() const;
     void add_step_events(const Plan& plan, const Work& owner, HookEvents& events) const;
+    void apply_steps();
     void apply_step(const PlanStep& step);
+    void follow_packages_below();
+    [[nodiscard]] std::set<std::string> activated_below() const;
+    [[nodiscard]] FileRules file_rules() const;
     [[nodiscard]] Manifest manifest_before(const std::string& package) const;
     [[nodiscard]] std::string install_script(const Manifest& manifest) const;
     [[nodiscard]] bool is_installed(const std::string& dependency) const;
@@ -66,7 +72,7 @@ class RootBuild {
     std::unique_ptr<RootWriter> writer_;
     std::unique_ptr<ScriptRunner> scripts_;
     std::unique_ptr<MaintainerScripts> maintainer_scripts_;
-    std::unique_ptr<FileClaims> claims_;  ///< when Debian packages come
+    std::unique_ptr<FileClaims> claims_;  ///< when there are Debian packages
     std::unordered_set<std::string> directories_;
 };
 

@@ -106,19 +106,28 @@ void ScriptRunner::run_scriptlet(const std::string& package, std::string_view in
     });
 }
 
-void ScriptRunner::run_required(const Touch& who, const std::string& agent, const ScriptCommand& command) {
+void ScriptRunner::run_required(const Touch& who, const std::string& agent, const ScriptCommand& command,
+                                const std::optional<ScriptCommand>& otherwise) {
     dialogue_.progress("scriptlet", agent, 0, 0);
     std::deque<std::string> last_lines;
-    in_area(who, [&] {
-        const ScriptResult result = sandbox().run(command, [&](std::string_view line) {
+    const auto attempt = [&](const ScriptCommand& what) {
+        return sandbox().run(what, [&](std::string_view line) {
             dialogue_.script_output(agent, std::string(line));
             last_lines.emplace_back(line);
             if (last_lines.size() > kQuotedLines) last_lines.pop_front();
         });
+    };
+    in_area(who, [&] {
+        const ScriptResult result = attempt(command);
         if (result.succeeded()) return;
         (void)checked(agent, command, result);
         const std::string cause =
             result.started ? fmt::format("it failed with status {}", result.status) : result.reason;
+        if (otherwise) {
+            dialogue_.message(Severity::warning,
+                              fmt::format("{}: {}; the other version's script goes on", agent, cause));
+            if (attempt(*otherwise).succeeded()) return;
+        }
         throw Error("run script", agent, cause)
             .with_hint(joined_lines({last_lines.begin(), last_lines.end()}));
     });

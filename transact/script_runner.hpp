@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,9 @@ class ScriptRunner {
 
     /// Run a program that must succeed, in an area of its own. @throws Error with the end of its output when
     /// it does not
-    void run_required(const Touch& who, const std::string& agent, const ScriptCommand& command);
+    /// @param otherwise is run in the same area when it fails, and must succeed then
+    void run_required(const Touch& who, const std::string& agent, const ScriptCommand& command,
+                      const std::optional<ScriptCommand>& otherwise = std::nullopt);
 
     /// Run the hooks of one phase that match, in order, in one sandbox; with `ldconfig_first` also ldconfig
     /// before them.

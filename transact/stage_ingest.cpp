@@ -6,6 +6,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
+#include "store/deb_version.hpp"
 #include "store/ingest.hpp"
 #include "transact/hook.hpp"
 #include "transact/interrupt.hpp"
@@ -66,6 +67,7 @@ void check_layer_conflicts(TransactionState& state, const Work& work) {
     std::string conflicts;
     for (const PlannedPackage& package : work.packages) {
         const Manifest manifest = txn.manifest(package.installed.manifest);
+        if (is_deb_version(manifest.version)) continue;  // dpkg's rules: FileClaims
         for (const Entry& entry : manifest.entries) {
             const auto below = owner_below.find(entry.path);
             if (entry.kind == EntryKind::directory || below == owner_below.end()) continue;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,7 @@ struct Work {
     Delta delta;
     std::string staged_root;  ///< name of the finished root in the staging folder
     ActLog log;
+    std::set<std::string> activated;  ///< triggers of dpkg, by name
 
     explicit Work(ContainerName container) : name(std::move(container)) {}
 };
