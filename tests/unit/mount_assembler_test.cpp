@@ -25,7 +25,6 @@ using test::inode_of;
 using test::links_of;
 using test::listing;
 using test::RootFixture;
-using test::TestDir;
 using testing::HasSubstr;
 
 class AssemblerTest : public testing::Test {
