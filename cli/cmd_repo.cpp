@@ -19,6 +19,9 @@ namespace pwstore::cli {
 
 namespace {
 
+/// What a repository is called that nobody gave a name. ("local" is libalpm's for what is installed.)
+constexpr const char* kDefaultRepository = "own";
+
 Error usage(const std::string& cause, const std::string& hint) {
     return Error("read the command line", "", cause).as(Fault::usage).with_hint(hint);
 }
@@ -114,9 +117,12 @@ std::string repository_directory(const Arguments& arguments, const std::string& 
 }
 
 RepositoryPlace repository_place(const Arguments& arguments, const std::string& directory) {
-    RepositoryPlace place{repository_directory(arguments, directory), "local"};
+    RepositoryPlace place{repository_directory(arguments, directory), kDefaultRepository};
     if (const auto name = arguments.value("name")) {
         place.name = ContainerName(*name).str();
+        if (place.name == "local" || place.name == "options")
+            throw usage(fmt::format("no repository can be called '{}'", place.name),
+                        "the word means something else in repositories.conf");
         return place;
     }
     const auto present = repositories_in(place.directory);
@@ -187,7 +193,7 @@ std::vector<Command> repo_commands() {
     it.options = {
         {"into", 0, "DIR", "directory of the repository; default: repo/ in the data directory",
          Completes::directory},
-        {"name", 0, "NAME", "name of the repository; default: the one that is there, or `local`"},
+        {"name", 0, "NAME", "name of the repository; default: the one that is there, or `own`"},
         {"suite", 0, "SUITE",
          "import-deb, update: take packages from this suite where it has them; `all`: as apt chooses"},
         {"preview", 0, "", "update: only show what would change"},

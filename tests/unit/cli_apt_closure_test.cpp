@@ -138,7 +138,7 @@ TEST_F(AptArchiveTest, ASuiteAndAVersionMayBeChosen) {
     publish("stable-security", {{"editor", "2.0-1+sec1", "Depends: lib\n"}, {"lib", "1.0-1+sec1", ""}});
     ASSERT_EQ(type({"repo", "import-deb", "--suite", "stable", "editor"}), kDone) << err_.str();
     EXPECT_THAT(listed(), Not(HasSubstr("+sec1")));
-    EXPECT_THAT(scratch_.read("a repo/local.targets"), HasSubstr("suite stable\n"));
+    EXPECT_THAT(scratch_.read("a repo/own.targets"), HasSubstr("suite stable\n"));
     ASSERT_EQ(type({"repo", "import-deb", "editor=2.0-1+sec1", "lib/stable"}), kDone) << err_.str();
     EXPECT_THAT(out_.str(), AllOf(HasSubstr("2.0-1+sec1"), Not(HasSubstr("1.0-1+sec1"))));
     EXPECT_EQ(type({"repo", "import-deb", "--suite", "absent", "editor"}), kFailed);
@@ -161,7 +161,7 @@ TEST_F(AptArchiveTest, UpdateTakesNewerVersionsOfWhatWasNamed) {
     ASSERT_EQ(type({"repo", "update", "--json"}), kDone) << err_.str();
     EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"schema\": \"pwstore.repo/1\""),
                                   HasSubstr("\"old_version\": \"1.0-1\""), HasSubstr("1.1~rc1-1")));
-    EXPECT_THAT(listed(), AllOf(HasSubstr("1.1~rc1-1"), HasSubstr("local/more"), Not(HasSubstr("9.0-1"))));
+    EXPECT_THAT(listed(), AllOf(HasSubstr("1.1~rc1-1"), HasSubstr("own/more"), Not(HasSubstr("9.0-1"))));
     ASSERT_EQ(type({"repo", "update"}), kDone) << err_.str();
     EXPECT_THAT(out_.str(), HasSubstr("0 packages converted"));
 }
@@ -180,7 +180,7 @@ TEST_F(AptArchiveTest, AFileThatIsNotWhatTheIndexSaysIsRefused) {
     scratch_.write("archive/pool/editor_1.0-1_all.deb", "something else");
     EXPECT_EQ(type({"repo", "import-deb", "editor"}), kCorrupt) << out_.str();
     EXPECT_THAT(err_.str(), HasSubstr("Hash Sum mismatch"));
-    EXPECT_FALSE(exists_at(AT_FDCWD, scratch_.path("a repo/local.db")));
+    EXPECT_FALSE(exists_at(AT_FDCWD, scratch_.path("a repo/own.db")));
     sources("copy");
     EXPECT_EQ(type({"repo", "import-deb", "editor"}), kCorrupt);
 }
@@ -197,7 +197,7 @@ TEST_F(AptArchiveTest, WhatAptCannotDoIsToldInItsWords) {
     EXPECT_THAT(err_.str(), HasSubstr("Unable to locate package absent"));
     EXPECT_EQ(type({"repo", "import-deb", "editor"}), kFailed);
     EXPECT_THAT(err_.str(), HasSubstr("lib (>= 2)"));
-    EXPECT_FALSE(exists_at(AT_FDCWD, scratch_.path("a repo/local.targets")));
+    EXPECT_FALSE(exists_at(AT_FDCWD, scratch_.path("a repo/own.targets")));
 }
 
 TEST_F(AptArchiveTest, OnlyVeryNamesAreTaken) {

@@ -65,13 +65,14 @@ TEST_F(RepoCommandTest, DebianPackagesAreImportedAndListed) {
 TEST_F(RepoCommandTest, PackageArchivesAreAdded) {
     const std::string file = test::build_package(scratch_.path("built"), {.name = "own", .version = "2.0-1"});
     ASSERT_EQ(type({"repo", "add", "--into", repository(), file}), kDone) << err_.str();
-    EXPECT_THAT(out_.str(), HasSubstr("local: own 2.0-1"));
-    EXPECT_TRUE(exists_at(AT_FDCWD, repository() + "/local.db"));
+    EXPECT_THAT(out_.str(), HasSubstr("own: own 2.0-1"));
+    EXPECT_TRUE(exists_at(AT_FDCWD, repository() + "/own.db"));
     ASSERT_EQ(type({"repo", "ls", "--into", repository(), "--name", "other"}), kDone);
     EXPECT_THAT(out_.str(), Not(HasSubstr("own")));
 }
 
 TEST_F(RepoCommandTest, WhatMakesNoSenseIsAUsageError) {
+    EXPECT_EQ(type({"repo", "add", "--name", "local", "x.pkg.tar.zst"}), kUsage);
     EXPECT_EQ(type({"repo", "destroy"}), kUsage);
     EXPECT_THAT(err_.str(), HasSubstr("repo has no 'destroy'"));
     EXPECT_EQ(type({"repo", "add", "--into", repository()}), kUsage);
