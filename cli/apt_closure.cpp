@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "cli/apt_closure.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <map>
 #include <sstream>
 
 #include "mount/child.hpp"
@@ -263,6 +265,19 @@ AptClosure::Output AptClosure::download() const {
     return apt(words, true);
 }
 
+/// Other versions of what was fetched: the cache does not grow with each update.
+void AptClosure::drop_others() const {
+    std::map<std::string, std::string> wanted;
+    for (const ClosureDeb& deb : plan_)
+        wanted[deb.name] = deb.filename;
+    const Fd archives = open_dir(AT_FDCWD, cache_ + "/archives");
+    for (const DirectoryItem& item : list_directory(archives.get())) {
+        const auto found = wanted.find(item.name.substr(0, item.name.find('_')));
+        if (item.type == DT_REG && found != wanted.end() && found->second != item.name)
+            remove_file(archives.get(), item.name);
+    }
+}
+
 std::vector<std::string> AptClosure::fetch() {
     const auto path_of = [&](const ClosureDeb& deb) {
         return local_file(deb.uri).value_or(cache_ + "/archives/" + deb.filename);
@@ -295,6 +310,7 @@ std::vector<std::string> AptClosure::fetch() {
                 .as(Fault::corrupt);
         }
     }
+    drop_others();
     std::vector<std::string> paths;
     for (const ClosureDeb& deb : plan_)
         paths.push_back(path_of(deb));

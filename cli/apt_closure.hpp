@@ -67,6 +67,7 @@ class AptClosure {
     [[nodiscard]] Output ask() const;
     void take_plan(const std::string& uris);
     [[nodiscard]] Output download() const;
+    void drop_others() const;
 
     std::string program_;
     std::string cache_;

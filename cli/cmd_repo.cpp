@@ -10,6 +10,7 @@
 #include "cli/json.hpp"
 #include "cli/progress.hpp"
 #include "cli/repo.hpp"
+#include "resolver/session.hpp"
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
@@ -66,6 +67,66 @@ int list(const Context& context, const Arguments& arguments, const std::string& 
     return kDone;
 }
 
+int remove(const Context& context, const Arguments& arguments, const std::vector<std::string>& names) {
+    RepositoryChanges done{repository_place(arguments), {}, {}, false};
+    const PackageVersions before = versions_in(done.place);
+    if (before.empty()) {
+        throw Error("remove from repository", done.place.directory, "there is no repository")
+            .as(Fault::usage);
+    }
+    (void)remove_from_repository(done.place.directory, done.place.name, names,
+                                 arguments.has("keep-files") ? Archives::keep : Archives::remove);
+    done.changes = changes_between(before, versions_in(done.place));
+    DebTargets targets = DebTargets::read(done.place);
+    const size_t targeted = targets.targets.size();
+    for (const std::string& name : names)
+        std::erase_if(targets.targets, [&](const DebTarget& target) { return target.name == name; });
+    if (targets.targets.size() != targeted) targets.write(done.place);
+    print_changes(context, arguments, done, "");
+    return kDone;
+}
+
+bool is_corruption(const RepositoryFinding& finding) {
+    return finding.kind == RepositoryFinding::Kind::missing_archive ||
+           finding.kind == RepositoryFinding::Kind::damaged_archive;
+}
+
+int code_of(const std::vector<RepositoryFinding>& findings) {
+    if (findings.empty()) return kDone;
+    return std::any_of(findings.begin(), findings.end(), is_corruption) ? kCorrupt : kFailed;
+}
+
+int verify(const Context& context, const Arguments& arguments, const std::string& operand) {
+    const std::string directory = repository_directory(arguments, operand);
+    const auto chosen = arguments.value("name");
+    std::vector<std::string> names = repositories_in(directory);
+    if (chosen) std::erase_if(names, [&](const std::string& name) { return name != *chosen; });
+    if (names.empty()) throw Error("verify", directory, "there is no such repository").as(Fault::usage);
+    std::vector<RepositoryVerdict> verdicts;
+    int code = kDone;
+    ProgressScreen screen(context);
+    for (const std::string& name : names) {
+        verdicts.push_back({name, check_repository(directory, name, Session::compare_versions, screen)});
+        code = std::max(code, code_of(verdicts.back().findings));
+    }
+    screen.clear();
+    if (arguments.has("json")) {
+        context.io.out << repository_verdicts_json(directory, verdicts);
+        return code;
+    }
+    for (const RepositoryVerdict& verdict : verdicts) {
+        for (const RepositoryFinding& finding : verdict.findings) {
+            context.io.out << (is_corruption(finding) ? context.out.red("damaged:")
+                                                      : context.out.yellow("open:"))
+                           << ' ' << shown(verdict.name + "/" + finding.package + ": " + finding.text)
+                           << '\n';
+        }
+        if (verdict.findings.empty() && !context.quiet)
+            context.io.out << printable(verdict.name) << ": clean\n";
+    }
+    return code;
+}
+
 using Action = int (*)(const Context&, const Arguments&, const std::vector<std::string>&);
 
 /// An action on files, packages or a directory.
@@ -86,6 +147,11 @@ const RepoAction kActions[] = {
     {"update", nullptr,
      [](const Context& context, const Arguments& arguments, const auto& operands) {
          return update_verb(context, arguments, directory_operand(operands));
+     }},
+    {"rm", "packages", remove},
+    {"verify", nullptr,
+     [](const Context& context, const Arguments& arguments, const auto& operands) {
+         return verify(context, arguments, directory_operand(operands));
      }},
     {"ls", nullptr,
      [](const Context& context, const Arguments& arguments, const auto& operands) {
@@ -188,6 +254,11 @@ std::vector<Command> repo_commands() {
         "converts what is new.",
         "`repo add FILE…` enters alpm packages, with the signatures that lie beside them, and converts .deb "
         "files.",
+        "`repo rm NAME…` takes packages out again, archives included.",
+        "`repo verify [DIR]` reads every archive whole and compares it with the database, and looks whether "
+        "the packages find what they need in the repository: dependencies, and the libraries of programs. "
+        "Exit code 4: an archive is missing or damaged; 1: something that is needed is not in the "
+        "repository.",
         "`repo ls [DIR]` shows what the repositories in a directory hold."};
     it.operands = {{"ACTION"}, {"FILE", Completes::file, true, true}};
     it.options = {
@@ -196,6 +267,7 @@ std::vector<Command> repo_commands() {
         {"name", 0, "NAME", "name of the repository; default: the one that is there, or `own`"},
         {"suite", 0, "SUITE",
          "import-deb, update: take packages from this suite where it has them; `all`: as apt chooses"},
+        {"keep-files", 0, "", "rm: leave the archives where they are"},
         {"preview", 0, "", "update: only show what would change"},
         json_option()};
     it.examples = {
@@ -204,6 +276,8 @@ std::vector<Command> repo_commands() {
          "a certain version; for `Server = file:///home/me/debs`"},
         {"pwstore repo import-deb ./*.deb", "files, without asking apt"},
         {"pwstore repo update --preview", "what newer versions there are"},
+        {"pwstore repo verify ~/debs", "whether it is whole"},
+        {"pwstore repo rm neovim --keep-files", "out of the database only"},
         {"pwstore repo add built-1.0-1-x86_64.pkg.tar.zst own_1.0_all.deb", "packages of one's own"}};
     it.run = run_repo;
     return {it};

@@ -80,6 +80,20 @@ const char* finding_name(FindingKind kind) {
     return "unknown";
 }
 
+const char* finding_name(RepositoryFinding::Kind kind) {
+    switch (kind) {
+        case RepositoryFinding::Kind::missing_archive:
+            return "missing-archive";
+        case RepositoryFinding::Kind::damaged_archive:
+            return "damaged-archive";
+        case RepositoryFinding::Kind::unsatisfied:
+            return "unsatisfied-dependency";
+        case RepositoryFinding::Kind::missing_library:
+            return "missing-library";
+    }
+    return "unknown";
+}
+
 }  // namespace
 
 std::string list_json(const std::vector<ContainerState>& containers, const StoreUsage& usage) {
@@ -252,6 +266,23 @@ std::string repository_changes_json(const RepositoryChanges& changes) {
                                    {"version", shown(change.new_version)}});
     }
     json["unsatisfied"] = texts(changes.import.unsatisfied);
+    return finish(json);
+}
+
+std::string repository_verdicts_json(const std::string& directory,
+                                     const std::vector<RepositoryVerdict>& verdicts) {
+    Json json = begin("repo");
+    json["answer"] = "findings";
+    json["directory"] = printable(directory);
+    json["findings"] = Json::array();
+    for (const RepositoryVerdict& verdict : verdicts) {
+        for (const RepositoryFinding& finding : verdict.findings) {
+            json["findings"].push_back({{"kind", finding_name(finding.kind)},
+                                        {"repository", verdict.name},
+                                        {"package", printable(finding.package)},
+                                        {"text", shown(finding.text)}});
+        }
+    }
     return finish(json);
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/backend.hpp"
 #include "cli/repo.hpp"
+#include "store/repository_check.hpp"
 
 namespace pwstore::cli {
 
@@ -28,6 +29,12 @@ struct RepositoryContent {
 [[nodiscard]] std::string repositories_json(const std::string& directory,
                                             const std::vector<RepositoryContent>& repositories);
 [[nodiscard]] std::string repository_changes_json(const RepositoryChanges& changes);
+struct RepositoryVerdict {
+    std::string name;
+    std::vector<RepositoryFinding> findings;
+};
+[[nodiscard]] std::string repository_verdicts_json(const std::string& directory,
+                                                   const std::vector<RepositoryVerdict>& verdicts);
 [[nodiscard]] std::string version_json();
 
 }  // namespace pwstore::cli

@@ -72,6 +72,15 @@ class RepositoryDatabase {
 std::vector<RepositoryPackage> add_to_repository(const std::string& directory, const std::string& name,
                                                  const std::vector<std::string>& files);
 
+enum class Archives { remove, keep };
+
+/// Take packages out of the repository `name` in `directory`, and their archives and signatures; the database
+/// forgets them first. All or none. Lock: the repository's. @throws Error (usage) naming one that is not
+/// there
+std::vector<RepositoryPackage> remove_from_repository(const std::string& directory, const std::string& name,
+                                                      const std::vector<std::string>& packages,
+                                                      Archives archives);
+
 /// Names of the repositories in `directory`, sorted: its NAME.db.tar.gz files.
 [[nodiscard]] std::vector<std::string> repositories_in(const std::string& directory);
 

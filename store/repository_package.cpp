@@ -108,6 +108,31 @@ std::vector<RepositoryPackage> add_to_repository(const std::string& directory, c
     return added;
 }
 
+std::vector<RepositoryPackage> remove_from_repository(const std::string& directory, const std::string& name,
+                                                      const std::vector<std::string>& packages,
+                                                      Archives archives) {
+    const Fd dir = open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+    RepositoryDatabase database(dir.get(), name);
+    std::vector<RepositoryPackage> removed;
+    for (const std::string& package : packages) {
+        const auto found = database.packages().find(package);
+        if (found == database.packages().end()) {
+            throw Error("remove from repository", name, "it has no package '" + printable(package) + "'")
+                .as(Fault::usage);
+        }
+        removed.push_back(found->second);
+        database.remove(package);
+    }
+    database.save();
+    for (const RepositoryPackage& package : removed) {
+        // A name that leads elsewhere is not ours to remove.
+        if (archives == Archives::keep || !split_path(package.filename).first.empty()) continue;
+        remove_file(dir.get(), package.filename);
+        remove_file(dir.get(), package.filename + ".sig");
+    }
+    return removed;
+}
+
 std::vector<std::string> repositories_in(const std::string& directory) {
     static constexpr std::string_view kSuffix = ".db.tar.gz";
     std::vector<std::string> names;

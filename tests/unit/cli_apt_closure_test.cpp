@@ -162,6 +162,8 @@ TEST_F(AptArchiveTest, UpdateTakesNewerVersionsOfWhatWasNamed) {
     EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"schema\": \"pwstore.repo/1\""),
                                   HasSubstr("\"old_version\": \"1.0-1\""), HasSubstr("1.1~rc1-1")));
     EXPECT_THAT(listed(), AllOf(HasSubstr("1.1~rc1-1"), HasSubstr("own/more"), Not(HasSubstr("9.0-1"))));
+    EXPECT_FALSE(exists_at(AT_FDCWD, cache() + "/apt/archives/editor_1.0-1_all.deb"));
+    EXPECT_TRUE(exists_at(AT_FDCWD, cache() + "/apt/archives/editor_1.1~rc1-1_all.deb"));
     ASSERT_EQ(type({"repo", "update"}), kDone) << err_.str();
     EXPECT_THAT(out_.str(), HasSubstr("0 packages converted"));
 }

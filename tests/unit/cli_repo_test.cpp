@@ -15,6 +15,7 @@
 namespace pwstore::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -69,6 +70,48 @@ TEST_F(RepoCommandTest, PackageArchivesAreAdded) {
     EXPECT_TRUE(exists_at(AT_FDCWD, repository() + "/own.db"));
     ASSERT_EQ(type({"repo", "ls", "--into", repository(), "--name", "other"}), kDone);
     EXPECT_THAT(out_.str(), Not(HasSubstr("own")));
+}
+
+TEST_F(RepoCommandTest, BothKindsOfPackagesAreAddedVerifiedAndRemoved) {
+    const std::string file = test::build_package(scratch_.path("built"), {.name = "own", .version = "2.0-1"});
+    ASSERT_EQ(type({"repo", "add", "--into", repository(), file, deb("tool", "Depends: own, absent\n")}),
+              kDone)
+        << err_.str();
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr("local: own 2.0-1"), HasSubstr("local: tool 1.0-1")));
+
+    EXPECT_EQ(type({"repo", "verify", repository()}), kFailed) << err_.str();
+    EXPECT_THAT(out_.str(), HasSubstr("open: local/tool: nothing provides absent"));
+    ASSERT_EQ(type({"repo", "rm", "--into", repository(), "tool"}), kDone) << err_.str();
+    EXPECT_THAT(out_.str(), HasSubstr("local: tool 1.0-1 removed"));
+    EXPECT_EQ(type({"repo", "verify", repository()}), kDone) << out_.str();
+    EXPECT_EQ(out_.str(), "local: clean\n");
+
+    scratch_.write("repo/own-2.0-1-any.pkg.tar.zst", "damaged");
+    EXPECT_EQ(type({"repo", "verify", repository(), "--json"}), kCorrupt);
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"schema\": \"pwstore.repo/1\""),
+                                  HasSubstr("\"kind\": \"damaged-archive\"")));
+    EXPECT_EQ(type({"repo", "ls", repository(), "--json"}), kDone);
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr("\"name\": \"own\""), HasSubstr("\"version\": \"2.0-1\"")));
+    EXPECT_EQ(type({"repo", "rm", "--into", repository(), "absent"}), kUsage);
+    EXPECT_EQ(type({"repo", "rm", "--into", repository(), "own", "--keep-files"}), kDone) << err_.str();
+    EXPECT_TRUE(exists_at(AT_FDCWD, repository() + "/own-2.0-1-any.pkg.tar.zst"));
+    EXPECT_EQ(type({"repo", "verify", scratch_.path("nothing")}), kUsage);
+}
+
+/// Whoever converts the same .deb has the same bytes, database included.
+TEST_F(RepoCommandTest, ConvertingAgainGivesTheSameBytes) {
+    const std::vector<std::string> debs{deb("shell", "Essential: yes\n"),
+                                        deb("tool", "Depends: shell | x\n")};
+    for (const std::string& place : {scratch_.path("one"), scratch_.path("other")})
+        ASSERT_EQ(type({"repo", "import-deb", "--into", place, debs[0], debs[1]}), kDone) << err_.str();
+    const Fd dir = open_dir(AT_FDCWD, scratch_.path("one"));
+    size_t compared = 0;
+    for (const DirectoryItem& item : list_directory(dir.get())) {
+        if (item.name.front() == '.') continue;
+        EXPECT_EQ(scratch_.read("one/" + item.name), scratch_.read("other/" + item.name)) << item.name;
+        ++compared;
+    }
+    EXPECT_GE(compared, 5U);
 }
 
 TEST_F(RepoCommandTest, WhatMakesNoSenseIsAUsageError) {
