@@ -77,14 +77,14 @@ TEST_F(RepoCommandTest, BothKindsOfPackagesAreAddedVerifiedAndRemoved) {
     ASSERT_EQ(type({"repo", "add", "--into", repository(), file, deb("tool", "Depends: own, absent\n")}),
               kDone)
         << err_.str();
-    EXPECT_THAT(out_.str(), AllOf(HasSubstr("local: own 2.0-1"), HasSubstr("local: tool 1.0-1")));
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr("own: own 2.0-1"), HasSubstr("own: tool 1.0-1")));
 
     EXPECT_EQ(type({"repo", "verify", repository()}), kFailed) << err_.str();
-    EXPECT_THAT(out_.str(), HasSubstr("open: local/tool: nothing provides absent"));
+    EXPECT_THAT(out_.str(), HasSubstr("open: own/tool: nothing provides absent"));
     ASSERT_EQ(type({"repo", "rm", "--into", repository(), "tool"}), kDone) << err_.str();
-    EXPECT_THAT(out_.str(), HasSubstr("local: tool 1.0-1 removed"));
+    EXPECT_THAT(out_.str(), HasSubstr("own: tool 1.0-1 removed"));
     EXPECT_EQ(type({"repo", "verify", repository()}), kDone) << out_.str();
-    EXPECT_EQ(out_.str(), "local: clean\n");
+    EXPECT_EQ(out_.str(), "own: clean\n");
 
     scratch_.write("repo/own-2.0-1-any.pkg.tar.zst", "damaged");
     EXPECT_EQ(type({"repo", "verify", repository(), "--json"}), kCorrupt);
