@@ -162,7 +162,7 @@ int import_debs_verb(const Context& context, const Arguments& arguments,
     for (const DebTarget& target : asked.targets)
         remembered.put(target);
     AptClosure closure = make_closure(context, screen);
-    (void)closure.plan(asked.targets, suite.value_or(""));
+    (void)closure.plan(asked.targets, remembered.suite);
     for (std::string& path : closure.fetch())
         files.push_back(std::move(path));
     const int code = import_and_tell(context, arguments, place, files, screen);

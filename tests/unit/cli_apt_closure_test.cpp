@@ -145,6 +145,23 @@ TEST_F(AptArchiveTest, ASuiteAndAVersionMayBeChosen) {
     EXPECT_THAT(err_.str(), HasSubstr("absent"));
 }
 
+TEST_F(AptArchiveTest, WhatWasAskedForIsRemembered) {
+    publish("stable", {{"editor"}, {"tool"}});
+    publish("stable-security", {{"editor", "1.0-1+sec1", ""}, {"tool", "1.0-1+sec1", ""}});
+    ASSERT_EQ(type({"repo", "import-deb", "--suite", "stable", "editor"}), kDone) << err_.str();
+    ASSERT_EQ(type({"repo", "import-deb", "tool"}), kDone) << err_.str();
+    EXPECT_THAT(listed(), Not(HasSubstr("+sec1"))) << "one repository, one suite";
+    ASSERT_EQ(type({"repo", "update", "--suite", "all"}), kDone) << err_.str();
+    EXPECT_THAT(out_.str(),
+                AllOf(HasSubstr("editor 1.0-1 → 1.0-1+sec1"), HasSubstr("tool 1.0-1 → 1.0-1+sec1")));
+    EXPECT_THAT(scratch_.read("a repo/own.targets"), Not(HasSubstr("suite ")));
+    ASSERT_EQ(type({"repo", "rm", "tool"}), kDone) << err_.str();
+    EXPECT_THAT(scratch_.read("a repo/own.targets"), AllOf(HasSubstr("editor"), Not(HasSubstr("tool"))));
+    scratch_.write("a repo/own.targets", "editor\n-oDir=/x\n");
+    EXPECT_EQ(type({"repo", "update"}), kCorrupt);
+    EXPECT_THAT(err_.str(), AllOf(HasSubstr("own.targets"), HasSubstr("-oDir=/x")));
+}
+
 TEST_F(AptArchiveTest, UpdateTakesNewerVersionsOfWhatWasNamed) {
     publish("stable", {{"editor", "1.0-1", "Depends: lib\n"}, {"lib"}, {"tool"}});
     EXPECT_EQ(type({"repo", "update"}), kUsage);
