@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <ostream>
+#include <set>
 
 #include "cli/cmd.hpp"
 #include "cli/grammar.hpp"
@@ -100,15 +101,22 @@ int run_rebuild(Context& context, const Arguments& arguments) {
 int run_query(Context& context, const Arguments& arguments) {
     std::vector<std::string> names = arguments.operands();
     for (const std::string& name : arguments.list("target"))
-        names.push_back(name);
-    if (names.size() != 1) {
+        names.insert(names.begin(), name);
+    if (names.empty() || arguments.list("target").size() > 1) {
         throw Error("read the command line", "", "'query' needs the NAME of one container").as(Fault::usage);
     }
     const ContainerDetails details = context.backend.details(ContainerName(names[0]));
+    std::set<std::string> wanted(names.begin() + 1, names.end());
+    const bool all = wanted.empty();
     std::vector<InstalledPackage> packages;
     for (const InstalledPackage& package : details.packages) {
         if (arguments.has("explicit") && package.reason != InstallReason::explicitly) continue;
-        packages.push_back(package);
+        if (all || wanted.erase(package.name) != 0) packages.push_back(package);
+    }
+    if (!wanted.empty()) {
+        throw Error("query", details.state.name,
+                    fmt::format("it has no package '{}'", printable(*wanted.begin())))
+            .with_hint(fmt::format("'pwstore query {}' lists what it has", details.state.name));
     }
     std::sort(packages.begin(), packages.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     if (arguments.has("json")) {
@@ -247,12 +255,13 @@ Command rebuild_command() {
 Command query_command() {
     Command it{"query", {}, "Packages", "list the packages of a container"};
     it.short_form = "-Q";
-    it.operands = {{"NAME", Completes::container, true}};
+    it.operands = {{"NAME", Completes::container, true}, {"PKG", Completes::installed, true, true}};
     it.options = {{"target", 't', "NAME", "the container", Completes::container},
                   {"quiet", 'q', "", "names only"},
                   {"explicit", 'e', "", "only packages that were wanted for themselves"},
                   json_option()};
     it.examples = {{"pwstore -Q editor", "names and versions"},
+                   {"pwstore query editor neovim", "the version of one package"},
                    {"pwstore query editor -qe", "names of what was asked for"}};
     it.run = run_query;
     return it;

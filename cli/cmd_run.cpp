@@ -41,8 +41,10 @@ int run_as_root(Context& context, const Arguments& arguments, const std::string&
     } else if (result.generation == 0) {
         context.io.err << "nothing was changed\n";
     } else {
-        context.io.err << fmt::format("{} changes, {}: generation {}; 'pwstore undo' takes them back\n",
-                                      result.changes.size(), printable(name), result.generation);
+        const bool one = result.changes.size() == 1;
+        context.io.err << fmt::format("{} {}, {}: generation {}; 'pwstore undo' takes {} back\n",
+                                      result.changes.size(), one ? "change" : "changes", printable(name),
+                                      result.generation, one ? "it" : "them");
         context.backend.log(fmt::format("{}: {} changes, {}@{}", context.command_line, result.changes.size(),
                                         name, result.generation));
     }

@@ -222,6 +222,13 @@ TEST(Show, Query) {
     EXPECT_EQ(cli.out(), "libuv 1.4-1\nneovim 0.9-1\n");
     EXPECT_EQ(cli({"-Qqe", "editor"}), 0);
     EXPECT_EQ(cli.out(), "neovim\n");
+    EXPECT_EQ(cli({"query", "editor", "libuv"}), 0);
+    EXPECT_EQ(cli.out(), "libuv 1.4-1\n");
+    EXPECT_EQ(cli({"-Qt", "editor", "neovim"}), 0);
+    EXPECT_EQ(cli.out(), "neovim 0.9-1\n");
+    EXPECT_EQ(cli({"query", "editor", "libuv", "absent"}), 1);
+    EXPECT_EQ(cli.out(), "");
+    EXPECT_THAT(cli.err(), HasSubstr("it has no package 'absent'"));
     EXPECT_EQ(cli({"query"}), 2);
 }
 
