@@ -16,6 +16,7 @@
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/databases.hpp"
 #include "transact/no_such_container.hpp"
 #include "transact/view.hpp"
 #include "transact/wire.hpp"
@@ -137,8 +138,8 @@ class RealBackend final : public Backend {
         spec.gnupg_dir = store.layout().path(names::kGnupg);
         spec.config = parse_pacman_config(file.path);
         spec.no_confirm = true;
+        if (!has_sync_databases()) refresh_databases(store.layout(), spec, false, sink);
         Session session(spec, sink, {});
-        if (!has_sync_databases()) session.refresh(false);
         return session.search(expressions);
     }
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <map>
+#include <utility>
 
+#include "resolver/apt_sources.hpp"
 #include "resolver/config_lines.hpp"
 #include "resolver/repositories.hpp"
+#include "resolver/server_url.hpp"
 #include "resolver/signature_level.hpp"
 #include "store/base/error.hpp"
 
@@ -50,10 +54,24 @@ std::string replaced(std::string text, std::string_view variable, std::string_vi
     return text;
 }
 
+constexpr std::array kDebDirectives = {"Type", "Suite", "Components", "SignedBy", "Source"};
+
+/// What a section says that makes it one of Debian packages.
+struct DebSection {
+    std::string name;
+    std::string file;  ///< and line of the first of these directives
+    size_t line = 0;
+    bool is_deb = false;
+    bool is_only_type = true;
+    std::vector<std::string> suites = {}, components = {}, keyrings = {};
+    std::vector<std::pair<size_t, std::string>> sources = {};  ///< by line
+};
+
 /// Reads one file with all that it includes. The section stays the current one across the end of an include,
 /// as in pacman.
 class Parser {
  public:
+    explicit Parser(std::string apt_directory) : apt_directory_(std::move(apt_directory)) {}
     PacmanConfig parse(const std::string& path);
 
  private:
@@ -68,6 +86,8 @@ class Parser {
     bool flag_option(const ConfigLine& line);
     bool list_option(const Place& place, const ConfigLine& line);
     void repository_directive(const Place& place, const ConfigLine& line);
+    bool deb_directive(const Place& place, const ConfigLine& line);
+    void finish_deb(DebSection& section);
     void finish();
 
     [[noreturn]] static void fail(const Place& place, const std::string& cause) {
@@ -85,8 +105,10 @@ class Parser {
 
     PacmanConfig config_;
     std::string section_;
-    Repository* repository_ = nullptr;  ///< of the current section; null in [options]
-    Repository second_;                 ///< takes the lines of a section that is there twice
+    Repository* repository_ = nullptr;        ///< of the current section; null in [options]
+    Repository second_;                       ///< takes the lines of a section that is there twice
+    std::map<std::string, DebSection> debs_;  ///< by name of the repository
+    std::string apt_directory_;
 };
 
 PacmanConfig Parser::parse(const std::string& path) {
@@ -204,7 +226,87 @@ void Parser::option(const Place& place, const ConfigLine& line) {
     }
 }
 
+/// The directives of a Debian repository; finish_deb() looks whether it is one.
+bool Parser::deb_directive(const Place& place, const ConfigLine& line) {
+    if (repository_ == &second_ || !is_one_of(kDebDirectives, line.key)) return false;
+    const std::string& value = needed_value(place, line);
+    DebSection& section = debs_[section_];
+    if (section.file.empty()) {
+        section.file = place.file;
+        section.line = place.line;
+    }
+    if (line.key == "Type") {
+        if (value != "deb" && value != "alpm")
+            fail(place, fmt::format("Type is deb or alpm, not '{}'", printable(value)));
+        section.is_deb = value == "deb";
+        return true;
+    }
+    section.is_only_type = false;
+    if (line.key == "Source") {
+        section.sources.emplace_back(place.line, value);
+    } else {
+        std::vector<std::string>& list = line.key == "Suite"        ? section.suites
+                                         : line.key == "Components" ? section.components
+                                                                    : section.keyrings;
+        const std::vector<std::string> values = words(value);
+        list.insert(list.end(), values.begin(), values.end());
+    }
+    return true;
+}
+
+/// What the directives of one section of "Type = deb" amount to.
+void Parser::finish_deb(DebSection& section) {
+    Repository& repository = *std::find_if(config_.repositories.begin(), config_.repositories.end(),
+                                           [&](const Repository& one) { return one.name == section.name; });
+    const Place place{section.file, section.line};
+    if (!section.is_deb) fail(place, fmt::format("[{}] needs 'Type = deb' for this", section.name));
+    if (!repository.sig_level.empty()) {
+        warn(place,
+             fmt::format("SigLevel means nothing in [{}]: a Debian suite is always signed", section.name));
+    }
+    for (const std::string& keyring : section.keyrings) {
+        if (keyring.front() != '/') fail(place, "SignedBy needs absolute paths of keyrings");
+    }
+    if (section.keyrings.empty()) section.keyrings = distribution_keyrings();
+    const auto add = [&](std::vector<std::string> servers, const std::string& suite,
+                         std::vector<std::string> components) {
+        if (suite.ends_with('/') || components.empty())
+            fail(place, fmt::format("'{}' needs a suite and its components", printable(suite)));
+        repository.deb_sources.push_back(
+            {std::move(servers), suite, std::move(components), section.keyrings});
+    };
+    for (const auto& [line, value] : section.sources) {
+        if (value == "host") {
+            std::vector<DebSource> host = read_apt_sources(apt_directory_, section.keyrings);
+            if (host.empty()) {
+                fail({section.file, line}, fmt::format("{} names no suite that {} signs", apt_directory_,
+                                                       fmt::join(section.keyrings, " or ")));
+            }
+            for (DebSource& source : host)
+                repository.deb_sources.push_back(std::move(source));
+            continue;
+        }
+        const std::vector<std::string> parts = words(value);
+        if (parts.size() < 3 || parts[0].find("://") == std::string::npos)
+            fail({section.file, line}, "Source is 'host' or 'URL SUITE COMPONENT…'");
+        add({parts[0]}, parts[1], {parts.begin() + 2, parts.end()});
+    }
+    if (!section.suites.empty() && repository.servers.empty())
+        fail(place, fmt::format("[{}] names suites and no Server", section.name));
+    if (section.components.empty()) section.components = {"main"};
+    for (const std::string& suite : section.suites)
+        add(repository.servers, suite, section.components);
+    if (repository.deb_sources.empty())
+        fail(place, fmt::format("[{}] needs Server and Suite, or Source", section.name));
+    for (DebSource& source : repository.deb_sources) {
+        for (std::string& server : source.servers)
+            server = normal_url(server);
+    }
+    repository.servers = repository.deb_sources.front().servers;
+}
+
 void Parser::repository_directive(const Place& place, const ConfigLine& line) {
+    if (deb_directive(place, line)) return;
     if (line.key == "Server") {
         repository_->servers.push_back(needed_value(place, line));
     } else if (line.key == "CacheServer") {
@@ -228,6 +330,10 @@ void Parser::finish() {
                  machine_name());
     const std::string architecture =
         config_.architectures.empty() ? machine_name() : config_.architectures.front();
+    for (auto& [name, section] : debs_) {
+        section.name = name;
+        if (section.is_deb || !section.is_only_type) finish_deb(section);
+    }
     for (Repository& repository : config_.repositories) {
         for (std::vector<std::string>* urls : {&repository.servers, &repository.cache_servers}) {
             for (std::string& url : *urls) {
@@ -239,8 +345,8 @@ void Parser::finish() {
 
 }  // namespace
 
-PacmanConfig parse_pacman_config(const std::string& path) {
-    return Parser().parse(path);
+PacmanConfig parse_pacman_config(const std::string& path, const std::string& apt_directory) {
+    return Parser(apt_directory).parse(path);
 }
 
 }  // namespace pwstore

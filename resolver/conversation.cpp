@@ -8,6 +8,8 @@
 #include <cstdlib>
 
 #include "resolver/conversation_internal.hpp"
+#include "resolver/plan_internal.hpp"
+#include "resolver/provider_choice.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 
@@ -84,7 +86,11 @@ Conversation::Conversation(const SessionSpec& spec, ProgressSink& sink, Asker as
       upstream_(spec.foreign, spec.upstream_of),
       gnupg_dir_(spec.gnupg_dir),
       no_confirm_(spec.no_confirm),
-      debug_(spec.debug) {}
+      debug_(spec.debug) {
+    for (const Repository& repository : spec.config.repositories) {
+        if (repository.is_deb()) deb_repositories_.insert(repository.name);
+    }
+}
 
 void Conversation::attach(alpm_handle_t* handle) {
     handle_ = handle;
@@ -274,17 +280,23 @@ bool Conversation::agrees_to_replace(alpm_pkg_t* old, alpm_pkg_t* replacement, a
 }
 
 int Conversation::asked_provider(const alpm_question_select_provider_t& question) {
-    Question asked{
-        .kind = Question::Kind::select_provider,
-        .text = fmt::format("Which package shall provide {}?", alpm::dependency_text(question.depend)),
-        .default_answer = 0};
+    const std::string dependency = alpm::dependency_text(question.depend);
+    Question asked{.kind = Question::Kind::select_provider,
+                   .text = fmt::format("Which package shall provide {}?", dependency),
+                   .default_answer = 0};
+    std::vector<Provider> providers;
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(question.providers)) {
         alpm_db_t* database = alpm_pkg_get_db(package);
+        const PackageInfo info = package_info(package);
+        providers.push_back({info.name, info.provides, info.groups,
+                             database != nullptr && deb_repositories_.contains(info.repository)});
         asked.choices.push_back(
             database == nullptr
                 ? versioned(package)
                 : fmt::format("{}/{}", alpm::text(alpm_db_get_name(database)), versioned(package)));
     }
+    if (!providers.empty())
+        asked.default_answer = static_cast<int>(preferred_provider(dependency, providers));
     return ask(asked);
 }
 

@@ -103,6 +103,7 @@ class Conversation {
     ProgressSink& sink_;
     Asker original_asker_, asker_;
     Upstream upstream_;
+    std::set<std::string> deb_repositories_;
     std::string gnupg_dir_;
     bool no_confirm_;
     bool debug_;

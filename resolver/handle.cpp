@@ -141,6 +141,10 @@ void Handle::register_repositories() {
     const SignatureLevel standard = apply_signature_tokens({}, spec_.config.sig_level);
     const bool able = (alpm_capabilities() & ALPM_CAPABILITY_SIGNATURES) != 0;
     for (const Repository& repository : spec_.config.repositories) {
+        if (repository.is_deb()) {  // its own signatures were checked when its database was made
+            register_repository(repository, 0);
+            continue;
+        }
         const SignatureLevel level = apply_signature_tokens(standard, repository.sig_level);
         const bool required = (level.packages.check && level.packages.required) ||
                               (level.databases.check && level.databases.required);
@@ -172,6 +176,12 @@ void Handle::register_repository(const Repository& repository, int level) {
 }
 
 // --- Look --------------------------------------------------------------------------------------------------
+
+bool Handle::is_deb(const std::string& repository) const noexcept {
+    const auto& all = spec_.config.repositories;
+    return std::any_of(all.begin(), all.end(),
+                       [&](const Repository& one) { return one.is_deb() && one.name == repository; });
+}
 
 alpm_pkg_t* Handle::installed(const std::string& name) const noexcept {
     return name.empty() ? nullptr : alpm_db_get_pkg(local(), name.c_str());
@@ -263,9 +273,18 @@ bool Handle::update_databases(bool force) {
                 .as(Fault::usage);
         }
     }
+    // Those of Debian packages are made elsewhere.
+    alpm::Databases databases;
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
+        if (!is_deb(alpm_db_get_name(database))) databases.push_back(database);
+    }
+    if (databases.get() == nullptr) {
+        if (const std::optional<Error> bad = unreadable_database(); bad) throw *bad;
+        return false;
+    }
     use_keyring();
     const auto update = [&](bool anew) {
-        const int result = alpm_db_update(handle_, sync_databases(), anew ? 1 : 0);
+        const int result = alpm_db_update(handle_, databases.get(), anew ? 1 : 0);
         if (result < 0) {
             const Error failed = error("refresh repositories");
             conversation_.rethrow();

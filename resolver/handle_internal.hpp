@@ -30,6 +30,8 @@ class Handle {
     [[nodiscard]] alpm_list_t* installed() const noexcept { return alpm_db_get_pkgcache(local()); }
     [[nodiscard]] alpm_pkg_t* installed(const std::string& name) const noexcept;
     [[nodiscard]] alpm_db_t* sync_database(const std::string& name) const noexcept;
+    /// A repository of Debian packages, whose database is made by pwstore.
+    [[nodiscard]] bool is_deb(const std::string& repository) const noexcept;
 
     /// What the last call said, which the next call forgets. Take it at once.
     [[nodiscard]] alpm_errno_t last_error() const noexcept { return alpm_errno(handle_); }

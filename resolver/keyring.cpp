@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +13,7 @@
 
 #include "resolver/config_lines.hpp"
 #include "store/base/error.hpp"
+#include "store/base/gnupg.hpp"
 #include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
 #include "store/base/staged_file.hpp"
@@ -27,19 +26,6 @@ constexpr const char* kStamp = ".pwstore-keyrings";
 constexpr const char* kLock = ".pwstore.lock";
 constexpr auto kPatience = std::chrono::minutes(10);
 
-/// The environment of gpg: nothing of the user's GnuPG, and texts that do not depend on the locale.
-std::vector<char*> gpg_environment() {
-    std::vector<char*> kept;
-    for (char** entry = environ; *entry != nullptr; ++entry) {
-        const std::string_view text = *entry;
-        if (!text.starts_with("GNUPGHOME=") && !text.starts_with("LC_ALL=")) kept.push_back(*entry);
-    }
-    static std::string locale = "LC_ALL=C.UTF-8";
-    kept.push_back(locale.data());
-    kept.push_back(nullptr);
-    return kept;
-}
-
 /// Runs a GnuPG program on one directory and reads what it says.
 class Gnupg {
  public:
@@ -49,7 +35,7 @@ class Gnupg {
     /// The agent that made the key lives on otherwise.
     ~Gnupg() {
         try {
-            run("gpgconf", {"--homedir", directory_, "--kill", "all"}, "");
+            (void)run_gnupg("gpgconf", {"--homedir", directory_, "--kill", "all"});
         } catch (const std::exception&) {
             // It ends by itself when its directory goes.
         }
@@ -67,7 +53,7 @@ class Gnupg {
                                         "--no-permission-warning",
                                         "--no-auto-check-trustdb"};
         all.insert(all.end(), arguments.begin(), arguments.end());
-        const auto [status, output] = run("gpg", all, input);
+        const auto [status, output] = run_gnupg("gpg", all, input);
         if (status == 0) return;
         throw Error(step, directory_,
                     status == 127 ? "the program gpg (GnuPG) cannot be started" : "gpg failed")
@@ -75,50 +61,8 @@ class Gnupg {
     }
 
  private:
-    static std::pair<int, std::string> run(const std::string& program, std::vector<std::string> arguments,
-                                           const std::string& input);
     std::string directory_;
 };
-
-std::pair<int, std::string> Gnupg::run(const std::string& program, std::vector<std::string> arguments,
-                                       const std::string& input) {
-    std::array<int, 2> in{};
-    std::array<int, 2> out{};
-    if (::pipe2(in.data(), O_CLOEXEC) != 0) throw Error::from_errno("start program", program);
-    Fd in_read(in[0]);
-    Fd in_write(in[1]);
-    if (::pipe2(out.data(), O_CLOEXEC) != 0) throw Error::from_errno("start program", program);
-    Fd out_read(out[0]);
-    Fd out_write(out[1]);
-
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, in_read.get(), STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, out_write.get(), STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, out_write.get(), STDERR_FILENO);
-    std::string name = program;
-    std::vector<char*> argv = {name.data()};
-    for (std::string& argument : arguments)
-        argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    const std::vector<char*> environment = gpg_environment();
-    pid_t pid = 0;
-    const int failed =
-        ::posix_spawnp(&pid, program.c_str(), &actions, nullptr, argv.data(), environment.data());
-    posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) return {127, {}};
-    in_read.reset();
-    out_write.reset();
-    // What is given is a few words, far less than a pipe holds; a child that does not read them is no failure
-    // here.
-    if (!input.empty() && ::write(in_write.get(), input.data(), input.size()) < 0) in_write.reset();
-    in_write.reset();
-    std::string output = read_all(out_read.get(), program);
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, std::move(output)};
-}
 
 std::string beside(const std::string& keyring, std::string_view suffix) {
     constexpr std::string_view kExtension = ".gpg";

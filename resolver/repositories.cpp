@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 
+#include "resolver/apt_sources.hpp"
 #include "resolver/config_lines.hpp"
 #include "resolver/server_url.hpp"
 #include "resolver/signature_level.hpp"
@@ -201,13 +202,27 @@ std::optional<Default> from_arch_keyring(const HostFiles& host, const std::strin
     return std::nullopt;
 }
 
+// --- (4) apt -----------------------------------------------------------------------------------------------
+
+std::optional<Default> from_apt(const HostFiles& host) {
+    std::vector<std::string> keyrings = host.deb_keyrings;
+    std::erase_if(keyrings, [](const std::string& keyring) { return !exists_at(AT_FDCWD, keyring); });
+    if (keyrings.empty() || read_apt_sources(host.apt_directory, keyrings).empty()) return std::nullopt;
+    return Default{.origin = fmt::format("the sources of apt in {}", host.apt_directory),
+                   .sections =
+                       "\n[debian]\n# The suites in /etc/apt that the distribution signs.\nType = deb\n"
+                       "Source = host\n"};
+}
+
 [[noreturn]] void throw_none(const std::string& path, const std::string& machine) {
     std::string hint = "make a repository of package files with 'pwstore repo'";
     if (machine == "x86_64") {
         hint +=
             ", or install the keyring of Arch Linux (Debian: apt install archlinux-keyring) to use its "
             "packages";
-    } else {
+    }
+    hint += ", or name a suite of Debian there ('Type = deb', docs/repositories.md)";
+    if (machine != "x86_64") {
         hint += fmt::format(", or write {} yourself, in the syntax of pacman.conf(5)", path);
     }
     throw Error("choose repositories", "", "this machine has none that pwstore knows of")
@@ -240,6 +255,7 @@ RepositoriesFile ensure_repositories(const std::string& config_dir, const std::s
                        .sections = {}};
     }
     if (!made) made = from_arch_keyring(host, machine);
+    if (!made) made = from_apt(host);
     if (!made) throw_none(path, machine);
     for (const std::string& name : local) {
         if (made->sections.find(fmt::format("\n[{}]\n", name)) == std::string::npos) {

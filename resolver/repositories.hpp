@@ -5,6 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "resolver/apt_sources.hpp"
+#include "store/base/deb_source.hpp"
+
 namespace pwstore {
 
 /// One [section] of repositories.conf.
@@ -15,6 +18,10 @@ struct Repository {
     std::vector<std::string> sig_level =
         {};                               ///< tokens as in pacman.conf(5), applied over those of [options]
     std::vector<std::string> usage = {};  ///< Sync, Search, Install, Upgrade; empty = all
+    /// "Type = deb": suites of Debian archives. libalpm reads the database that is made of them and downloads
+    /// nothing; `servers` are then only for its messages. Empty for all others.
+    std::vector<DebSource> deb_sources = {};
+    [[nodiscard]] bool is_deb() const noexcept { return !deb_sources.empty(); }
 };
 
 /// repositories.conf: the syntax of pacman.conf(5), Include and globbing included. Directives about places
@@ -33,8 +40,10 @@ struct PacmanConfig {
 };
 
 /// Read `path` and all that it includes. Relative includes are relative to the including file.
+/// @param apt_directory what "Source = host" of a Debian repository reads (apt_sources.hpp)
 /// @throws Error (usage) naming file and line
-[[nodiscard]] PacmanConfig parse_pacman_config(const std::string& path);
+[[nodiscard]] PacmanConfig parse_pacman_config(const std::string& path,
+                                               const std::string& apt_directory = "/etc/apt");
 
 /// Where the default came from, for one line on screen.
 struct RepositoriesFile {
@@ -48,15 +57,18 @@ struct HostFiles {
     std::string mirrorlist = "/etc/pacman.d/mirrorlist";
     std::vector<std::string> arch_keyrings = {"/usr/share/pacman/keyrings/archlinux.gpg",
                                               "/usr/share/keyrings/archlinux.gpg"};
+    std::string apt_directory = "/etc/apt";
+    std::vector<std::string> deb_keyrings = distribution_keyrings();
     std::string machine = {};  ///< as uname -m says; empty = ask uname
 };
 
 /// $config/repositories.conf; when it is missing it is written once from the first that applies: (1) the
 /// host's pacman.conf or mirrorlist, (2) a local repository (NAME.db) in `local_repository_dir`, (3) x86_64
-/// with the Arch keyring present: Arch's geo mirror, SigLevel Required. With (1) and (3), local repositories
-/// are added below. Remote repositories are never written without "SigLevel = Required"; "Optional TrustAll"
-/// is written for file:// only. Lock: none, the file appears whole; two writers write the same.
-/// @throws Error with both ways out as hint when none applies
+/// with the Arch keyring present: Arch's geo mirror, SigLevel Required, (4) sources of apt that are signed by
+/// a keyring which is there: "Type = deb", "Source = host". With (1), (3) and (4), local repositories are
+/// added below. Remote repositories are never written without "SigLevel = Required"; "Optional TrustAll" is
+/// written for file:// only. Lock: none, the file appears whole; two writers write the same.
+/// @throws Error with the ways out as hint when none applies
 [[nodiscard]] RepositoriesFile ensure_repositories(const std::string& config_dir,
                                                    const std::string& local_repository_dir,
                                                    const HostFiles& host = {});

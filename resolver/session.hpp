@@ -25,7 +25,7 @@ struct Question {
         conflict,             ///< remove the installed one? default no
         corrupted,            ///< delete the file? default yes
         remove_packages,      ///< skip unresolvable targets? default no
-        select_provider,      ///< default the first
+        select_provider,      ///< default the first; among Debian packages preferred_provider()
         import_key,           ///< default yes, as pacman; never asked without a keyring
         hold_package,         ///< remove a held package? default no
     };

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "store/base/error.hpp"
+#include "store/base/names.hpp"
 #include "store/deb_version.hpp"
 
 namespace pwstore {
@@ -83,25 +85,6 @@ bool is_version(std::string_view version) {
            });
 }
 
-/// dpkg's name of the architecture that this program was made for.
-constexpr std::string_view native_architecture() {
-#if defined(__x86_64__)
-    return "amd64";
-#elif defined(__aarch64__)
-    return "arm64";
-#elif defined(__i386__)
-    return "i386";
-#elif defined(__riscv)
-    return "riscv64";
-#elif defined(__powerpc64__)
-    return "ppc64el";
-#elif defined(__s390x__)
-    return "s390x";
-#else
-    return "armhf";
-#endif
-}
-
 constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kRelations{{
     {"<<", "<<"},
     {"<=", "<="},
@@ -135,7 +118,7 @@ std::optional<DebRelation> read_relation(std::string_view text) {
     text.remove_prefix(name.size());
     if (!text.empty() && text.front() == ':') {
         const std::string_view architecture = text.substr(1, text.find_first_of(" \t\n(") - 1);
-        if (architecture != "any" && architecture != "native" && architecture != native_architecture())
+        if (architecture != "any" && architecture != "native" && architecture != native_deb_architecture())
             return std::nullopt;
         text.remove_prefix(1 + architecture.size());
     }
@@ -157,16 +140,25 @@ std::vector<DebRelation> flattened(const std::vector<DebAlternatives>& groups) {
 
 }  // namespace
 
-DebControl parse_deb_control(std::string_view text, std::string_view path_for_errors) {
-    const auto paragraphs = paragraphs_of(text);
+namespace {
+
+std::string field_of(const Paragraph& paragraph, const char* name) {
+    const auto found = paragraph.find(name);
+    return found == paragraph.end() ? std::string() : found->second;
+}
+
+Paragraph first_paragraph(std::string_view text, std::string_view path_for_errors) {
+    auto paragraphs = paragraphs_of(text);
+    if (paragraphs.empty())
+        throw Error("read control file", path_for_errors, "it is empty").as(Fault::corrupt);
+    return std::move(paragraphs.front());
+}
+
+DebControl control_of(const Paragraph& paragraph, std::string_view path_for_errors) {
     const auto fail = [&](const std::string& cause) -> Error {
         return Error("read control file", path_for_errors, cause).as(Fault::corrupt);
     };
-    if (paragraphs.empty()) throw fail("it is empty");
-    const auto field = [&](const char* name) {
-        const auto found = paragraphs.front().find(name);
-        return found == paragraphs.front().end() ? std::string() : found->second;
-    };
+    const auto field = [&](const char* name) { return field_of(paragraph, name); };
     DebControl control;
     control.name = field("package");
     control.version = field("version");
@@ -195,6 +187,31 @@ DebControl parse_deb_control(std::string_view text, std::string_view path_for_er
     control.conflicts = flattened(parse_deb_relations(field("conflicts") + "," + field("breaks")));
     control.replaces = flattened(parse_deb_relations(field("replaces")));
     return control;
+}
+
+}  // namespace
+
+DebControl parse_deb_control(std::string_view text, std::string_view path_for_errors) {
+    return control_of(first_paragraph(text, path_for_errors), path_for_errors);
+}
+
+DebIndexEntry parse_deb_index_entry(std::string_view text, std::string_view path_for_errors) {
+    const Paragraph paragraph = first_paragraph(text, path_for_errors);
+    DebIndexEntry entry;
+    entry.control = control_of(paragraph, path_for_errors);
+    entry.path = field_of(paragraph, "filename");
+    const std::string size = field_of(paragraph, "size");
+    const auto [end, problem] = std::from_chars(size.data(), size.data() + size.size(), entry.size);
+    const std::string sha256 = field_of(paragraph, "sha256");
+    const bool is_plain = std::all_of(entry.path.begin(), entry.path.end(), [](char c) { return c > ' '; });
+    if (problem != std::errc() || end != size.data() + size.size() || sha256.size() != 64 || !is_plain ||
+        !is_root_path(entry.path)) {
+        throw Error("read package index", path_for_errors,
+                    "'" + entry.control.name + "' has no file name, size and SHA-256 digest that can be used")
+            .as(Fault::corrupt);
+    }
+    entry.sha256 = Sha256::from_hex(sha256);
+    return entry;
 }
 
 std::vector<std::string> parse_deb_conffiles(std::string_view text) {

@@ -6,6 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "store/base/deb_source.hpp"
+#include "store/digest.hpp"
+
 namespace pwstore {
 
 /// One name of a relationship field: deb-control(5), "libc6 (>= 2.36)".
@@ -42,6 +45,17 @@ struct DebControl {
 /// The first paragraph of a control file or of a Packages index. @throws Error (corrupt) without a name,
 /// version or architecture, or with one that Debian's policy does not allow (they become parts of file names)
 [[nodiscard]] DebControl parse_deb_control(std::string_view text, std::string_view path_for_errors);
+
+/// A package of a Packages index: what it is and which file it is.
+struct DebIndexEntry {
+    DebControl control;
+    std::string path;  ///< of the .deb below the server: "pool/main/…"
+    uint64_t size = 0;
+    Sha256 sha256;
+};
+/// One paragraph of a Packages index. @throws Error (corrupt) as parse_deb_control(), and without path, size
+/// or SHA-256 digest
+[[nodiscard]] DebIndexEntry parse_deb_index_entry(std::string_view text, std::string_view path_for_errors);
 
 /// The lines of `conffiles` that name a file the package has (not those to be removed on upgrade).
 [[nodiscard]] std::vector<std::string> parse_deb_conffiles(std::string_view text);

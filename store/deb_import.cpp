@@ -102,7 +102,7 @@ class DebImport {
             there.conflicts != relations.conflicts)
             return false;
         const auto info = try_read_pkginfo(directory_.get(), found->second.filename);
-        return info && info->substr(0, info->find('\n')) == "# " + conversion_remark(deb);
+        return info && info->substr(0, info->find('\n')) == "# " + conversion_remark(deb.sha256);
     }
 
     void convert() {

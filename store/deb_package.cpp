@@ -317,8 +317,8 @@ DebArchive read_deb(const std::string& path) {
     });
 }
 
-std::string conversion_remark(const DebArchive& deb) {
-    return fmt::format("pwstore: from the Debian package with SHA-256 {}, form {}", deb.sha256.hex(),
+std::string conversion_remark(const Sha256& deb) {
+    return fmt::format("pwstore: from the Debian package with SHA-256 {}, form {}", deb.hex(),
                        kConverterRevision);
 }
 
@@ -348,7 +348,7 @@ RepositoryPackage convert_deb(const DebArchive& deb, const AlpmRelations& relati
         description.conflicts = relations.conflicts;
         description.backup = backup_of(package, control);
         add_records(package, deb, copier.list(), description.build_date);
-        return package.write(std::move(description), conversion_remark(deb));
+        return package.write(std::move(description), conversion_remark(deb.sha256));
     });
 }
 

@@ -42,7 +42,7 @@ struct AlpmRelations {
                                             const IngestLimits& limits = {});
 
 /// The first line of the .PKGINFO that convert_deb() writes: names the .deb by its digest.
-[[nodiscard]] std::string conversion_remark(const DebArchive& deb);
+[[nodiscard]] std::string conversion_remark(const Sha256& deb);
 
 // --- A repository of them
 // ------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ std::string format_sync_desc(const RepositoryPackage& package) {
     put_value(text, "CSIZE", std::to_string(package.packed_size));
     put_value(text, "ISIZE", std::to_string(about.installed_size));
     put_value(text, "MD5SUM", package.md5);
-    put_value(text, "SHA256SUM", package.sha256.hex());
+    if (package.sha256 != Sha256{}) put_value(text, "SHA256SUM", package.sha256.hex());
     put_value(text, "PGPSIG", package.signature);
     put_value(text, "URL", about.url);
     put_block(text, "LICENSE", about.licenses);

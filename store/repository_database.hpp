@@ -19,7 +19,7 @@ struct RepositoryPackage {
     std::string filename;  ///< of the archive, beside the database
     uint64_t packed_size = 0;
     std::string md5;        ///< of the archive, lower-case hexadecimal
-    Sha256 sha256;          ///< of the archive
+    Sha256 sha256;          ///< of the archive; all zero = not known
     std::string signature;  ///< base64 of the detached signature, empty = none
     PackageDescription description;
 };

@@ -7,6 +7,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/databases.hpp"
 #include "transact/file_claims.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/resolve.hpp"
@@ -61,6 +62,10 @@ void fetch_container(TransactionState& state, Work& work) {
 
 void fetch_stage(TransactionState& state) {
     make_directories(AT_FDCWD, state.store.layout().directories().cache + "/pkg", 0755);
+    std::vector<const Plan*> plans;
+    for (const Work& work : state.works)
+        plans.push_back(&work.plan);
+    fetch_debian_packages(state.store.layout(), state.config, plans, state.dialogue);
     for (Work& work : state.works) {
         stop_if_interrupted("fetch packages");
         fetch_container(state, work);

@@ -8,6 +8,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/databases.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/resolve.hpp"
 #include "transact/view.hpp"
@@ -24,7 +25,7 @@ std::vector<PlannedPackage> own_packages(const Work& work) {
     return packages;
 }
 
-void refresh_databases(TransactionState& state) {
+void refresh(TransactionState& state) {
     if (state.request.refresh == 0) return;
     const int data = state.store.layout().data();
     const FileLock lock =
@@ -32,8 +33,8 @@ void refresh_databases(TransactionState& state) {
     const Work nobody{ContainerName("refresh")};
     write_view(state.store.index().read(), state.store.objects(), state.staging->fd(), view_name(nobody),
                state.store.layout().path(names::kSync), {});
-    Session session(session_spec(state, nobody), state.dialogue, {});
-    session.refresh(state.request.refresh > 1);
+    refresh_databases(state.store.layout(), session_spec(state, nobody), state.request.refresh > 1,
+                      state.dialogue);
 }
 
 /// A container that only lies above a change must still fit together.
@@ -78,7 +79,7 @@ void plan_container(TransactionState& state, Work& work) {
 }  // namespace
 
 void plan_stage(TransactionState& state) {
-    refresh_databases(state);
+    refresh(state);
     failpoint("plan.refreshed");
     for (Work& work : state.works) {
         stop_if_interrupted("plan");

@@ -220,6 +220,8 @@ class RepositoriesTest : public ::testing::Test {
         return {.pacman_conf = dir.path("etc/pacman.conf"),
                 .mirrorlist = dir.path("etc/mirrorlist"),
                 .arch_keyrings = {dir.path("absent.gpg"), dir.path("archlinux.gpg")},
+                .apt_directory = dir.path("etc/apt"),
+                .deb_keyrings = {dir.path("debian.gpg")},
                 .machine = "x86_64"};
     }
     RepositoriesFile ensure() const {
@@ -236,6 +238,7 @@ TEST_F(RepositoriesTest, NothingAppliesNamesBothWaysOut) {
     const std::string error = error_of([&] { ensure(); }, Fault::unsupported);
     EXPECT_THAT(error, HasSubstr("pwstore repo"));
     EXPECT_THAT(error, HasSubstr("archlinux-keyring"));
+    EXPECT_THAT(error, HasSubstr("Type = deb"));
     EXPECT_THAT(error_of(
                     [&] {
                         HostFiles other = host();
@@ -243,7 +246,7 @@ TEST_F(RepositoriesTest, NothingAppliesNamesBothWaysOut) {
                         (void)ensure_repositories(dir.path("config"), dir.path("repo"), other);
                     },
                     Fault::unsupported),
-                AllOf(HasSubstr("pwstore repo"), Not(HasSubstr("keyring"))));
+                AllOf(HasSubstr("pwstore repo"), HasSubstr("Type = deb"), Not(HasSubstr("keyring"))));
     struct stat status {};
     EXPECT_NE(::stat(dir.path("config").c_str(), &status), 0) << "nothing is written";
 }

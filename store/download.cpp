@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/download.hpp"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <exception>
+#include <string_view>
+#include <utility>
+
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+
+namespace pwstore {
+
+namespace {
+
+constexpr long kConnectSeconds = 30;
+constexpr long kSilentSeconds = 30;
+constexpr long kRedirects = 8;
+
+void initialise_once() {
+    static const CURLcode result = ::curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (result != CURLE_OK) throw Error("start libcurl", "", ::curl_easy_strerror(result));
+}
+
+/// What one transfer has to know in libcurl's callbacks, which must not throw.
+struct Transfer {
+    const std::function<void(std::string_view)>& take;
+    const Downloader::Progress& progress;
+    const std::function<bool()>& stopped;
+    uint64_t limit;
+    uint64_t done = 0;
+    bool too_long = false;
+    bool interrupted = false;
+    std::exception_ptr thrown = {};
+};
+
+size_t on_bytes(char* bytes, size_t size, size_t count, void* context) {
+    Transfer& transfer = *static_cast<Transfer*>(context);
+    const size_t length = size * count;
+    if (length > transfer.limit - transfer.done) {
+        transfer.too_long = true;
+        return 0;
+    }
+    try {
+        transfer.take({bytes, length});
+        transfer.done += length;
+        if (transfer.progress) transfer.progress(transfer.done);
+    } catch (...) {
+        transfer.thrown = std::current_exception();
+        return 0;
+    }
+    return length;
+}
+
+int on_tick(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    Transfer& transfer = *static_cast<Transfer*>(context);
+    try {
+        if (transfer.stopped && transfer.stopped()) transfer.interrupted = true;
+    } catch (...) {
+        transfer.thrown = std::current_exception();
+    }
+    return transfer.interrupted || transfer.thrown ? 1 : 0;
+}
+
+template <typename Value>
+void set(CURL* handle, CURLoption option, Value value) {
+    if (const CURLcode result = ::curl_easy_setopt(handle, option, value); result != CURLE_OK)
+        throw Error("set up libcurl", "", ::curl_easy_strerror(result));
+}
+
+}  // namespace
+
+struct Downloader::State {
+    DownloadOptions options;
+    std::array<char, CURL_ERROR_SIZE> said{};
+    std::unique_ptr<CURL, void (*)(CURL*)> handle{nullptr, ::curl_easy_cleanup};
+
+    bool get(const std::string& url, uint64_t limit, const Progress& progress,
+             const std::function<void(std::string_view)>& take);
+};
+
+Downloader::Downloader(DownloadOptions options) : state_(std::make_unique<State>()) {
+    initialise_once();
+    state_->options = std::move(options);
+    state_->handle.reset(::curl_easy_init());
+    CURL* const handle = state_->handle.get();
+    if (handle == nullptr) throw Error("start libcurl", "", "there is no memory for it");
+    set(handle, CURLOPT_ERRORBUFFER, state_->said.data());
+    set(handle, CURLOPT_NOSIGNAL, 1L);
+    set(handle, CURLOPT_FAILONERROR, 1L);
+    set(handle, CURLOPT_FOLLOWLOCATION, 1L);
+    set(handle, CURLOPT_MAXREDIRS, kRedirects);
+    set(handle, CURLOPT_USERAGENT, "pwstore");
+    set(handle, CURLOPT_NOPROGRESS, 0L);
+    set(handle, CURLOPT_WRITEFUNCTION, &on_bytes);
+    set(handle, CURLOPT_XFERINFOFUNCTION, &on_tick);
+    set(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+    if (state_->options.has_timeouts) {
+        set(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        set(handle, CURLOPT_LOW_SPEED_TIME, kSilentSeconds);
+    }
+}
+
+Downloader::~Downloader() = default;
+
+bool Downloader::State::get(const std::string& url, uint64_t limit, const Progress& progress,
+                            const std::function<void(std::string_view)>& take) {
+    Transfer transfer{.take = take, .progress = progress, .stopped = options.stopped, .limit = limit};
+    set(handle.get(), CURLOPT_URL, url.c_str());
+    set(handle.get(), CURLOPT_WRITEDATA, &transfer);
+    set(handle.get(), CURLOPT_XFERINFODATA, &transfer);
+    said.front() = '\0';
+    const CURLcode result = ::curl_easy_perform(handle.get());
+    if (transfer.thrown) std::rethrow_exception(transfer.thrown);
+    if (transfer.interrupted) throw Error("download", url, "it was interrupted").as(Fault::interrupted);
+    if (transfer.too_long) {
+        throw Error("download", url, fmt::format("it is longer than the {} bytes it may have", limit))
+            .as(Fault::corrupt);
+    }
+    if (result == CURLE_OK) return true;
+    long status = 0;
+    ::curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &status);
+    if (result == CURLE_FILE_COULDNT_READ_FILE ||
+        (result == CURLE_HTTP_RETURNED_ERROR && (status == 404 || status == 410)))
+        return false;
+    throw Error("download", url,
+                printable(said.front() != '\0' ? said.data() : ::curl_easy_strerror(result)));
+}
+
+bool Downloader::try_get(const std::string& url, int into, uint64_t limit, const Progress& progress) {
+    return state_->get(url, limit, progress, [&](std::string_view bytes) { write_all(into, bytes, url); });
+}
+
+bool Downloader::try_get(const std::string& url, std::string& into, uint64_t limit) {
+    return state_->get(url, limit, {}, [&](std::string_view bytes) { into += bytes; });
+}
+
+std::string url_below(std::string_view server, std::string_view path) {
+    while (!server.empty() && server.back() == '/')
+        server.remove_suffix(1);
+    std::string url = fmt::format("{}/", server);
+    for (const char c : path) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           std::string_view("-._~/:+=@,").find(c) != std::string_view::npos;
+        if (plain) {
+            url += c;
+        } else {
+            url += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+        }
+    }
+    return url;
+}
+
+}  // namespace pwstore
