@@ -253,13 +253,12 @@ std::vector<Command> repo_commands() {
         "`repo update [DIR]` asks apt again for what was imported by name, with newer package lists, and "
         "converts what is new.",
         "`repo add FILE…` enters alpm packages, with the signatures that lie beside them, and converts .deb "
-        "files.",
-        "`repo rm NAME…` takes packages out again, archives included.",
+        "files. `repo rm NAME…` takes packages out again, archives included. `repo ls [DIR]` shows what the "
+        "repositories in a directory hold.",
         "`repo verify [DIR]` reads every archive whole and compares it with the database, and looks whether "
         "the packages find what they need in the repository: dependencies, and the libraries of programs. "
         "Exit code 4: an archive is missing or damaged; 1: something that is needed is not in the "
-        "repository.",
-        "`repo ls [DIR]` shows what the repositories in a directory hold."};
+        "repository."};
     it.operands = {{"ACTION"}, {"FILE", Completes::file, true, true}};
     it.options = {
         {"into", 0, "DIR", "directory of the repository; default: repo/ in the data directory",

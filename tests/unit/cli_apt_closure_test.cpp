@@ -233,7 +233,8 @@ TEST_F(AptArchiveTest, OnlyVeryNamesAreTaken) {
 }
 
 TEST_F(AptArchiveTest, WithoutAptFilesAreTheWayOut) {
-    const std::string path = std::getenv("PATH");
+    const char* before = std::getenv("PATH");
+    const std::string path = before == nullptr ? "/usr/bin:/bin" : before;
     ::setenv("PATH", scratch_.path("nothing").c_str(), 1);
     const int code = type({"repo", "import-deb", "editor"});
     ::setenv("PATH", path.c_str(), 1);
