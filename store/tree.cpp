@@ -15,6 +15,7 @@
 #include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 #include "store/dpkg_record.hpp"
+#include "store/keyed_file.hpp"
 #include "store/local_database.hpp"
 
 namespace pwstore {
@@ -131,14 +132,7 @@ class LayerStack {
                 LayerKind::package);
         }
     }
-    void add_delta(const Generation& generation) {
-        if (generation.delta == 0) return;
-        std::vector<Entry> entries;
-        for (DeltaEntry& item : txn_.delta(generation.delta).entries)
-            entries.push_back(std::move(item.entry));
-        add(std::string(kDeltaLabel) + generation.container + "@" + std::to_string(generation.number),
-            std::move(entries), LayerKind::delta);
-    }
+    void add_delta(const ObjectStore* objects, const Generation& generation);
     /// The local database, and dpkg's status file where packages come from Debian.
     void add_databases(const ObjectStore& objects, const Generation& generation,
                        const GenerationSource& pending);
@@ -146,13 +140,114 @@ class LayerStack {
     [[nodiscard]] const std::vector<TreeLayer>& layers() const noexcept { return layers_; }
 
  private:
+    /// What one container's delta made of a keyed file, and which containers it stood on.
+    struct Contribution {
+        std::string container;
+        std::set<std::string> known;
+        std::string text;
+    };
     [[nodiscard]] std::string dpkg_status(const ObjectStore& objects) const;
+    [[nodiscard]] std::string text_of(const ObjectStore& objects, ObjectId id) const;
+    [[nodiscard]] std::string packaged_text(const ObjectStore& objects, const std::string& path) const;
+    [[nodiscard]] static std::string fold(const std::string& path, const std::string& packaged,
+                                          const std::vector<Contribution>& contributions);
 
     const ReadTxn& txn_;
-    std::deque<std::vector<Entry>> kept_;  // a deque: layers point into it
+    std::map<std::string, std::vector<Contribution>> keyed_;  ///< by path, in the order of the layers
+    std::deque<std::vector<Entry>> kept_;                     // a deque: layers point into it
     std::vector<std::string> inlined_;
+    std::deque<std::vector<std::string>> inlined_by_layer_;
     std::vector<TreeLayer> layers_;
 };
+
+std::string LayerStack::text_of(const ObjectStore& objects, ObjectId id) const {
+    const ObjectKey key = txn_.object(id).first;
+    return read_all(objects.open(key).get(), key.path(0));
+}
+
+/// What the last package that has it brings.
+std::string LayerStack::packaged_text(const ObjectStore& objects, const std::string& path) const {
+    std::string text;
+    for (const TreeLayer& layer : layers_) {
+        if (layer.kind != LayerKind::package) continue;
+        const auto entry = std::lower_bound(layer.entries->begin(), layer.entries->end(), path,
+                                            [](const Entry& a, const std::string& b) { return a.path < b; });
+        if (entry != layer.entries->end() && entry->path == path && entry->object != 0)
+            text = text_of(objects, entry->object);
+    }
+    return text;
+}
+
+/// All contributions one after the other. Each was made from what those that it knew had made.
+std::string LayerStack::fold(const std::string& path, const std::string& packaged,
+                             const std::vector<Contribution>& contributions) {
+    std::string text = packaged;
+    for (size_t at = 0; at < contributions.size(); ++at) {
+        const Contribution& next = contributions[at];
+        std::vector<Contribution> known;
+        std::string others;
+        for (size_t earlier = 0; earlier < at; ++earlier) {
+            const Contribution& there = contributions[earlier];
+            if (next.known.contains(there.container)) {
+                known.push_back(there);
+            } else {
+                others += (others.empty() ? "" : ", ") + there.container;
+            }
+        }
+        if (known.size() == at) {
+            text = next.text;
+            continue;
+        }
+        text = merge_keyed_file(path, {fold(path, packaged, known), text, next.text, others, next.container});
+    }
+    return text;
+}
+
+/// Two containers that have each added to one file without knowing of each other: what both added is there.
+void LayerStack::add_delta(const ObjectStore* objects, const Generation& generation) {
+    if (generation.delta == 0) return;
+    std::set<std::string> known;
+    for (const UpstreamRef& ref : generation.upstream)
+        known.insert(ref.container);
+    std::map<std::string, std::pair<Entry, std::string>> made;
+    for (DeltaEntry& item : txn_.delta(generation.delta).entries) {
+        Entry& entry = item.entry;
+        const std::string path = entry.path;
+        std::string text;
+        if (objects != nullptr && entry.kind == EntryKind::file && is_keyed_file(path)) {
+            std::vector<Contribution>& all = keyed_[path];
+            all.push_back({generation.container, known, text_of(*objects, entry.object)});
+            const bool is_merged = std::any_of(all.begin(), all.end() - 1, [&](const Contribution& there) {
+                return !known.contains(there.container);
+            });
+            if (is_merged) {
+                text = fold(path, packaged_text(*objects, path), all);
+                entry.object = 0;
+                entry.size = text.size();
+                for (const auto& [link, target] : alternative_links(path, text)) {
+                    Entry symlink;
+                    symlink.path = link;
+                    symlink.kind = EntryKind::symlink;
+                    symlink.mode = 0777;
+                    symlink.mtime = kObjectTime;
+                    symlink.target = target;
+                    made.insert_or_assign(link, std::pair(std::move(symlink), std::string()));
+                }
+            }
+        }
+        made.emplace(path, std::pair(std::move(entry), std::move(text)));
+    }
+    std::vector<Entry> entries;
+    std::vector<std::string> contents;
+    for (auto& [path, what] : made) {
+        entries.push_back(std::move(what.first));
+        contents.push_back(std::move(what.second));
+    }
+    add(std::string(kDeltaLabel) + generation.container + "@" + std::to_string(generation.number),
+        std::move(entries), LayerKind::delta);
+    inlined_by_layer_.push_back(std::move(contents));
+    layers_.back().inlined = &inlined_by_layer_.back();
+}
 
 /// Of the control files that packages bring, those that are there when all are laid down.
 std::string LayerStack::dpkg_status(const ObjectStore& objects) const {
@@ -170,8 +265,7 @@ std::string LayerStack::dpkg_status(const ObjectStore& objects) const {
     std::vector<DpkgStatusEntry> packages;
     for (const auto& [path, where] : found) {
         DpkgStatusEntry& package = packages.emplace_back();
-        const ObjectKey key = txn_.object(where.second).first;
-        package.control = read_all(objects.open(key).get(), key.path(0));
+        package.control = text_of(objects, where.second);
         for (const Entry& entry : *where.first->entries) {
             if (!entry.backup_md5.empty()) package.conffiles.emplace_back("/" + entry.path, entry.backup_md5);
         }
@@ -239,15 +333,15 @@ Generation upstream_generation(const ReadTxn& txn, const Generation& generation,
 
 enum class OwnDelta { with, without };
 
-void add_content(LayerStack& stack, const ReadTxn& txn, const Generation& generation, OwnDelta own_delta,
-                 const GenerationSource& pending) {
+void add_content(LayerStack& stack, const ReadTxn& txn, const ObjectStore* objects,
+                 const Generation& generation, OwnDelta own_delta, const GenerationSource& pending) {
     for (const UpstreamRef& ref : generation.upstream) {
         const Generation below = upstream_generation(txn, generation, ref, pending);
         stack.add_packages(below);
-        stack.add_delta(below);
+        stack.add_delta(objects, below);
     }
     stack.add_packages(generation);
-    if (own_delta == OwnDelta::with) stack.add_delta(generation);
+    if (own_delta == OwnDelta::with) stack.add_delta(objects, generation);
 }
 
 Tree whole_tree(const ReadTxn& txn, const ObjectStore& objects, const Generation& generation,
@@ -256,7 +350,7 @@ Tree whole_tree(const ReadTxn& txn, const ObjectStore& objects, const Generation
     // Below everything, so that symlinks like var/run → ../run lead somewhere; and again above, against
     // whiteouts.
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
-    add_content(stack, txn, generation, own_delta, pending);
+    add_content(stack, txn, &objects, generation, own_delta, pending);
     stack.add_databases(objects, generation, pending);
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
     return merge_layers(stack.layers());
@@ -295,7 +389,7 @@ Tree tree_without_own_delta(const ReadTxn& txn, const ObjectStore& objects, cons
 Tree content_tree(const ReadTxn& txn, const Generation& generation, const GenerationSource& pending) {
     LayerStack stack(txn);
     stack.add(kMountPointLayer, mount_point_entries(generation.container), LayerKind::generated);
-    add_content(stack, txn, generation, OwnDelta::with, pending);
+    add_content(stack, txn, nullptr, generation, OwnDelta::with, pending);
     return merge_layers(stack.layers());
 }
 

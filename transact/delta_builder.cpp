@@ -40,7 +40,7 @@ class DeltaBuilder {
             case S_IFDIR:
                 return directory(std::move(entry), below);
             case S_IFREG:
-                return file(std::move(entry), below);
+                return file(std::move(entry), layer);
             case S_IFLNK:
                 return symlink(std::move(entry), below);
             case S_IFIFO:
@@ -66,10 +66,15 @@ class DeltaBuilder {
         return entry;
     }
 
-    std::optional<Entry> file(Entry entry, const Entry* below) {
+    std::optional<Entry> file(Entry entry, const TreeEntry* layer) {
+        const Entry* below = layer != nullptr ? &layer->entry : nullptr;
         entry.kind = EntryKind::file;
         const Fd content = open_beneath(root_, entry.path, O_RDONLY | O_NONBLOCK);
         entry.size = static_cast<uint64_t>(stat_fd(content.get(), entry.path).st_size);
+        const bool same_text = below != nullptr && below->kind == EntryKind::file && below->object == 0 &&
+                               below->size == entry.size &&
+                               read_all(content.get(), entry.path) == layer->inlined;
+        if (same_text && inode_mode(below->mode) == inode_mode(entry.mode)) return std::nullopt;
         const std::optional<int64_t> time =
             keeps_time(entry.path) ? std::optional(entry.mtime) : std::nullopt;
         entry.object = ingestor_.add_file(content.get(), entry.path, entry.mode, time);

@@ -10,13 +10,23 @@ namespace pwstore {
 
 /// A container's delta, after what lies below it has changed.
 struct LayeredDelta {
+    struct Rewritten {
+        DeltaEntry entry;  ///< as it was; no longer part of `delta`
+        std::string text;
+    };
     Delta delta;
+    std::vector<Rewritten> rewritten;   ///< files with a new content, which is to be put there
+    std::vector<DeltaEntry> relinked;   ///< symlinks that go with it
     std::vector<std::string> messages;  ///< for the user: what was kept although its ground moved
 };
 
-/// Carry `delta` over to new `layers`. An entry whose ground is the same stays. Otherwise: of a hook or
-/// ldconfig: dropped, it runs again; a whiteout over nothing: dropped; below etc/: the packaged file comes as
-/// .pacnew unless it equals the entry; anything else stays, with a message.
-[[nodiscard]] LayeredDelta carry_over(const ReadTxn& txn, const Delta& delta, const Tree& layers);
+/// Carry `delta` over to new `layers`. An entry whose ground is the same stays. Otherwise: a keyed file
+/// (keyed_file.hpp): both changes hold; of a hook or ldconfig: dropped, it runs again; a whiteout over
+/// nothing: dropped; below etc/: the packaged file comes as .pacnew unless it equals the entry; anything else
+/// stays, with a message.
+/// @param before the layers that `delta` was made over
+/// @throws Error (refused) when the changes of a keyed file contradict each other
+[[nodiscard]] LayeredDelta carry_over(const ReadTxn& txn, const ObjectStore& objects, const Delta& delta,
+                                      const Tree& before, const Tree& layers, const std::string& container);
 
 }  // namespace pwstore

@@ -79,17 +79,19 @@ Tree RootBuild::start_tree() {
         start.delta = work_.before->delta;
     }
     if (work_.before && start.upstream != work_.before->upstream && start.delta != 0) {
-        LayeredDelta carried;
         {
             const ReadTxn txn = state_.store.index().read();
+            const Tree ground_before = tree_without_own_delta(txn, state_.store.objects(), *work_.before,
+                                                              state_.generation_source());
             const Tree ground =
                 tree_without_own_delta(txn, state_.store.objects(), start, state_.generation_source());
-            carried = carry_over(txn, delta_before_, ground);
+            carried_ = carry_over(txn, state_.store.objects(), delta_before_, ground_before, ground,
+                                  work_.name.str());
         }
-        for (const std::string& text : carried.messages) {
+        for (const std::string& text : carried_.messages) {
             state_.dialogue.message(Severity::warning, fmt::format("{}: {}", work_.name.str(), text));
         }
-        delta_before_ = std::move(carried.delta);
+        delta_before_ = std::move(carried_.delta);
         WriteTxn txn = state_.store.index().write();
         start.delta = txn.add_delta(delta_before_);
         txn.commit();
@@ -112,6 +114,7 @@ void RootBuild::start() {
     assemble(state_.store, initial_, root_.get(), options);
     failpoint("build.assembled");
     writer_ = std::make_unique<RootWriter>(state_.store, root_.get(), policy);
+    put_carried();
     const std::string scratch = "scratch-" + work_.name.str();
     remove_tree(state_.staging->fd(), scratch);
     make_directory(state_.staging->fd(), scratch, 0700);
@@ -336,12 +339,31 @@ void RootBuild::put_file(const std::string& path, const std::string& content) {
     const TreeEntry* there = initial_.find(place);
     const mode_t mode =
         there != nullptr && there->entry.kind == EntryKind::file ? inode_mode(there->entry.mode) : 0644;
-    const auto [parent, name] = split_path(place);
+    put(place, content, mode);
+    work_.log.touched(place, {Cause::user, "put", {}});
+}
+
+void RootBuild::put(const std::string& path, const std::string& content, mode_t mode) {
+    const auto [parent, name] = split_path(path);
     const Fd directory = parent.empty()
                              ? open_dir(root_.get(), ".")
                              : open_beneath(root_.get(), std::string(parent), O_RDONLY | O_DIRECTORY);
     write_file_atomically(directory.get(), std::string(name), content, mode);
-    work_.log.touched(place, {Cause::user, "put", {}});
+}
+
+/// What became of this container's part in files that were changed below as well.
+void RootBuild::put_carried() {
+    for (const LayeredDelta::Rewritten& file : carried_.rewritten) {
+        const DeltaEntry& old = file.entry;
+        put(old.entry.path, file.text, inode_mode(old.entry.mode));
+        work_.log.touched(old.entry.path, {old.cause, old.agent, old.entry.mode});
+    }
+    for (const DeltaEntry& link : carried_.relinked) {
+        TreeEntry entry;
+        entry.entry = link.entry;
+        writer_->place(entry);
+        work_.log.touched(link.entry.path, {link.cause, link.agent, {}});
+    }
 }
 
 void RootBuild::record_delta() {

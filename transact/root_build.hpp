@@ -10,6 +10,7 @@
 #include "mount/assembler.hpp"
 #include "transact/file_claims.hpp"
 #include "transact/hook.hpp"
+#include "transact/layering.hpp"
 #include "transact/maintainer_scripts.hpp"
 #include "transact/package_files.hpp"
 #include "transact/script_runner.hpp"
@@ -46,6 +47,8 @@ class RootBuild {
  private:
     void draft_generation();
     Tree start_tree();
+    void put_carried();
+    void put(const std::string& path, const std::string& content, mode_t mode);
     HookEvents events() const;
     void add_step_events(const Plan& plan, const Work& owner, HookEvents& events) const;
     void apply_steps();
@@ -67,6 +70,7 @@ class RootBuild {
     Fd root_;
     Tree layers_;  ///< of the draft, without its delta
     Delta delta_before_;
+    LayeredDelta carried_;  ///< what start() has put into the root of it
     Tree initial_;
     Tree final_;
     std::unique_ptr<RootWriter> writer_;

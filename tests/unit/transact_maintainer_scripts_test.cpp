@@ -462,6 +462,73 @@ TEST_F(MaintainerScriptsTest, APackageTakesOverFilesOfWhatItReplaces) {
     }
 }
 
+// --- What two containers both add to ---
+
+Deb with_user(const char* name, int id, const char* version = "1") {
+    return {.name = name,
+            .version = version,
+            .scripts = {{"postinst", std::string("grep -q '^") + name + ":' /etc/passwd || echo '" + name +
+                                         ":x:" + std::to_string(id) + ":1::/:/bin/false' >>/etc/passwd"}}};
+}
+Deb with_editor(const char* name, int priority) {
+    return {
+        .name = name,
+        .scripts = {{"postinst",
+                     std::string("f=/var/lib/dpkg/alternatives/editor\n"
+                                 "[ -e $f ] && sed -i '$d' $f || printf 'auto\\n/usr/bin/editor\\n\\n' >$f\n"
+                                 "printf '/usr/bin/") +
+                         name + "\\n" + std::to_string(priority) + "\\n\\n' >>$f\nln -sfn /usr/bin/" + name +
+                         " /etc/alternatives/editor"}}};
+}
+
+TEST_F(MaintainerScriptsTest, WhatABaseAddsLaterAndWhatIsAddedAboveBothHold) {
+    make_base({with_user("mail", 8), with_user("news", 9), with_user("uucp", 10), with_editor("ed", 1),
+               with_editor("vim", 30), with_editor("nano", 40)},
+              {"mail", "ed"});
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"news", "vim"}));
+    EXPECT_EQ(read_link_at(AT_FDCWD, fleet.root("work") + "/etc/alternatives/editor"), "/usr/bin/vim");
+    fleet.install("base", {"uucp", "nano"});
+    EXPECT_EQ(fleet.read("work", "etc/passwd"),
+              "mail:x:8:1::/:/bin/false\nuucp:x:10:1::/:/bin/false\nnews:x:9:1::/:/bin/false\n");
+    EXPECT_EQ(fleet.read("work", "var/lib/dpkg/alternatives/editor"),
+              "auto\n/usr/bin/editor\n\n/usr/bin/ed\n1\n/usr/bin/nano\n40\n/usr/bin/vim\n30\n\n");
+    EXPECT_EQ(read_link_at(AT_FDCWD, fleet.root("work") + "/etc/alternatives/editor"), "/usr/bin/nano");
+    EXPECT_FALSE(has("work", "etc/passwd.pacnew"));
+    fleet.expect_sound();
+    fleet.install("base", {"uucp"});
+    fleet.expect_sound();
+}
+
+TEST_F(MaintainerScriptsTest, SlicesKeepEachOthersUsers) {
+    make_base({with_user("mail", 8), with_user("news", 9), with_user("uucp", 10), with_user("games", 9),
+               with_user("late", 11), with_editor("vim", 30), with_editor("nano", 40)},
+              {"mail"});
+    const auto slice = [&](const char* name, const std::vector<std::string>& packages) {
+        TransactionRequest request = fleet.create_aggregate(name, {"base"}, packages);
+        request.containers[0].type = ContainerType::slice;
+        fleet.run(request);
+    };
+    slice("one", {"news", "nano"});
+    slice("two", {"uucp", "vim"});
+    slice("three", {"games"});
+    fleet.run(fleet.create_aggregate("work", {"base", "one", "two"}, {}));
+    const std::string both =
+        "mail:x:8:1::/:/bin/false\nnews:x:9:1::/:/bin/false\nuucp:x:10:1::/:/bin/false\n";
+    EXPECT_EQ(fleet.read("work", "etc/passwd"), both);
+    EXPECT_EQ(read_link_at(AT_FDCWD, fleet.root("work") + "/etc/alternatives/editor"), "/usr/bin/nano");
+    fleet.expect_sound();
+    fleet.install("work", {"late"});
+    EXPECT_EQ(fleet.read("work", "etc/passwd"), both + "late:x:11:1::/:/bin/false\n");
+    fleet.expect_sound();
+    try {
+        fleet.run(fleet.create_aggregate("clash", {"base", "one", "three"}, {}));
+        ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("'news' of 'one' and 'games' of 'three' have the same id 9"));
+    }
+    EXPECT_FALSE(fleet.exists("clash") && fleet.current("clash").number != 0);
+}
+
 // --- Conffiles and the status file ---
 
 TEST_F(MaintainerScriptsTest, ConffilesFollowTheThreeWayRule) {
