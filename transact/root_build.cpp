@@ -14,8 +14,10 @@
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "store/base/staged_file.hpp"
+#include "store/deb_version.hpp"
 #include "transact/bootstrap.hpp"
 #include "transact/delta_builder.hpp"
+#include "transact/elf_needs.hpp"
 #include "transact/harvest.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/layering.hpp"
@@ -324,9 +326,28 @@ void RootBuild::run_plan() {
     }
     maintainer_scripts_->run_triggers(what, activated);
     work_.activated = maintainer_scripts_->activated();
+    report_missing_libraries();
     failpoint("build.post-hooks");
     for (const TransactionNote& note : scripts_->notes())
         work_.after.notes.push_back(note);
+}
+
+/// Debian packages are converted one by one: what their programs need is looked for once more where they are.
+void RootBuild::report_missing_libraries() const {
+    if (!has_debian_packages(work_.plan)) return;
+    std::unordered_set<std::string_view> names;
+    for (const TreeEntry& entry : layers_.entries) {
+        if (entry.entry.kind != EntryKind::directory) names.insert(split_path(entry.entry.path).second);
+    }
+    for (const auto& [path, touch] : work_.log.paths())  // links that ldconfig made
+        names.insert(split_path(path).second);
+    for (const PlanStep& step : work_.plan.steps) {
+        const InstalledPackage* package = find_planned(work_.packages, step.package.name);
+        if (package == nullptr || !is_deb_version(package->version)) continue;
+        const Manifest manifest = state_.store.index().read().manifest(package->manifest);
+        for (const std::string& text : missing_libraries(root_.get(), manifest, names))
+            state_.dialogue.message(Severity::warning, fmt::format("{}: {}", work_.name.str(), text));
+    }
 }
 
 int RootBuild::run_shell(const ScriptCommand& command) {

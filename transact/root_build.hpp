@@ -59,6 +59,7 @@ class RootBuild {
     [[nodiscard]] Manifest manifest_before(const std::string& package) const;
     [[nodiscard]] std::string install_script(const Manifest& manifest) const;
     [[nodiscard]] bool is_installed(const std::string& dependency) const;
+    void report_missing_libraries() const;
     void record_delta();
     void settle();
     void digest();

@@ -4,6 +4,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/store.hpp"
 #include "tests/support/busybox_root.hpp"
 #include "tests/support/deb_fleet.hpp"
 
@@ -529,6 +530,43 @@ TEST_F(MaintainerScriptsTest, SlicesKeepEachOthersUsers) {
     EXPECT_FALSE(fleet.exists("clash") && fleet.current("clash").number != 0);
 }
 
+// --- Libraries ---
+
+TEST_F(MaintainerScriptsTest, ALibraryThatNobodyHasIsReported) {
+    // A program of this machine, which needs what that has.
+    const std::string program = read_file(AT_FDCWD, "/bin/true");
+    Deb lacking{.name = "lacking", .files = {{"usr/bin/program", program}, {"usr/share/no-elf", "text"}}};
+    Deb library{.name = "library"};
+    make_base({lacking, library});
+    fleet.dialogue.messages.clear();
+    fleet.install("base", {"lacking"});
+    EXPECT_THAT(
+        fleet.dialogue.messages,
+        Contains(HasSubstr("/usr/bin/program of 'lacking' needs libc.so.6, which no package here has")));
+    for (const char* damage : {"short", "claims"}) {
+        Deb damaged = lacking;
+        damaged.version = std::string("2-") + (damage == std::string("short") ? "1" : "2");
+        std::string& bytes = damaged.files["usr/bin/program"];
+        if (damage == std::string("short")) {
+            bytes.resize(100);
+        } else {
+            bytes.replace(0x20, 8, 8, '\xff');
+        }
+        offer({damaged});
+        fleet.dialogue.messages.clear();
+        fleet.install("base", {"lacking"});
+        EXPECT_THAT(fleet.dialogue.messages, Not(Contains(HasSubstr("which no package here has"))));
+    }
+    library.files["usr/lib/x86_64-linux-gnu/private/libc.so.6"] = "x";
+    offer({lacking, library});
+    fleet.install("base", {"library"});
+    lacking.version = "3-1";
+    offer({lacking, library});
+    fleet.dialogue.messages.clear();
+    fleet.install("base", {"lacking"});
+    EXPECT_THAT(fleet.dialogue.messages, Not(Contains(HasSubstr("needs libc.so.6"))));
+}
+
 // --- Conffiles and the status file ---
 
 TEST_F(MaintainerScriptsTest, ConffilesFollowTheThreeWayRule) {
@@ -569,6 +607,11 @@ TEST_F(MaintainerScriptsTest, ScriptsDoNotWriteTheStatusFile) {
     Deb writer{.name = "writer", .scripts = {{"postinst", "echo 'Package: nobody' >>/var/lib/dpkg/status"}}};
     make_base({writer, tool()});
     fleet.install("base", {"writer"});
+    {
+        const Store store = Store::open(fleet.directories());
+        const Delta delta = store.index().read().delta(fleet.current("base").delta);
+        EXPECT_EQ(delta.find("var/lib/dpkg/status"), nullptr);
+    }
     EXPECT_THAT(fleet.status("base"), UnorderedElementsAre("dpkg 1.21.22", "writer 1.0-1"));
     fleet.install("base", {"tool"});
     EXPECT_THAT(fleet.status("base"), UnorderedElementsAre("dpkg 1.21.22", "writer 1.0-1", "tool 1.0-1"));
