@@ -46,16 +46,20 @@ int add(const Context& context, const Arguments& arguments, const std::vector<st
 
 int list(const Context& context, const Arguments& arguments, const std::string& operand) {
     const std::string directory = repository_directory(arguments, operand);
-    const Fd dir = open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
     const auto chosen = arguments.value("name");
     std::vector<RepositoryContent> all;
     for (const std::string& name : repositories_in(directory)) {
+        const Fd dir = open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
         if (!chosen || *chosen == name) all.push_back({name, RepositoryDatabase::read(dir.get(), name)});
     }
     if (arguments.has("json")) {
         context.io.out << repositories_json(directory, all);
         return kDone;
     }
+    if (all.empty() && !context.quiet)
+        context.io.err << fmt::format(
+            "no repository in '{}'; 'pwstore repo import-deb' and 'repo add' make one\n",
+            printable(directory));
     for (const RepositoryContent& one : all) {
         Table table({{"PACKAGE"}, {"VERSION"}, {"SIZE", Align::right}, {"DESCRIPTION", Align::left, 20, 1}});
         for (const RepositoryPackage& package : one.packages) {

@@ -63,6 +63,12 @@ TEST_F(RepoCommandTest, DebianPackagesAreImportedAndListed) {
     }
 }
 
+TEST_F(RepoCommandTest, NoRepositoryIsNothingToList) {
+    EXPECT_EQ(type({"repo", "ls", scratch_.path("nowhere")}), kDone);
+    EXPECT_EQ(out_.str(), "");
+    EXPECT_THAT(err_.str(), HasSubstr("no repository in"));
+}
+
 TEST_F(RepoCommandTest, PackageArchivesAreAdded) {
     const std::string file = test::build_package(scratch_.path("built"), {.name = "own", .version = "2.0-1"});
     ASSERT_EQ(type({"repo", "add", "--into", repository(), file}), kDone) << err_.str();
