@@ -253,7 +253,7 @@ struct Alternatives {
         for (const auto& [path, choice] : choices) {
             std::string text = choice.priority;
             for (const auto& [slave, file] : choice.files)
-                if (!file.empty()) text += "\n" + slave + "\n" + file;
+                if (!file.empty()) text.append("\n").append(slave).append("\n").append(file);
             records.put(path, text);
         }
         return records;
