@@ -59,8 +59,9 @@ class DebImport {
     void choose() {
         DebUniverse universe;
         for (const auto& [name, package] : database_.packages()) {
-            const bool is_new = std::any_of(debs_.begin(), debs_.end(),
-                                            [&](const DebArchive& deb) { return deb.control.name == name; });
+            const bool is_new =
+                std::any_of(debs_.begin(), debs_.end(),
+                            [&known = name](const DebArchive& deb) { return deb.control.name == known; });
             if (!is_new) universe.add(control_of(package.description), true);
         }
         for (const DebArchive& deb : debs_)

@@ -17,9 +17,8 @@ namespace {
 
 class DeltaBuilder {
  public:
-    DeltaBuilder(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& layers,
-                 std::optional<int64_t> latest)
-        : txn_(txn), ingestor_(ingestor), root_(root), layers_(layers), latest_(latest) {}
+    DeltaBuilder(Ingestor& ingestor, int root, const Tree& layers, std::optional<int64_t> latest)
+        : ingestor_(ingestor), root_(root), layers_(layers), latest_(latest) {}
 
     /// The entry that makes the layers equal the root at `path`; nullopt when they are equal already.
     std::optional<Entry> difference(const std::string& path, std::optional<uint32_t> true_mode) {
@@ -112,7 +111,6 @@ class DeltaBuilder {
         return entry;
     }
 
-    const ReadTxn& txn_;
     Ingestor& ingestor_;
     int root_;
     const Tree& layers_;
@@ -128,7 +126,7 @@ Delta build_delta(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& 
         paths.insert(entry.entry.path);
     for (const auto& [path, touch] : log.paths())
         paths.insert(path);
-    DeltaBuilder builder(txn, ingestor, root, layers, latest);
+    DeltaBuilder builder(ingestor, root, layers, latest);
     Delta delta;
     for (const std::string& path : paths) {
         const auto touch = log.paths().find(path);
