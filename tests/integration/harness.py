@@ -20,14 +20,20 @@ class Failure(Exception):
     """The product did something wrong; the text says what."""
 
 
-def drop_privileges(scratch: Path) -> None:
-    """Become an unprivileged uid that owns `scratch`; a no-op for ordinary users."""
+def unprivileged_uid(programs: Path) -> int:
+    """Who does root's work: the owner of `programs`, who can read them, or a number when that is root as well."""
+    return programs.stat().st_uid or UNPRIVILEGED
+
+
+def drop_privileges(scratch: Path, programs: Path) -> None:
+    """Become unprivileged_uid(), who then owns `scratch`; a no-op for ordinary users."""
     if os.getuid() != 0:
         return
-    os.chown(scratch, UNPRIVILEGED, UNPRIVILEGED)
+    uid = unprivileged_uid(programs)
+    os.chown(scratch, uid, uid)
     os.setgroups([])
-    os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
-    os.setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, cleared by the change of uid: /proc/self is ours again
 
 
@@ -38,7 +44,7 @@ class World:
         self.programs = Path(programs).resolve()
         parent = os.environ.get("PWSTORE_TEST_DIR") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
         self.top = Path(tempfile.mkdtemp(prefix=f"pwstore-{name}.", dir=parent))
-        drop_privileges(self.top)
+        drop_privileges(self.top, self.programs)
         self.data = self.top / "data"
         self.env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.top / "home"), "LC_ALL": "C.UTF-8",
                     "PWSTORE_DATA_DIR": str(self.data), "PWSTORE_CONFIG_DIR": str(self.top / "config"),

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
@@ -48,7 +49,7 @@ def world_on(programs: str, disk: Disk, boot: str = "first") -> World:
     """The world that an earlier child made on `disk`, or on the disk that this one is a copy of. Another `boot` is
     what pwstore takes for another start of the machine."""
     place = next(path for path in disk.mount.iterdir() if path.name.startswith("pwstore-"))
-    drop_privileges(place)
+    drop_privileges(place, Path(programs))
     world = World.__new__(World)
     world.programs, world.top, world.data = Path(programs).resolve(), place, place / "data"
     world.env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(place / "home"), "LC_ALL": "C.UTF-8",
@@ -68,7 +69,10 @@ def in_child(act) -> None:
             status = 0
         except Failure as failure:
             print(f"FAILED: {failure}", flush=True)
+        except BaseException:  # the child ends here, whatever it was
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     if os.waitpid(child, 0)[1] != 0:
         raise Failure("a step failed, see above")
