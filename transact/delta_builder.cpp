@@ -132,9 +132,12 @@ Delta build_delta(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& 
         const auto touch = log.paths().find(path);
         const DeltaEntry* earlier = before.find(path);
         const bool is_new = touch != log.paths().end();
-        std::optional<uint32_t> mode = is_new ? touch->second.mode : std::nullopt;
-        if (!mode && earlier != nullptr && earlier->entry.kind != EntryKind::whiteout)
+        std::optional<uint32_t> mode;
+        if (is_new && touch->second.mode) {
+            mode = touch->second.mode;
+        } else if (earlier != nullptr && earlier->entry.kind != EntryKind::whiteout) {
             mode = earlier->entry.mode;
+        }
         auto entry = builder.difference(path, mode);
         if (!entry) continue;
         DeltaEntry result;
