@@ -123,7 +123,7 @@ bool is_usable_server(const std::string& url) {
 }
 
 /// Adds what `entry` names, when one of `keyrings` signs it.
-void add_sources(Entry entry, bool is_distributions_own, const std::vector<std::string>& keyrings,
+void add_sources(const Entry& entry, bool is_distributions_own, const std::vector<std::string>& keyrings,
                  std::vector<DebSource>& sources) {
     const bool mine = entry.architectures.empty() || contains(entry.architectures, native_deb_architecture());
     if (!entry.enabled || !mine || !contains(entry.types, "deb") || entry.components.empty()) return;
