@@ -27,7 +27,6 @@ using test::LoopbackServer;
 using test::SigningKey;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 constexpr int64_t kNow = 1'700'000'000;  // November 2023
 
