@@ -157,7 +157,7 @@ TEST_F(ComposerTest, NetIsSharedWithResolverReadOnly) {
     configure("permissions:\n- module: net\n");
     const SandboxSpec spec = compose().spec;
     EXPECT_EQ(spec.network, NetworkMode::host);
-    if (::access("/etc/resolv.conf", F_OK) != 0) GTEST_SKIP() << "this machine has no resolv.conf";
+    if (::access("/etc/resolv.conf", F_OK) != 0) PWSTORE_CANNOT_RUN("this machine has no resolv.conf");
     ASSERT_NE(mount_at(spec, "/etc/resolv.conf"), nullptr);
     EXPECT_EQ(mount_at(spec, "/etc/resolv.conf")->kind, MountOp::Kind::bind_ro);
     // Without a place for it there is a warning, and no attempt that would fail.
