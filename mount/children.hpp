@@ -3,9 +3,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -52,6 +57,41 @@ inline pid_t first_child_of(pid_t pid) noexcept {
     }
     if (all != nullptr) ::closedir(all);
     return found;
+}
+
+/// Wait for the sandbox program, then for all that it left: a subreaper inherits the sandbox's first process,
+/// and when that is gone, its process namespace is empty. The wait status of the sandbox program.
+inline int wait_for_sandbox(pid_t sandbox) noexcept {
+    int result = 0;
+    for (bool ended = false;;) {
+        int status = 0;
+        const pid_t pid = ::waitpid(-1, &status, __WALL);
+        if (pid < 0 && errno == EINTR) continue;
+        if (pid < 0) return result;
+        if (pid == sandbox) {
+            result = status;
+            ended = true;
+        }
+        // It dies with the sandbox program by itself, unless it was not yet told to or a program inside has
+        // talked it out of that.
+        const pid_t left = ended ? first_child_of(::getpid()) : 0;
+        if (left > 0) (void)::kill(left, SIGKILL);
+    }
+}
+
+/// The same for a guard: when `line`, of which the other end is open in the one process that wants the
+/// sandbox, hangs up, the sandbox is ended.
+///
+/// The sandbox program cannot be left to die with that process by itself: its first child is told to die with
+/// it only after a moment, and would outlive it for ever when that moment is missed.
+inline int guard_sandbox(pid_t sandbox, int line) noexcept {
+    const int process = static_cast<int>(::syscall(SYS_pidfd_open, sandbox, 0U));
+    struct pollfd items[2] = {{line, 0, 0}, {process, POLLIN, 0}};
+    while (process >= 0 && ::poll(items, 2, -1) < 0 && errno == EINTR) {
+    }
+    if (items[0].revents != 0) (void)::kill(sandbox, SIGKILL);
+    if (process >= 0) (void)::close(process);
+    return wait_for_sandbox(sandbox);
 }
 
 }  // namespace pwstore::child

@@ -127,11 +127,12 @@ int launch(const BwrapProgram& program, const SandboxSpec& spec, const std::vect
     for (const Fd& fd : command.descriptors)
         request.descriptors.push_back(fd.get());
     request.die_with_parent = spec.die_with_parent;
-    request.own_process_group = spec.new_session;
+    if (spec.new_session) request.process_group = 0;
     const Adoption adoption(!spec.die_with_parent);
     ForegroundWait foreground(spec.new_session ? TerminalSignals::forward : TerminalSignals::shared);
     std::string text;
-    const int wait_status = foreground.wait(spawn(request), status.get(), text);
+    const Guarded sandbox = spec.die_with_parent ? spawn_guarded(request) : Guarded{spawn(request), Fd()};
+    const int wait_status = foreground.wait(sandbox.guard, status.get(), text);
     const SandboxStatus reported = parse_sandbox_status(text);
     adoption.wait(foreground, reported, status.get(), text);
     if (reported.exit_code) return *reported.exit_code;

@@ -36,6 +36,7 @@ using pwstore::ns::Verb;
 constexpr int kMaxArguments = 8192;
 
 struct Helper {
+    pid_t client = 0;
     bool overlay = false;
     bool mounted = false;
     int scratch = -1;
@@ -321,25 +322,6 @@ bool read_words(int fd, char** words, int count) {
     ::_exit(127);
 }
 
-/// Wait for the sandbox program, then for all that it left: as the subreaper we inherit the sandbox's first
-/// process, and when that is gone, its process namespace is empty.
-int wait_for_sandbox(pid_t sandbox) {
-    int result = 0;
-    for (bool ended = false;;) {
-        int status = 0;
-        const pid_t pid = ::waitpid(-1, &status, __WALL);
-        if (pid < 0 && errno == EINTR) continue;
-        if (pid < 0) return result;
-        if (pid == sandbox) {
-            result = status;
-            ended = true;
-        }
-        // It dies with the sandbox program by itself, unless a script has talked it out of that.
-        const pid_t left = ended ? pwstore::child::first_child_of(::getpid()) : 0;
-        if (left > 0) (void)::kill(left, SIGKILL);
-    }
-}
-
 Reply run(const Helper& helper, Message& message) {
     if (!helper.mounted || message.descriptor_count < 5) return failed(Step::protocol, EPROTO);
     if (const int error = look_up_command(helper, message); error != 0)
@@ -347,6 +329,8 @@ Reply run(const Helper& helper, Message& message) {
     if (!are_mount_points_plain(helper)) return failed(Step::mount_point, ENOTDIR);
     int report[2];
     if (::pipe2(report, O_CLOEXEC) != 0) return failed(Step::start);
+    // While there is a sandbox, we outlive the client for as long as it takes to end that.
+    if (::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0) return failed(Step::start);
     const pid_t self = ::getpid();
     const pid_t sandbox = ::fork();
     if (sandbox == 0) become_sandbox(helper, message, self, report[1]);
@@ -361,7 +345,8 @@ Reply run(const Helper& helper, Message& message) {
         reply = failed(Step::start, error);
     }
     (void)::close(report[0]);
-    if (sandbox > 0) reply.status = wait_for_sandbox(sandbox);
+    if (sandbox > 0) reply.status = pwstore::child::guard_sandbox(sandbox, pwstore::ns::kSocket);
+    if (!pwstore::child::die_with(helper.client)) ::_exit(1);
     return reply;
 }
 
@@ -430,6 +415,7 @@ Reply serve(Helper& helper, Message& message) {
 int main() {
     static Helper helper;
     static Message message;
+    helper.client = ::getppid();
     (void)::fcntl(pwstore::ns::kSocket, F_SETFD, FD_CLOEXEC);
     (void)::umask(022);
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return 1;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 
 #include "mount/child.hpp"
 #include "mount/children.hpp"
@@ -52,7 +54,7 @@ int child_main(void* argument) noexcept {
     const SpawnRequest& request = *plan.request;
     settle_signals(request.default_signals);
     const bool ready = (!request.die_with_parent || child::die_with(plan.parent)) &&
-                       (!request.own_process_group || ::setpgid(0, 0) == 0) &&
+                       (!request.process_group || ::setpgid(0, *request.process_group) == 0) &&
                        child::place_descriptors(request.streams.data(), request.descriptors.data(),
                                                 request.descriptors.size(), child::kFirstDescriptor);
     if (ready) {
@@ -127,6 +129,54 @@ pid_t spawn(const SpawnRequest& request) {
         throw Error::from_errno("start", request.program, plan.error_number);
     }
     return child;
+}
+
+namespace {
+
+/// What the guard does: start the program, say so, and see to its end. `line` hangs up with our parent.
+[[noreturn]] void guard(const SpawnRequest& request, const Fd& line, Fd report) {
+    (void)::setpgid(0, 0);
+    (void)::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    pid_t child = -1;
+    try {
+        child = spawn(request);
+    } catch (const Error& error) {
+        const int cause = error.error_number();
+        (void)!::write(report.get(), &cause, sizeof cause);
+        ::_exit(127);
+    }
+    report.reset();
+    ::_exit(exit_code_of(child::guard_sandbox(child, line.get())));
+}
+
+}  // namespace
+
+Guarded spawn_guarded(const SpawnRequest& request) {
+    auto [line_end, line] = make_pipe();
+    auto [report_end, report] = make_pipe();
+    SpawnRequest by_guard = request;
+    if (!request.process_group) by_guard.process_group = ::getpgrp();
+    pid_t child = -1;
+    int error_number = 0;
+    {
+        const SignalsBlocked blocked;
+        child = ::fork();
+        error_number = errno;
+        if (child == 0) {
+            line.reset();
+            guard(by_guard, line_end, std::move(report));
+        }
+    }
+    if (child < 0) throw Error::from_errno("start", request.program, error_number);
+    report.reset();
+    int cause = 0;
+    const std::string said = read_all(report_end.get(), "guard");
+    if (said.size() == sizeof cause) {
+        std::memcpy(&cause, said.data(), sizeof cause);
+        (void)wait_for(child);
+        throw Error::from_errno("start", request.program, cause);
+    }
+    return {child, std::move(line)};
 }
 
 int wait_for(pid_t child) {

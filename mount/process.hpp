@@ -27,12 +27,23 @@ struct SpawnRequest {
     std::vector<int>
         descriptors{};            ///< become child::kFirstDescriptor and the following numbers, in this order
     bool die_with_parent = true;  ///< killed when the calling thread ends
-    bool own_process_group = false;  ///< signals of the terminal do not reach it
-    bool default_signals = false;    ///< ignored signals are not inherited
+    /// The process group it joins; 0 = one of its own, which signals of the terminal do not reach.
+    std::optional<pid_t> process_group{};
+    bool default_signals = false;  ///< ignored signals are not inherited
 };
 
 /// Start it; the child has no signals blocked. @throws Error with the errno of what failed
 [[nodiscard]] pid_t spawn(const SpawnRequest& request);
+
+/// A sandbox program in the care of a guard: a process that ends the program and all that it has started once
+/// `line` is closed, by us or by our end, whatever that is.
+struct Guarded {
+    pid_t guard;  ///< our child; its exit code is what exit_code_of() makes of the program's wait status
+    Fd line;
+};
+
+/// Start a sandbox program with a guard, which is a fork of the caller. @throws Error as spawn() does
+[[nodiscard]] Guarded spawn_guarded(const SpawnRequest& request);
 
 /// Wait for our child; its wait status.
 [[nodiscard]] int wait_for(pid_t child);

@@ -78,7 +78,7 @@ class NamespaceHelper {
                           .environment = {},
                           .streams = {null.get(), null.get(), null.get()},
                           .descriptors = {theirs.get()},
-                          .own_process_group = true,
+                          .process_group = 0,
                           .default_signals = true});
     }
     ~NamespaceHelper() {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <lmdb.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,6 +54,15 @@ Error lmdb_error(int result, std::string_view step, std::string_view path) {
 
 void check(int result, std::string_view step, std::string_view path) {
     if (result != MDB_SUCCESS) throw lmdb_error(result, step, path);
+}
+
+/// LMDB calls it an I/O error when a write was cut short, which is what the last one before a full disk is.
+bool is_full(MDB_env* env) {
+    constexpr fsblkcnt_t kNothing = 16;
+    mdb_filehandle_t file{};
+    struct statvfs status {};
+    return mdb_env_get_fd(env, &file) == MDB_SUCCESS && ::fstatvfs(file, &status) == 0 &&
+           status.f_bavail < kNothing;
 }
 
 // mdb_put and the like take non-const pointers and do not write through them.
@@ -356,8 +366,11 @@ void Transaction::for_each_key(Table table, std::string_view prefix,
 
 void Transaction::commit() {
     MDB_txn* txn = txn_;
+    MDB_env* env = mdb_txn_env(txn);
     txn_ = nullptr;  // mdb_txn_commit() frees it, whatever it returns
-    check(mdb_txn_commit(txn), "commit index", names::kIndex);
+    int result = mdb_txn_commit(txn);
+    if (result == EIO && is_full(env)) result = ENOSPC;
+    check(result, "commit index", names::kIndex);
 }
 
 }  // namespace pwstore::lmdb
