@@ -370,8 +370,10 @@ TEST_P(ScriptSandboxTest, EverythingDiesWithTheCaller) {
         }
         ::_exit(1);
     }
-    while (!exists_at(AT_FDCWD, mark) || read_file(AT_FDCWD, mark).empty())
+    while (!exists_at(AT_FDCWD, mark) || read_file(AT_FDCWD, mark).empty()) {
+        ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "the sandbox could not be started";
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     const pid_t helper = std::stoi(read_file(AT_FDCWD, mark));
     const auto monitor = command_of(helper);
     ASSERT_TRUE(monitor.has_value());
