@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "store/base/error.hpp"
+#include "transact/in_place.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/transaction.hpp"
 #include "transact/wire.hpp"
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
     try {
         return pwstore::serve_worker(
             pwstore::Fd(fd), [](const pwstore::TransactionRequest& request, pwstore::Dialogue& dialogue) {
+                if (request.in_place) return pwstore::run_in_place(request, dialogue);
                 return pwstore::run_transaction(pwstore::Directories::from_environment(), request, dialogue);
             });
     } catch (const std::exception& error) {

@@ -22,6 +22,20 @@ struct ContainerRequest {
     ResolveRequest packages;
 };
 
+/// A root directory that is no container: it is changed in place, as pacman changes one.
+struct InPlaceRequest {
+    std::string root, database;  ///< absolute, both exist; `database` is pacman's DBPath
+    std::string config;          ///< the pacman.conf that repositories and options are read from
+    std::string log_file;        ///< empty = none
+    std::string gnupg_dir;
+    std::vector<std::string> cache_dirs;
+    std::vector<std::string> hook_dirs;  ///< after the root's own; a later one overrides
+    bool db_only = false;                ///< --dbonly: no file but the database's is touched
+    bool no_scriptlet = false;
+    bool download_only = false;
+    std::vector<std::string> architectures;  ///< empty = the configuration's
+};
+
 /// One command of the user: everything in it becomes true together, or nothing does.
 struct TransactionRequest {
     std::string command;  ///< as typed, for the history
@@ -33,6 +47,8 @@ struct TransactionRequest {
     bool preview = false;        ///< plan, show, stop
     bool force_rebuild = false;  ///< -f: build the roots of the named containers (or all) anew
     int lock_patience_seconds = 10;
+    /// Not a container but this root: then `containers` has one nameless entry that says what is wanted.
+    std::optional<InPlaceRequest> in_place = {};
 };
 
 /// The plan of one container, for people.

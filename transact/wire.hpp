@@ -31,7 +31,7 @@ TransactionReport run_in_worker(const std::string& program, const TransactionReq
 /// more.
 [[nodiscard]] bool transaction_interrupted() noexcept;
 
-/// What the worker does with a request: run_transaction() on its directories.
+/// What the worker does with a request: run_transaction() on its directories, or run_in_place().
 using TransactionRunner = std::function<TransactionReport(const TransactionRequest&, Dialogue&)>;
 
 /// In the worker: read the request from `socket`, run it with `runner`, answer. Returns the exit code.

@@ -67,13 +67,22 @@ void members(Visit& visit, T& it) {
     visit("dependencies", it.dependencies), visit("packages", it.packages);
 }
 
+template <typename Visit, Is<InPlaceRequest> T>
+void members(Visit& visit, T& it) {
+    visit("root", it.root), visit("database", it.database), visit("config", it.config);
+    visit("log_file", it.log_file), visit("gnupg_dir", it.gnupg_dir);
+    visit("cache_dirs", it.cache_dirs), visit("hook_dirs", it.hook_dirs);
+    visit("db_only", it.db_only), visit("no_scriptlet", it.no_scriptlet);
+    visit("download_only", it.download_only), visit("architectures", it.architectures);
+}
+
 template <typename Visit, Is<TransactionRequest> T>
 void members(Visit& visit, T& it) {
     visit("command", it.command), visit("containers", it.containers), visit("refresh", it.refresh);
     visit("upgrade_all", it.upgrade_all), visit("target_only", it.target_only);
     visit("no_confirm", it.no_confirm), visit("preview", it.preview);
     visit("force_rebuild", it.force_rebuild);
-    visit("lock_patience_seconds", it.lock_patience_seconds);
+    visit("lock_patience_seconds", it.lock_patience_seconds), visit("in_place", it.in_place);
 }
 
 template <typename Visit, Is<TransactionNote> T>

@@ -79,6 +79,10 @@ TransactionRequest sample_request() {
     container.packages.cascade = true;
     container.packages.no_save = true;
     request.containers.push_back(container);
+    InPlaceRequest& place = request.in_place.emplace();
+    place.root = "/r\xffoot";
+    place.hook_dirs = {"/a", "/b"};
+    place.db_only = true;
     return request;
 }
 
@@ -117,6 +121,11 @@ TEST(WireJson, RequestSurvivesTheTrip) {
     EXPECT_TRUE(container.packages.cascade);
     EXPECT_TRUE(container.packages.no_save);
     EXPECT_FALSE(container.packages.recursive);
+    ASSERT_TRUE(back.request->in_place);
+    EXPECT_EQ(back.request->in_place->root, "/r\xffoot");
+    EXPECT_THAT(back.request->in_place->hook_dirs, ElementsAre("/a", "/b"));
+    EXPECT_TRUE(back.request->in_place->db_only);
+    EXPECT_FALSE(back.request->in_place->no_scriptlet);
     EXPECT_EQ(wire::encode(back), text);
 }
 
