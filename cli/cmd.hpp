@@ -13,10 +13,11 @@ namespace pwstore::cli {
 [[nodiscard]] std::vector<Command> container_commands();  ///< create, ls, info, du, delete, undo, explain
 [[nodiscard]] std::vector<Command>
 package_commands();  ///< install, remove, upgrade, sync, rebuild, query, search
-[[nodiscard]] std::vector<Command> run_commands();    ///< run, shell, try
-[[nodiscard]] std::vector<Command> store_commands();  ///< verify, doctor
-[[nodiscard]] std::vector<Command> repo_commands();   ///< repo
-[[nodiscard]] std::vector<Command> help_commands();   ///< help, version, completion
+[[nodiscard]] std::vector<Command> pacman_commands();  ///< pacman
+[[nodiscard]] std::vector<Command> run_commands();     ///< run, shell, try
+[[nodiscard]] std::vector<Command> store_commands();   ///< verify, doctor
+[[nodiscard]] std::vector<Command> repo_commands();    ///< repo
+[[nodiscard]] std::vector<Command> help_commands();    ///< help, version, completion
 
 // --- Shared by them
 // --------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ enum class Tail {
     none,
     after_operand,  ///< everything after the first operand belongs to another program, untouched
     after_dashes,   ///< everything after "--" does
+    everything,     ///< the command reads its line by itself; its options are there for help and completion
 };
 
 /// The command line of one command, read: options in their order, operands between them.

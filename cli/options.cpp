@@ -206,6 +206,10 @@ Arguments read_arguments(const Command& command, const std::vector<std::string>&
     const std::vector<Option> options = all_options(command);
     std::vector<std::string> own = words;
     Arguments arguments;
+    if (command.tail == Tail::everything) {
+        arguments.tail = std::move(own);
+        return arguments;
+    }
     arguments.tail = take_tail(command, options, own);
     check_bundles(options, own);
     for (const auto& parsed : parse(options, own).options) {

@@ -22,24 +22,15 @@ namespace {
 constexpr int kIncludeDepth = 10;
 
 /// Directives of [options] that are fine in a pacman.conf and mean nothing here.
-constexpr std::array kIgnoredOptions = {"RootDir",
-                                        "DBPath",
-                                        "CacheDir",
-                                        "HookDir",
-                                        "GPGDir",
-                                        "LogFile",
-                                        "CleanMethod",
-                                        "UseSyslog",
-                                        "Color",
-                                        "NoProgressBar",
+constexpr std::array kIgnoredOptions = {"UseSyslog",
                                         "ILoveCandy",
-                                        "VerbosePkgLists",
                                         "TotalDownload",
                                         "UseDelta",
                                         "DownloadUser",
                                         "DisableSandbox",
                                         "DisableSandboxFilesystem",
                                         "DisableSandboxSyscalls"};
+constexpr std::array kCleanMethods = {"KeepInstalled", "KeepCurrent"};
 constexpr std::array kUsages = {"Sync", "Search", "Install", "Upgrade", "All"};
 
 template <typename List>
@@ -71,7 +62,8 @@ struct DebSection {
 /// as in pacman.
 class Parser {
  public:
-    explicit Parser(std::string apt_directory) : apt_directory_(std::move(apt_directory)) {}
+    Parser(std::string apt_directory, ConfigUser user)
+        : apt_directory_(std::move(apt_directory)), user_(user) {}
     PacmanConfig parse(const std::string& path);
 
  private:
@@ -85,6 +77,7 @@ class Parser {
     void option(const Place& place, const ConfigLine& line);
     bool flag_option(const ConfigLine& line);
     bool list_option(const Place& place, const ConfigLine& line);
+    bool place_option(const Place& place, const ConfigLine& line);
     void repository_directive(const Place& place, const ConfigLine& line);
     bool deb_directive(const Place& place, const ConfigLine& line);
     void finish_deb(DebSection& section);
@@ -109,6 +102,7 @@ class Parser {
     Repository second_;                       ///< takes the lines of a section that is there twice
     std::map<std::string, DebSection> debs_;  ///< by name of the repository
     std::string apt_directory_;
+    ConfigUser user_;
 };
 
 PacmanConfig Parser::parse(const std::string& path) {
@@ -170,6 +164,12 @@ bool Parser::flag_option(const ConfigLine& line) {
         config_.check_space = true;
     } else if (line.key == "DisableDownloadTimeout") {
         config_.disable_download_timeout = true;
+    } else if (line.key == "Color") {
+        config_.places.color = true;
+    } else if (line.key == "NoProgressBar") {
+        config_.places.no_progress_bar = true;
+    } else if (line.key == "VerbosePkgLists") {
+        config_.places.verbose_package_lists = true;
     } else {
         return false;
     }
@@ -208,8 +208,39 @@ bool Parser::list_option(const Place& place, const ConfigLine& line) {
     return false;
 }
 
+/// Of a place that is there once, the first counts, as in pacman.
+bool Parser::place_option(const Place& place, const ConfigLine& line) {
+    PacmanPlaces& places = config_.places;
+    const std::map<std::string_view, std::string*> once = {{"RootDir", &places.root},
+                                                           {"DBPath", &places.database},
+                                                           {"LogFile", &places.log_file},
+                                                           {"GPGDir", &places.gnupg_dir}};
+    const std::map<std::string_view, std::vector<std::string>*> several = {
+        {"CacheDir", &places.cache_dirs},
+        {"HookDir", &places.hook_dirs},
+        {"CleanMethod", &places.clean_methods}};
+    if (const auto one = once.find(line.key); one != once.end()) {
+        if (one->second->empty()) *one->second = line.value.value_or("");
+        return true;
+    }
+    if (const auto list = several.find(line.key); list != several.end()) {
+        for (std::string& value : words(line.value.value_or(""))) {
+            if (line.key == "CleanMethod" && !is_one_of(kCleanMethods, value))
+                fail(place, fmt::format("'{}' is not a word of CleanMethod", printable(value)));
+            list->second->push_back(std::move(value));
+        }
+        return true;
+    }
+    if (line.key != "XferCommand") return false;
+    places.xfer_command = line.value.value_or("");
+    if (user_ == ConfigUser::containers) warn(place, "XferCommand is not used, libalpm downloads by itself");
+    return true;
+}
+
 void Parser::option(const Place& place, const ConfigLine& line) {
-    if (flag_option(line) || list_option(place, line) || is_one_of(kIgnoredOptions, line.key)) return;
+    if (flag_option(line) || list_option(place, line) || place_option(place, line) ||
+        is_one_of(kIgnoredOptions, line.key))
+        return;
     if (line.key == "ParallelDownloads") {
         const std::string& text = needed_value(place, line);
         unsigned number = 0;
@@ -219,8 +250,6 @@ void Parser::option(const Place& place, const ConfigLine& line) {
                  fmt::format("ParallelDownloads needs a number from 1 to 1000, not '{}'", printable(text)));
         }
         config_.parallel_downloads = number;
-    } else if (line.key == "XferCommand") {
-        warn(place, "XferCommand is not used, libalpm downloads by itself");
     } else {
         warn(place, fmt::format("the directive '{}' of section [options] is not known", line.key));
     }
@@ -345,8 +374,8 @@ void Parser::finish() {
 
 }  // namespace
 
-PacmanConfig parse_pacman_config(const std::string& path, const std::string& apt_directory) {
-    return Parser(apt_directory).parse(path);
+PacmanConfig parse_pacman_config(const std::string& path, const std::string& apt_directory, ConfigUser user) {
+    return Parser(apt_directory, user).parse(path);
 }
 
 }  // namespace pwstore

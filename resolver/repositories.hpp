@@ -24,8 +24,17 @@ struct Repository {
     [[nodiscard]] bool is_deb() const noexcept { return !deb_sources.empty(); }
 };
 
-/// repositories.conf: the syntax of pacman.conf(5), Include and globbing included. Directives about places
-/// (RootDir, DBPath, CacheDir …) and looks (Color …) are accepted and ignored: pwstore has its own.
+/// What a pacman.conf says about places, looks and the cache. Containers have their own places and use none
+/// of this; `pwstore pacman` does. Empty = not said.
+struct PacmanPlaces {
+    std::string root, database, log_file, gnupg_dir;
+    std::vector<std::string> cache_dirs, hook_dirs;
+    std::vector<std::string> clean_methods;  ///< KeepInstalled, KeepCurrent
+    std::string xfer_command;                ///< the program that downloads, with %u and %o
+    bool color = false, no_progress_bar = false, verbose_package_lists = false;
+};
+
+/// repositories.conf: the syntax of pacman.conf(5), Include and globbing included.
 struct PacmanConfig {
     std::vector<std::string> architectures;         ///< "auto" replaced; empty = packages of any architecture
     std::vector<std::string> sig_level = {};        ///< applied over "Required DatabaseOptional"
@@ -36,14 +45,20 @@ struct PacmanConfig {
     unsigned parallel_downloads = 5;
     bool disable_download_timeout = false;
     std::vector<Repository> repositories;
+    PacmanPlaces places = {};
     std::vector<std::string> warnings;  ///< "FILE:LINE: …", what was not understood
 };
+
+/// Whom a configuration is read for: only `pwstore pacman` downloads with XferCommand; for containers there
+/// is a warning.
+enum class ConfigUser { containers, pacman };
 
 /// Read `path` and all that it includes. Relative includes are relative to the including file.
 /// @param apt_directory what "Source = host" of a Debian repository reads (apt_sources.hpp)
 /// @throws Error (usage) naming file and line
 [[nodiscard]] PacmanConfig parse_pacman_config(const std::string& path,
-                                               const std::string& apt_directory = "/etc/apt");
+                                               const std::string& apt_directory = "/etc/apt",
+                                               ConfigUser user = ConfigUser::containers);
 
 /// Where the default came from, for one line on screen.
 struct RepositoriesFile {

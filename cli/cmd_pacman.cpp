@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// `pwstore pacman`: the command line of pacman(8) on a directory or a container.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "cli/build_config.hpp"
+#include "cli/cmd.hpp"
+#include "cli/pacman_options.hpp"
+#include "cli/pacman_places.hpp"
+#include "cli/pacman_screen.hpp"
+#include "cli/pacman_transaction.hpp"
+#include "store/base/error.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+constexpr const char* kNoTargets = "no targets specified (use -h for help)";
+
+void print_usage(const Context& context, const pacman::Usage& problem) {
+    context.io.out << std::flush;
+    context.io.err << problem.what() << '\n' << std::flush;
+}
+
+/// "-" among the targets stands for the lines of standard input.
+void read_targets(const Context& context, pacman::Options& options) {
+    auto& targets = options.targets;
+    const auto dash = std::find(targets.begin(), targets.end(), "-");
+    if (dash == targets.end()) return;
+    if (context.io.in_tty) throw pacman::Usage("error: argument '-' specified without input on stdin");
+    targets.erase(dash);
+    bool found = false;
+    while (const auto line = context.io.read_line()) {
+        if (line->empty()) continue;
+        targets.push_back(*line);
+        found = true;
+    }
+    if (!found) throw pacman::Usage("error: argument '-' specified with empty stdin");
+}
+
+bool wants_color(const Context& context, const pacman::Options& options, const PacmanConfig& config) {
+    if (options.color) return *options.color == "always" || (*options.color == "auto" && context.io.out_tty);
+    return config.places.color && context.io.out_tty;
+}
+
+int run_operation(Context& context, const pacman::Screen& screen, const pacman::Options& options,
+                  const pacman::Places& places) {
+    const bool needs_targets =
+        options.operation == pacman::Operation::remove || options.operation == pacman::Operation::upgrade ||
+        (options.operation == pacman::Operation::sync && options.upgrade == 0 && options.refresh == 0);
+    if (needs_targets && options.targets.empty()) {
+        screen.error(kNoTargets);
+        return kFailed;
+    }
+    return pacman::run_transaction(context, screen, options, places);
+}
+
+int run_pacman(Context& context, const Arguments& arguments) {
+    try {
+        pacman::Options options = pacman::read_options(arguments.tail);
+        if (options.help) {
+            context.io.out << pacman::usage_text(options.operation, "pwstore pacman");
+            return kDone;
+        }
+        if (options.version) {
+            context.io.out << fmt::format("pwstore {} as pacman 6.0\n", kVersion);
+            return kDone;
+        }
+        if (options.operation == pacman::Operation::none)
+            throw pacman::Usage("error: no operation specified (use -h for help)");
+        read_targets(context, options);
+        const pacman::Places places = pacman::find_places(options);
+        pacman::Screen screen(context, options.no_confirm);
+        screen.use_color(wants_color(context, options, places.settings));
+        return run_operation(context, screen, options, places);
+    } catch (const pacman::Usage& problem) {
+        print_usage(context, problem);
+        return kFailed;
+    }
+}
+
+Command pacman_command() {
+    Command it{"pacman", {}, "Packages", "pacman's command line on a directory or a container"};
+    it.description = {
+        "Takes pacman's operations and options and answers as pacman 6.0 does. --root DIR is a system in a "
+        "directory, which is changed in place; --container NAME is a container, of which a new generation is "
+        "made.",
+        "Nothing of this machine is used that was not named: without --root, --sysroot or --container "
+        "nothing "
+        "is done, and cache, keyring, hooks and log are inside the root unless an option or the "
+        "configuration "
+        "says otherwise."};
+    it.tail = Tail::everything;
+    it.operands = {{"ARGUMENT", Completes::nothing, true, true}};
+    it.options = {{"root", 'r', "DIR", "the system is in DIR", Completes::directory},
+                  {"dbpath", 'b', "DIR", "its database", Completes::directory},
+                  {"config", 0, "FILE", "its pacman.conf", Completes::file},
+                  {"container", 0, "NAME", "not a directory but a container", Completes::container},
+                  {"in-place", 0, "", "change the directory itself; the default of --root"}};
+    it.examples = {{"pwstore pacman --root /srv/root -Syu", "upgrade the system in a directory"},
+                   {"pwstore pacman --root /srv/root -Qo /srv/root/usr/bin/vim", "whose file is this?"},
+                   {"pwstore pacman --container editor -Qi neovim", "what a container knows of a package"}};
+    it.run = run_pacman;
+    return it;
+}
+
+}  // namespace
+
+std::vector<Command> pacman_commands() {
+    return {pacman_command()};
+}
+
+}  // namespace pwstore::cli

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/pacman_options.hpp"
+#include "resolver/repositories.hpp"
+
+namespace pwstore::cli::pacman {
+
+/// Where one command of `pwstore pacman` works: the command line before the configuration before what is
+/// usual. Directories are absolute and end with a slash, as pacman prints them.
+struct Places {
+    std::string container;  ///< empty: `root` is a directory that is changed in place
+    std::string root, database, config, log_file, gnupg_dir;
+    std::vector<std::string> cache_dirs, hook_dirs;
+    PacmanConfig settings;
+    std::shared_ptr<void> hold = {};  ///< keeps what belongs to a container there while it is looked at
+};
+
+/// Of a directory. The defaults are pacman's for --root, but cache, hooks and keyring are inside the root as
+/// well: nothing of this machine is used or changed that was not named. With --sysroot every path is inside.
+/// @throws Usage in pacman's words: no root is named, the configuration cannot be read, a directory is
+/// missing
+[[nodiscard]] Places find_places(const Options& options);
+
+}  // namespace pwstore::cli::pacman

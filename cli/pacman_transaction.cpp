@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "cli/pacman_transaction.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "store/base/error.hpp"
+
+namespace pwstore::cli::pacman {
+
+namespace {
+
+/// Steps as the resolver and the engine name them, and what pacman prints at their beginning.
+struct StepWords {
+    std::string_view step, words;
+};
+constexpr std::array kSteps{StepWords{"check dependencies", "checking dependencies..."},
+                            StepWords{"resolve dependencies", "resolving dependencies..."},
+                            StepWords{"look for conflicts", "looking for conflicting packages..."},
+                            StepWords{"check keys", "checking keyring..."},
+                            StepWords{"check integrity", "checking package integrity..."},
+                            StepWords{"load packages", "loading package files..."},
+                            StepWords{"check file conflicts", "checking for file conflicts..."},
+                            StepWords{"check disk space", "checking available disk space..."}};
+constexpr std::array kPackageSteps{StepWords{"install", "installing"}, StepWords{"upgrade", "upgrading"},
+                                   StepWords{"reinstall", "reinstalling"},
+                                   StepWords{"downgrade", "downgrading"}, StepWords{"remove", "removing"}};
+
+template <typename List>
+std::string_view words_of(const List& list, const std::string& step) {
+    const auto found =
+        std::find_if(list.begin(), list.end(), [&](const StepWords& one) { return one.step == step; });
+    return found == list.end() ? std::string_view() : found->words;
+}
+
+/// The name without what follows ".pkg", ".db" or ".files".
+std::string clean_filename(std::string name) {
+    for (const char* extension : {".pkg", ".db", ".files"}) {
+        if (const size_t at = name.find(extension); at != std::string::npos) return name.substr(0, at);
+    }
+    return name;
+}
+
+/// Bit of libalpm's question type, as --ask counts them; 0 for what libalpm does not ask.
+unsigned ask_bit(Question::Kind kind) {
+    switch (kind) {
+        case Question::Kind::install_ignored:
+            return 1;
+        case Question::Kind::replace_package:
+            return 2;
+        case Question::Kind::conflict:
+            return 4;
+        case Question::Kind::corrupted:
+            return 8;
+        case Question::Kind::remove_packages:
+            return 16;
+        case Question::Kind::select_provider:
+            return 32;
+        case Question::Kind::import_key:
+            return 64;
+        case Question::Kind::hold_package:
+            return 0;
+    }
+    return 0;
+}
+
+std::string replaced(std::string text, std::string_view variable, const std::string& by) {
+    for (size_t at = text.find(variable); at != std::string::npos; at = text.find(variable, at + by.size()))
+        text.replace(at, variable.size(), by);
+    return text;
+}
+
+bool is_removal(const PlanStep& step) {
+    return step.kind == StepKind::remove;
+}
+
+std::vector<PlanStep> all_steps(const std::vector<ContainerPlan>& plans) {
+    std::vector<PlanStep> steps;
+    for (const ContainerPlan& plan : plans)
+        steps.insert(steps.end(), plan.plan.steps.begin(), plan.plan.steps.end());
+    return steps;
+}
+
+}  // namespace
+
+// --- What happens
+// -------------------------------------------------------------------------------------------------
+
+/// Between the databases and the packages, pacman says that the upgrade begins.
+void PacmanDialogue::begin_resolving() {
+    if (resolving_) return;
+    resolving_ = true;
+    if (options_->upgrade > 0 && !options_->print) screen_->colon("Starting full system upgrade...");
+}
+
+void PacmanDialogue::progress(const std::string& step, const std::string& label, uint64_t /*done*/,
+                              uint64_t /*total*/) {
+    if (options_->print) return;
+    if (step == "download") {
+        const std::string name = printable(clean_filename(label));
+        if (said_.emplace(step, name).second) screen_->print(fmt::format(" {} downloading...\n", name));
+        return;
+    }
+    begin_resolving();
+    if (const std::string_view words = words_of(kSteps, step); !words.empty()) {
+        if (said_.emplace(step, "").second) screen_->print(fmt::format("{}\n", words));
+    } else if (const std::string_view verb = words_of(kPackageSteps, step); !verb.empty()) {
+        const std::string name = printable(label.substr(0, label.find(' ')));
+        if (said_.emplace(step, name).second) screen_->print(fmt::format("{} {}...\n", verb, name));
+    }
+}
+
+void PacmanDialogue::message(Severity severity, const std::string& text) {
+    switch (severity) {
+        case Severity::debug:
+            if (options_->debug) screen_->plain_error("debug: " + printable(text));
+            break;
+        case Severity::info:
+            if (!options_->print) screen_->print(printable(text) + "\n");
+            break;
+        case Severity::warning:
+            if (!options_->print) screen_->warning(text);
+            break;
+        case Severity::error:
+            screen_->error(text);
+            break;
+    }
+}
+
+void PacmanDialogue::script_output(const std::string& /*agent*/, const std::string& line) {
+    screen_->print(printable(line) + "\n");
+}
+
+// --- The plan
+// -----------------------------------------------------------------------------------------------------
+
+void PacmanDialogue::print_plan(const std::vector<PlanStep>& steps) const {
+    const std::string format = options_->print_format.value_or("%l");
+    for (const PlanStep& step : steps) {
+        if (is_removal(step) != (options_->operation == Operation::remove)) continue;
+        const PackageInfo& package = step.package;
+        std::string line = replaced(format, "%n", package.name);
+        line = replaced(line, "%v", package.version);
+        line = replaced(line, "%l", package.name + "-" + package.version);
+        line = replaced(line, "%r", package.repository.empty() ? "local" : package.repository);
+        const uint64_t size = options_->operation == Operation::sync      ? step.to_download
+                              : options_->operation == Operation::upgrade ? package.download_size
+                                                                          : package.installed_size;
+        line = replaced(line, "%s", std::to_string(size));
+        screen_->print(printable(line) + "\n");
+    }
+}
+
+void PacmanDialogue::show_plan(const std::vector<PlanStep>& steps) const {
+    int64_t installed = 0, removed = 0, download = 0;
+    for (const PlanStep& step : steps) {
+        if (is_removal(step)) {
+            removed += static_cast<int64_t>(step.package.installed_size);
+            continue;
+        }
+        installed += static_cast<int64_t>(step.package.installed_size);
+        removed += static_cast<int64_t>(step.old_installed_size);
+        download += static_cast<int64_t>(step.to_download);
+    }
+    std::vector<std::string> names;
+    for (const PlanStep& step : steps) {
+        const std::string name = step.package.name + "-" + step.package.version;
+        names.push_back(is_removal(step) && installed > 0 ? name + " [removal]" : name);
+    }
+    screen_->print("\n" + screen_->listed(fmt::format("Packages ({})", names.size()), names) + "\n");
+    std::vector<std::pair<std::string, std::string>> rows;
+    const auto add = [&](const char* title, int64_t bytes) {
+        rows.emplace_back(title, size_text(bytes, 'M'));
+    };
+    if (download > 0 || options_->download_only) add("Total Download Size:", download);
+    if (!options_->download_only) {
+        if (installed > 0) add("Total Installed Size:", installed);
+        if (removed > 0 && installed == 0) add("Total Removed Size:", removed);
+        if (installed > 0 && removed > 0) add("Net Upgrade Size:", installed - removed);
+    }
+    size_t title_width = 0, size_width = 0;
+    for (const auto& [title, size] : rows) {
+        title_width = std::max(title_width, title.size());
+        size_width = std::max(size_width, size.size());
+    }
+    const Palette& palette = screen_->palette();
+    for (const auto& [title, size] : rows) {
+        screen_->print(fmt::format("{}{:<{}}{}  {:>{}}\n", palette.title, title, title_width, palette.reset,
+                                   size, size_width));
+    }
+    screen_->print("\n");
+}
+
+bool PacmanDialogue::confirm(const std::vector<ContainerPlan>& plans) {
+    begin_resolving();
+    for (const ContainerPlan& plan : plans) {
+        for (const std::string& note : plan.plan.notes)
+            message(Severity::warning, note);
+    }
+    const std::vector<PlanStep> steps = all_steps(plans);
+    if (steps.empty()) return true;
+    showed_a_plan_ = true;
+    if (options_->print) {
+        print_plan(steps);
+        return false;
+    }
+    show_plan(steps);
+    return screen_->yes_or_no(options_->operation == Operation::remove
+                                  ? "Do you want to remove these packages?"
+                              : options_->download_only ? "Proceed with download?"
+                                                        : "Proceed with installation?",
+                              true);
+}
+
+// --- Questions
+// ----------------------------------------------------------------------------------------------------
+
+/// pacman inverts what it would have answered for each bit of --ask.
+int PacmanDialogue::standard_answer(const Question& question) const {
+    const bool inverted = (options_->ask.value_or(0) & ask_bit(question.kind)) != 0;
+    if (!inverted) return question.default_answer;
+    return question.default_answer == 0 ? 1 : 0;
+}
+
+int PacmanDialogue::ask(const Question& question) {
+    if (options_->print) return standard_answer(question);
+    if (question.kind == Question::Kind::install_ignored && options_->download_only) return 1;
+    if (question.kind == Question::Kind::select_provider) {
+        screen_->colon(question.text);
+        std::vector<std::string> choices;
+        for (size_t i = 0; i < question.choices.size(); ++i)
+            choices.push_back(fmt::format("{}) {}", i + 1, question.choices[i]));
+        screen_->print(screen_->listed("  ", choices));
+        const size_t answer = screen_->number(question.choices.size());
+        return options_->no_confirm ? standard_answer(question) : static_cast<int>(answer);
+    }
+    const bool answer = screen_->yes_or_no(question.text, question.default_answer != 0);
+    return options_->no_confirm ? standard_answer(question) : (answer ? 1 : 0);
+}
+
+// --- Run
+// ----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+TransactionRequest request_of(const Context& context, const Options& options, const Places& places) {
+    TransactionRequest request;
+    request.command = context.command_line;
+    request.refresh = options.refresh;
+    request.no_confirm = options.no_confirm;
+    request.preview = options.print;
+    ContainerRequest& target = request.containers.emplace_back();
+    target.name = places.container;
+    ResolveRequest& packages = target.packages;
+    auto& words = options.operation == Operation::remove    ? packages.remove
+                  : options.operation == Operation::upgrade ? packages.archive_files
+                                                            : packages.install;
+    words = options.targets;
+    packages.upgrade = options.upgrade > 0;
+    packages.downgrade = options.upgrade > 1;
+    packages.needed = options.needed;
+    packages.as_deps = options.as_deps;
+    packages.as_explicit = options.as_explicit;
+    packages.no_save = options.no_save;
+    packages.recursive = options.recursive > 0;
+    packages.recursive_all = options.recursive > 1;
+    packages.cascade = options.cascade;
+    packages.unneeded = options.unneeded;
+    packages.no_dep_version = options.no_deps > 0;
+    packages.no_deps = options.no_deps > 1;
+    packages.overwrite = options.overwrite;
+    packages.ignore = options.ignore;
+    packages.ignore_groups = options.ignore_groups;
+    packages.assume_installed = options.assume_installed;
+    if (!places.container.empty()) {
+        request.target_only = true;
+        return request;
+    }
+    InPlaceRequest& place = request.in_place.emplace();
+    place.root = places.root;
+    place.database = places.database;
+    place.config = places.config;
+    place.log_file = places.log_file;
+    place.gnupg_dir = places.gnupg_dir;
+    place.cache_dirs = places.cache_dirs;
+    place.hook_dirs = places.hook_dirs;
+    place.db_only = options.db_only;
+    place.no_scriptlet = options.no_scriptlet;
+    place.download_only = options.download_only;
+    place.architectures = options.architectures;
+    return request;
+}
+
+bool nothing_wanted(const Options& options) {
+    return options.targets.empty() && options.upgrade == 0 && options.refresh > 0;
+}
+
+}  // namespace
+
+void print_failure(const Screen& screen, const Error& error) {
+    const std::string& hint = error.hint();
+    if (hint.rfind("error: ", 0) != 0) screen.error(error.what());
+    for (size_t from = 0; from < hint.size();) {
+        const size_t end = std::min(hint.find('\n', from), hint.size());
+        const std::string line = hint.substr(from, end - from);
+        from = end + 1;
+        if (line.rfind("error: ", 0) == 0) {
+            screen.error(line.substr(7));
+        } else if (line.rfind("warning: ", 0) == 0) {
+            screen.warning(line.substr(9));
+        } else if (line.rfind(":: ", 0) == 0) {
+            screen.colon(line.substr(3));
+        } else {
+            screen.print(printable(line) + "\n");
+        }
+    }
+}
+
+int run_transaction(Context& context, const Screen& screen, const Options& options, const Places& places) {
+    const TransactionRequest request = request_of(context, options, places);
+    if (options.refresh > 0) screen.colon("Synchronizing package databases...");
+    PacmanDialogue dialogue(screen, options, places.settings.places.verbose_package_lists);
+    try {
+        const TransactionReport report = context.backend.transact(request, dialogue);
+        if (report.declined && !options.print) return kFailed;
+        if (!dialogue.showed_a_plan() && !options.print && !nothing_wanted(options))
+            screen.print(" there is nothing to do\n");
+        return kDone;
+    } catch (const Error& error) {
+        print_failure(screen, error);
+        return error.fault() == Fault::interrupted ? kInterrupted : kFailed;
+    }
+}
+
+}  // namespace pwstore::cli::pacman

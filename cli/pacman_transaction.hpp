@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cli/pacman_options.hpp"
+#include "cli/pacman_places.hpp"
+#include "cli/pacman_screen.hpp"
+#include "transact/request.hpp"
+
+namespace pwstore::cli::pacman {
+
+/// A transaction that looks like pacman's: what it prints, what it asks, and what it answers when nobody is
+/// there to ask (--noconfirm, --ask=N).
+class PacmanDialogue final : public Dialogue {
+ public:
+    PacmanDialogue(const Screen& screen, const Options& options, bool verbose_lists)
+        : screen_(&screen), options_(&options), verbose_lists_(verbose_lists) {}
+
+    void progress(const std::string& step, const std::string& label, uint64_t done, uint64_t total) override;
+    void message(Severity severity, const std::string& text) override;
+    void script_output(const std::string& agent, const std::string& line) override;
+    bool confirm(const std::vector<ContainerPlan>& plans) override;
+    int ask(const Question& question) override;
+
+    [[nodiscard]] bool showed_a_plan() const noexcept { return showed_a_plan_; }
+
+ private:
+    void begin_resolving();
+    void print_plan(const std::vector<PlanStep>& steps) const;
+    void show_plan(const std::vector<PlanStep>& steps) const;
+    [[nodiscard]] int standard_answer(const Question& question) const;
+
+    const Screen* screen_;
+    const Options* options_;
+    bool verbose_lists_;
+    bool resolving_ = false;
+    bool showed_a_plan_ = false;
+    std::set<std::pair<std::string, std::string>> said_;  ///< step and label: each is printed once
+};
+
+/// -S, -U and -R as far as they change something or print what they would. Returns pacman's exit code.
+int run_transaction(Context& context, const Screen& screen, const Options& options, const Places& places);
+
+/// Print an Error as pacman prints its own: lines that begin with "error: " or "warning: " are errors, others
+/// explain.
+void print_failure(const Screen& screen, const Error& error);
+
+}  // namespace pwstore::cli::pacman
