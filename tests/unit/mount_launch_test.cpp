@@ -478,9 +478,10 @@ TEST_F(LaunchTest, LeaseIsHeldUntilTheLastProcessEnds) {
     EXPECT_TRUE(is_lock_free(AT_FDCWD, lock));
 }
 
-/// The sandbox's first process, found below the launcher.
+/// The sandbox's first process, found below the launcher: its guard, bwrap, then that.
 std::optional<pid_t> init_below(pid_t launcher) {
-    const auto monitor = command_of(launcher);
+    const auto guard = command_of(launcher);
+    const auto monitor = guard ? command_of(*guard) : std::nullopt;
     return monitor ? command_of(*monitor) : std::nullopt;
 }
 
