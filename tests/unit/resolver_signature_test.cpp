@@ -21,7 +21,6 @@ using test::View;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 
 constexpr const char* kArchive = "app-1.0-1-any.pkg.tar.zst";
 
