@@ -167,7 +167,8 @@ std::vector<DebSource> read_apt_sources(const std::string& directory,
         const auto opened = try_open_at(AT_FDCWD, file, O_RDONLY);
         if (!opened) continue;
         const std::string text = read_all(opened->get(), file);
-        for (const Entry& entry : name.ends_with(".sources") ? entries_of_sources(text) : entries_of_list(text))
+        for (const Entry& entry :
+             name.ends_with(".sources") ? entries_of_sources(text) : entries_of_list(text))
             add_sources(entry, own, keyrings, sources);
     }
     return sources;
