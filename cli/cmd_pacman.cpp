@@ -9,6 +9,7 @@
 #include "cli/cmd.hpp"
 #include "cli/pacman_options.hpp"
 #include "cli/pacman_places.hpp"
+#include "cli/pacman_query.hpp"
 #include "cli/pacman_screen.hpp"
 #include "cli/pacman_transaction.hpp"
 #include "store/base/error.hpp"
@@ -45,8 +46,59 @@ bool wants_color(const Context& context, const pacman::Options& options, const P
     return config.places.color && context.io.out_tty;
 }
 
+bool only_looks(const pacman::Options& options) {
+    switch (options.operation) {
+        case pacman::Operation::query:
+        case pacman::Operation::deptest:
+        case pacman::Operation::database:
+            return true;
+        case pacman::Operation::sync:
+            return options.clean > 0 || options.search || options.groups > 0 || options.info > 0 ||
+                   options.list;
+        case pacman::Operation::none:
+        case pacman::Operation::files:
+        case pacman::Operation::remove:
+        case pacman::Operation::upgrade:
+            return false;
+    }
+    return false;
+}
+
+int run_look(Context& context, const pacman::Screen& screen, const pacman::Options& options,
+             const pacman::Places& places) {
+    if (options.operation == pacman::Operation::sync && options.refresh > 0) {
+        pacman::Options refresh = options;
+        refresh.targets.clear();
+        const int code = pacman::run_transaction(context, screen, refresh, places);
+        if (code != kDone) return code;
+    }
+    pacman::PacmanDialogue sink(screen, options, false);
+    const auto catalogue = pacman::open_catalogue(options, places, sink);
+    const pacman::Query query{screen, options, places, *catalogue};
+    switch (options.operation) {
+        case pacman::Operation::query:
+            return pacman::run_query(query);
+        case pacman::Operation::deptest:
+            return pacman::run_deptest(query);
+        case pacman::Operation::database:
+            return pacman::run_database(query);
+        case pacman::Operation::sync:
+        case pacman::Operation::none:
+        case pacman::Operation::files:
+        case pacman::Operation::remove:
+        case pacman::Operation::upgrade:
+            break;
+    }
+    return options.clean > 0 ? pacman::run_clean(query) : pacman::run_sync_query(query);
+}
+
 int run_operation(Context& context, const pacman::Screen& screen, const pacman::Options& options,
                   const pacman::Places& places) {
+    if (options.operation == pacman::Operation::files) {
+        screen.error("file databases (-F) are not there in pwstore");
+        return kFailed;
+    }
+    if (only_looks(options)) return run_look(context, screen, options, places);
     const bool needs_targets =
         options.operation == pacman::Operation::remove || options.operation == pacman::Operation::upgrade ||
         (options.operation == pacman::Operation::sync && options.upgrade == 0 && options.refresh == 0);
@@ -78,6 +130,9 @@ int run_pacman(Context& context, const Arguments& arguments) {
     } catch (const pacman::Usage& problem) {
         print_usage(context, problem);
         return kFailed;
+    } catch (const Error& error) {
+        pacman::print_failure(pacman::Screen(context, true), error);
+        return error.fault() == Fault::interrupted ? kInterrupted : kFailed;
     }
 }
 

@@ -64,6 +64,14 @@ void Screen::print(std::string_view text) const {
     context_->io.out << text;
 }
 
+void Screen::print_lines(std::string_view text) const {
+    context_->io.out << (context_->io.out_tty ? safe(text) : std::string(text));
+}
+
+std::string Screen::shown(std::string_view bytes) const {
+    return context_->io.out_tty ? printable(bytes) : std::string(bytes);
+}
+
 void Screen::colon(const std::string& text) const {
     context_->io.out << palette_.colon << safe(text) << palette_.reset << '\n' << std::flush;
 }
@@ -134,7 +142,7 @@ size_t Screen::columns() const {
 }
 
 std::string Screen::wrapped(const std::string& text, size_t indent) const {
-    const std::string whole = printable(text);
+    const std::string whole = shown(text);
     const size_t width = columns();
     if (width == 0 || indent > width) return whole;
     std::string out;
@@ -165,7 +173,7 @@ std::string Screen::listed(const std::string& title, const std::vector<std::stri
     const size_t width = columns();
     size_t column = begin;
     for (size_t i = 0; i < values.size(); ++i) {
-        const std::string value = printable(values[i]);
+        const std::string value = shown(values[i]);
         const size_t length = display_width(value);
         if (i > 0 && width > begin && column + length + 2 >= width) {
             out += "\n" + std::string(begin, ' ');

@@ -26,8 +26,13 @@ class Screen {
     void ask_nobody() { no_confirm_ = true; }
     [[nodiscard]] const Palette& palette() const noexcept { return palette_; }
 
+    /// Bytes of somebody else for standard output: safe on a terminal, as they are for a program that reads
+    /// them.
+    [[nodiscard]] std::string shown(std::string_view bytes) const;
     /// As it is, on standard output.
     void print(std::string_view text) const;
+    /// Text of somebody else, each line made safe for a terminal.
+    void print_lines(std::string_view text) const;
     /// ":: TEXT"
     void colon(const std::string& text) const;
     void warning(const std::string& text) const;

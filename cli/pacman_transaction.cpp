@@ -318,6 +318,16 @@ void print_failure(const Screen& screen, const Error& error) {
     }
 }
 
+void print_lock_failure(const Screen& screen, const std::string& database, const Error& error) {
+    const std::string text = error.what();
+    screen.error(fmt::format("failed to init transaction ({})", text.substr(text.rfind(": ") + 2)));
+    if (error.fault() != Fault::busy) return;
+    screen.error("could not lock database: File exists");
+    screen.plain_error(
+        fmt::format("  if you're sure a package manager is not already\n  running, you can remove {}db.lck",
+                    printable(database)));
+}
+
 int run_transaction(Context& context, const Screen& screen, const Options& options, const Places& places) {
     const TransactionRequest request = request_of(context, options, places);
     if (options.refresh > 0) screen.colon("Synchronizing package databases...");

@@ -44,6 +44,8 @@ class PacmanDialogue final : public Dialogue {
 /// -S, -U and -R as far as they change something or print what they would. Returns pacman's exit code.
 int run_transaction(Context& context, const Screen& screen, const Options& options, const Places& places);
 
+/// The database is locked, or cannot be.
+void print_lock_failure(const Screen& screen, const std::string& database, const Error& error);
 /// Print an Error as pacman prints its own: lines that begin with "error: " or "warning: " are errors, others
 /// explain.
 void print_failure(const Screen& screen, const Error& error);
