@@ -18,6 +18,7 @@
 #include "store/base/path_at.hpp"
 #include "transact/databases.hpp"
 #include "transact/no_such_container.hpp"
+#include "transact/rollback.hpp"
 #include "transact/view.hpp"
 #include "transact/wire.hpp"
 
@@ -38,6 +39,51 @@ ContainerState state_of(const ReadTxn& txn, const ContainerName& name) {
     state.time = generation->time;
     state.packages = generation->packages.size();
     return state;
+}
+
+GenerationStep step_of(const ReadTxn& txn, const ContainerName& name, const Generation& generation) {
+    GenerationStep step;
+    step.number = generation.number;
+    step.parent = generation.parent;
+    step.transaction = generation.transaction;
+    step.time = generation.time;
+    step.cause = generation.cause;
+    step.current = txn.container(name)->current == generation.number;
+    step.upstream = generation.upstream;
+    step.notes = generation.notes.size();
+    const auto parent = txn.generation(name, generation.parent);
+    const std::vector<InstalledPackage> before = parent ? parent->packages : std::vector<InstalledPackage>{};
+    for (const PackageChange& change : compare_packages(before, generation.packages)) {
+        ++(change.before.empty() ? step.installed : change.after.empty() ? step.removed : step.changed);
+    }
+    return step;
+}
+
+Generation kept_generation(const ReadTxn& txn, const GenerationName& wanted) {
+    const auto row = txn.container(wanted.container);
+    if (!row) throw no_such_container(txn, "compare generations", wanted.container.str());
+    const uint64_t number = wanted.generation != 0 ? wanted.generation : row->current;
+    auto generation = txn.generation(wanted.container, number);
+    if (generation) return std::move(*generation);
+    throw Error(
+        "compare generations", wanted.container.str(),
+        number == 0 ? "nothing is installed in it yet" : fmt::format("there is no generation {}", number))
+        .as(Fault::usage)
+        .with_hint(fmt::format("'pwstore history {}' lists them", wanted.container.str()));
+}
+
+/// The last transaction that changed anything but containers of `try`.
+uint64_t last_of_a_user(const ReadTxn& txn) {
+    for (uint64_t id = txn.last_transaction(); id > 0; --id) {
+        const auto transaction = txn.transaction(id);
+        if (!transaction) continue;
+        const auto& switches = transaction->switches;
+        if (std::any_of(switches.begin(), switches.end(),
+                        [](const ReadTxn::Switch& one) { return !is_trial_name(one.container); })) {
+            return id;
+        }
+    }
+    throw Error("undo", "", "there is no transaction to undo").as(Fault::usage);
 }
 
 /// The archive of `manifest` in the package cache: by file name, then by its digest.
@@ -173,27 +219,53 @@ class RealBackend final : public Backend {
 
     std::vector<Probe> probes() override { return probe_all(Layout::create(directories())); }
 
-    std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) override {
-        const auto store = look();
-        if (!store) return {0, {}};
-        const ReadTxn txn = store->index().read();
-        if (id != 0) return {id, txn.transaction(id)};
-        for (id = txn.last_transaction(); id > 0; --id) {
-            std::vector<ReadTxn::Switch> switches = txn.transaction(id);
-            const bool counts = std::any_of(switches.begin(), switches.end(), [](const ReadTxn::Switch& one) {
-                return !is_trial_name(one.container);
-            });
-            if (counts) return {id, std::move(switches)};
+    std::vector<GenerationStep> history(const ContainerName& name) override {
+        const Store store = look_at(name);
+        const ReadTxn txn = store.index().read();
+        std::vector<GenerationStep> steps;
+        for (const uint64_t number : txn.generation_numbers(name)) {
+            if (const auto generation = txn.generation(name, number))
+                steps.push_back(step_of(txn, name, *generation));
         }
-        return {0, {}};
+        return steps;
+    }
+
+    std::vector<TransactionStep> transactions() override {
+        std::vector<TransactionStep> steps;
+        const auto store = look();
+        if (!store) return steps;
+        const ReadTxn txn = store->index().read();
+        for (uint64_t id = 1; id <= txn.last_transaction(); ++id) {
+            if (auto transaction = txn.transaction(id)) steps.push_back({id, std::move(*transaction)});
+        }
+        return steps;
+    }
+
+    GenerationDiff diff(const GenerationName& before, const GenerationName& after) override {
+        const Store store = look_at(before.container);
+        const ReadTxn txn = store.index().read();
+        const Generation old = kept_generation(txn, before);
+        const Generation now = kept_generation(txn, after);
+        return {old.number, now.number,
+                compare_packages(visible_packages(txn, old), visible_packages(txn, now)),
+                compare_trees(content_tree(txn, old), content_tree(txn, now))};
+    }
+
+    std::vector<ReadTxn::Switch> plan_rollback(RollbackRequest& request) override {
+        const Store store = Store::open(directories());
+        const ReadTxn txn = store.index().read();
+        if (request.kind == RollbackRequest::Kind::undo && request.transaction == 0)
+            request.transaction = last_of_a_user(txn);
+        return pwstore::plan_rollback(txn, request);
     }
 
     TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
         return run_in_worker(find_own_program("pwstore-transact"), request, dialogue);
     }
 
-    TransactionReport undo(uint64_t id, Dialogue& dialogue) override {
-        return undo_transaction(Store::open(directories()), id, dialogue);
+    TransactionReport roll_back(const RollbackRequest& request, const std::vector<ReadTxn::Switch>& expected,
+                                Dialogue& dialogue) override {
+        return pwstore::roll_back(Store::open(directories()), request, expected, dialogue);
     }
 
     void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,

@@ -14,9 +14,11 @@
 #include "store/base/error.hpp"
 #include "store/generation.hpp"
 #include "store/index.hpp"
+#include "store/tree_diff.hpp"
 #include "store/usage.hpp"
 #include "store/verify.hpp"
 #include "transact/request.hpp"
+#include "transact/rollback.hpp"
 #include "transact/transaction.hpp"
 
 namespace pwstore::cli {
@@ -45,6 +47,35 @@ struct ContainerDetails {
     std::vector<InstalledPackage> packages;
     std::vector<TransactionNote> notes;
     std::vector<uint64_t> generations;
+};
+
+/// One generation, and what it changed of the one that it was made from.
+struct GenerationStep {
+    uint64_t number = 0, parent = 0, transaction = 0;
+    int64_t time = 0;
+    std::string cause;
+    bool current = false;
+    size_t installed = 0, removed = 0, changed = 0;  ///< of its own packages
+    std::vector<UpstreamRef> upstream;
+    size_t notes = 0;  ///< scripts that failed
+};
+
+struct TransactionStep {
+    uint64_t number = 0;
+    ReadTxn::Transaction transaction;
+};
+
+/// NAME@N; `generation` 0 = the current one.
+struct GenerationName {
+    ContainerName container;
+    uint64_t generation = 0;
+};
+
+/// Two generations, what is below them included.
+struct GenerationDiff {
+    uint64_t before = 0, after = 0;  ///< their numbers
+    std::vector<PackageChange> packages;
+    std::vector<TreeChange> files;
 };
 
 struct RunRequest {
@@ -85,13 +116,20 @@ class Backend {
     virtual std::vector<std::string> explain(const ContainerName& name) = 0;
     virtual std::vector<std::string> fidelity(const std::vector<ContainerName>& names) = 0;
     virtual std::vector<Probe> probes() = 0;
-    /// What transaction `id` switched; 0 = the last one that changed anything but containers of `try`.
-    virtual std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) = 0;
+    /// Every kept generation, oldest first.
+    virtual std::vector<GenerationStep> history(const ContainerName& name) = 0;
+    /// Every kept transaction, oldest first.
+    virtual std::vector<TransactionStep> transactions() = 0;
+    virtual GenerationDiff diff(const GenerationName& before, const GenerationName& after) = 0;
+    /// What `request` would switch; an undo of transaction 0 becomes that of the last one which changed
+    /// anything but containers of `try`.
+    virtual std::vector<ReadTxn::Switch> plan_rollback(RollbackRequest& request) = 0;
 
     // --- Change
     // ----------------------------------------------------------------------------------------------
     virtual TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) = 0;
-    virtual TransactionReport undo(uint64_t id, Dialogue& dialogue) = 0;
+    virtual TransactionReport roll_back(const RollbackRequest& request,
+                                        const std::vector<ReadTxn::Switch>& expected, Dialogue& dialogue) = 0;
     virtual void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,
                                    bool force, ProgressSink& sink) = 0;
     virtual VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) = 0;

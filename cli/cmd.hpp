@@ -10,7 +10,8 @@
 namespace pwstore::cli {
 
 // The verbs, one noun per file.
-[[nodiscard]] std::vector<Command> container_commands();  ///< create, ls, info, du, delete, undo, explain
+[[nodiscard]] std::vector<Command> container_commands();  ///< create, ls, info, du, delete, explain
+[[nodiscard]] std::vector<Command> history_commands();    ///< history, diff, rollback, undo
 [[nodiscard]] std::vector<Command>
 package_commands();  ///< install, remove, upgrade, sync, rebuild, query, search
 [[nodiscard]] std::vector<Command> pacman_commands();  ///< pacman

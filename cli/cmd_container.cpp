@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <ctime>
 #include <map>
 #include <ostream>
 
@@ -21,13 +18,6 @@ namespace {
 
 [[noreturn]] void reject(const std::string& cause) {
     throw Error("read the command line", "", cause).as(Fault::usage);
-}
-
-std::string time_in_words(int64_t seconds) {
-    const auto time = static_cast<std::time_t>(seconds);
-    std::tm parts{};
-    if (::localtime_r(&time, &parts) == nullptr) return std::to_string(seconds);
-    return fmt::format("{:%Y-%m-%d %H:%M:%S}", parts);
 }
 
 // --- create
@@ -285,7 +275,7 @@ Command info_command() {
     return it;
 }
 
-// --- delete, undo, explain
+// --- delete, explain
 // ------------------------------------------------------------------------------------------
 
 int run_delete(Context& context, const Arguments& arguments) {
@@ -331,61 +321,6 @@ Command delete_command() {
     return it;
 }
 
-uint64_t number_of(const std::string& text) {
-    uint64_t number = 0;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (problem != std::errc{} || end != text.data() + text.size() || number == 0) {
-        reject(fmt::format("'{}' is not the number of a transaction", printable(text)));
-    }
-    return number;
-}
-
-int run_undo(Context& context, const Arguments& arguments) {
-    const std::vector<std::string> words = arguments.operands();
-    const auto [id, switches] = context.backend.switches(words.empty() ? 0 : number_of(words[0]));
-    if (switches.empty()) throw Error("undo", "", "there is no transaction to undo").as(Fault::usage);
-    for (const ReadTxn::Switch& one : switches) {
-        if (one.to != 0) continue;
-        throw Error("undo", one.container,
-                    fmt::format("transaction {} deleted it, and deletion cannot be undone", id))
-            .as(Fault::refused)
-            .with_hint("'pwstore undo NUMBER' takes back an earlier one");
-    }
-    need_answers(context);
-    const auto state = [](uint64_t generation) {
-        return generation == 0 ? "absent" : fmt::format("generation {}", generation);
-    };
-    for (const ReadTxn::Switch& one : switches) {
-        context.io.err << fmt::format("{}: {} → {}\n", printable(one.container), state(one.to),
-                                      state(one.from));
-    }
-    if (!ask_yes_no(context, fmt::format("Undo transaction {}?", id), true)) return kFailed;
-    TerminalDialogue dialogue(context, false);
-    const TransactionReport report = context.backend.undo(id, dialogue);
-    dialogue.clear();
-    context.backend.log(fmt::format("{}: transaction {} undone", context.command_line, id));
-    if (!context.quiet) {
-        context.io.out << fmt::format("transaction {} is undone\n", id);
-        for (const TransactionReport::Changed& changed : report.containers) {
-            context.io.out << fmt::format("{}: {}\n", context.out.bold(printable(changed.container)),
-                                          state(changed.generation));
-        }
-    }
-    return report.declined ? kFailed : kDone;
-}
-
-Command undo_command() {
-    Command it{"undo", {}, "Containers", "take back the last transaction, or an earlier one"};
-    it.description = {
-        "Every container that the transaction changed is switched back to the generation before it, all "
-        "together. Needs no network."};
-    it.operands = {{"TRANSACTION", Completes::nothing, true}};
-    it.options = {noconfirm_option()};
-    it.examples = {{"pwstore undo", "the last transaction"}};
-    it.run = run_undo;
-    return it;
-}
-
 int run_explain(Context& context, const Arguments& arguments) {
     const ContainerName name(arguments.operands()[0]);
     const std::vector<std::string> lines = context.backend.explain(name);
@@ -411,7 +346,7 @@ Command explain_command() {
 
 std::vector<Command> container_commands() {
     return {create_command(), ls_command(),     info_command(),   du_command(),
-            undo_command(),   delete_command(), explain_command()};
+            delete_command(), explain_command()};
 }
 
 }  // namespace pwstore::cli

@@ -127,8 +127,8 @@ std::vector<Command> help_commands() {
 const std::vector<Command>& commands() {
     static const std::vector<Command> all = [] {
         std::vector<Command> joined;
-        for (auto* make : {container_commands, package_commands, pacman_commands, run_commands,
-                           store_commands, repo_commands, help_commands}) {
+        for (auto* make : {container_commands, history_commands, package_commands, pacman_commands,
+                           run_commands, store_commands, repo_commands, help_commands}) {
             std::vector<Command> some = make();
             std::move(some.begin(), some.end(), std::back_inserter(joined));
         }

@@ -156,6 +156,61 @@ std::string details_json(const ContainerDetails& details) {
     return finish(json);
 }
 
+std::string history_json(const std::string& container, const std::vector<GenerationStep>& steps) {
+    Json json = begin("history");
+    json["container"] = container;
+    json["generations"] = Json::array();
+    for (const GenerationStep& step : steps) {
+        Json one = {
+            {"number", step.number},       {"parent", step.parent},    {"transaction", step.transaction},
+            {"time", step.time},           {"current", step.current},  {"cause", printable(step.cause)},
+            {"installed", step.installed}, {"removed", step.removed},  {"changed", step.changed},
+            {"notes", step.notes},         {"built_on", Json::array()}};
+        for (const UpstreamRef& below : step.upstream)
+            one["built_on"].push_back({{"name", below.container}, {"generation", below.generation}});
+        json["generations"].push_back(std::move(one));
+    }
+    return finish(json);
+}
+
+std::string transactions_json(const std::vector<TransactionStep>& steps) {
+    Json json = begin("transactions");
+    json["transactions"] = Json::array();
+    for (const TransactionStep& step : steps) {
+        Json one = {{"number", step.number},
+                    {"time", step.transaction.time},
+                    {"cause", printable(step.transaction.cause)},
+                    {"containers", Json::array()}};
+        for (const ReadTxn::Switch& item : step.transaction.switches)
+            one["containers"].push_back({{"name", item.container}, {"from", item.from}, {"to", item.to}});
+        json["transactions"].push_back(std::move(one));
+    }
+    return finish(json);
+}
+
+std::string diff_json(const std::string& before, const std::string& after, const GenerationDiff& diff) {
+    Json json = begin("diff");
+    json["before"] = {{"container", before}, {"generation", diff.before}};
+    json["after"] = {{"container", after}, {"generation", diff.after}};
+    json["packages"] = Json::array();
+    for (const PackageChange& change : diff.packages) {
+        json["packages"].push_back({{"name", change.name},
+                                    {"before", change.before.empty() ? Json() : Json(shown(change.before))},
+                                    {"after", change.after.empty() ? Json() : Json(shown(change.after))},
+                                    {"reason_changed", change.reason_changed},
+                                    {"rebuilt", change.rebuilt}});
+    }
+    json["files"] = Json::array();
+    for (const TreeChange& change : diff.files) {
+        const char* kind = change.kind == TreeChange::Kind::added     ? "added"
+                           : change.kind == TreeChange::Kind::removed ? "removed"
+                                                                      : "changed";
+        json["files"].push_back(
+            {{"path", "/" + printable(change.path)}, {"kind", kind}, {"what", change.what}});
+    }
+    return finish(json);
+}
+
 std::string query_json(const std::string& container, const std::vector<InstalledPackage>& packages) {
     Json json = begin("query");
     json["container"] = container;

@@ -15,6 +15,11 @@ namespace pwstore::cli {
 [[nodiscard]] std::string list_json(const std::vector<ContainerState>& containers, const StoreUsage& usage);
 [[nodiscard]] std::string usage_json(const StoreUsage& usage);
 [[nodiscard]] std::string details_json(const ContainerDetails& details);
+[[nodiscard]] std::string history_json(const std::string& container,
+                                       const std::vector<GenerationStep>& steps);
+[[nodiscard]] std::string transactions_json(const std::vector<TransactionStep>& steps);
+[[nodiscard]] std::string diff_json(const std::string& before, const std::string& after,
+                                    const GenerationDiff& diff);
 [[nodiscard]] std::string query_json(const std::string& container,
                                      const std::vector<InstalledPackage>& packages);
 [[nodiscard]] std::string explain_json(const std::string& container, const std::vector<std::string>& lines);

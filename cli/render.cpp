@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "cli/render.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <numeric>
 
 #include "store/base/error.hpp"
@@ -64,6 +66,13 @@ std::string Painter::wrap(std::string_view code, std::string_view text) const {
 
 std::string shown(std::string_view text) {
     return with_deb_versions(printable(text));
+}
+
+std::string time_in_words(int64_t seconds) {
+    const auto time = static_cast<std::time_t>(seconds);
+    std::tm parts{};
+    if (::localtime_r(&time, &parts) == nullptr) return std::to_string(seconds);
+    return fmt::format("{:%Y-%m-%d %H:%M:%S}", parts);
 }
 
 std::string human_size(uint64_t bytes) {

@@ -33,6 +33,9 @@ class Painter {
 /// With a sign: "+9.4 MB", "-1.0 kB", "0 B".
 [[nodiscard]] std::string human_change(int64_t bytes);
 
+/// "2026-03-01 12:30:05", local time.
+[[nodiscard]] std::string time_in_words(int64_t seconds);
+
 /// Columns that `text` takes on a terminal. Expects what printable() or shown() returned.
 [[nodiscard]] size_t display_width(std::string_view text);
 /// `text` cut to at most `width` columns, with "…" at its end when something was cut.

@@ -198,9 +198,10 @@ std::vector<std::pair<std::string, std::string>> ReadTxn::leases() const {
     return found;
 }
 
-std::vector<ReadTxn::Switch> ReadTxn::transaction(uint64_t id) const {
+std::optional<ReadTxn::Transaction> ReadTxn::transaction(uint64_t id) const {
     const auto value = state_->txn.get(Table::transactions, number_key(id));
-    return value ? decode_switches(*value) : std::vector<Switch>{};
+    if (!value) return std::nullopt;
+    return decode_transaction(*value);
 }
 
 uint64_t ReadTxn::last_transaction() const {

@@ -77,13 +77,20 @@ class ReadTxn {
 
     // --- Leases, transactions, launch records ----------------------------------------------------
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> leases() const;  ///< id → encoded row
-    /// Containers (with their generation before and after) that transaction `id` switched.
+    /// One container that a transaction switched, with its generation before and after.
     struct Switch {
         std::string container;
         uint64_t from = 0;
         uint64_t to = 0;  ///< 0 = removed
+        bool operator==(const Switch&) const = default;
     };
-    [[nodiscard]] std::vector<Switch> transaction(uint64_t id) const;
+    struct Transaction {
+        int64_t time = 0;   ///< 0 = not recorded
+        std::string cause;  ///< the command in words
+        std::vector<Switch> switches;
+    };
+    /// nullopt when it is not there (any more).
+    [[nodiscard]] std::optional<Transaction> transaction(uint64_t id) const;
     [[nodiscard]] uint64_t last_transaction() const;
     /// The precompiled launch record of a container (opaque here; mount/ writes and reads it).
     [[nodiscard]] std::optional<std::string> launch_record(const ContainerName& name) const;
@@ -129,7 +136,7 @@ class WriteTxn final : public ReadTxn {
     void put_lease(const std::string& id, std::string_view row);
     void remove_lease(const std::string& id);
     [[nodiscard]] uint64_t next_transaction();
-    void put_transaction(uint64_t id, const std::vector<Switch>& switches);
+    void put_transaction(uint64_t id, const Transaction& transaction);
     void put_launch_record(const ContainerName& name, std::string_view record);
     void remove_transaction(uint64_t id);
 

@@ -105,27 +105,34 @@ ObjectRow decode_object_row(std::string_view value, ObjectId id) {
     return row;
 }
 
-std::string encode_switches(const std::vector<ReadTxn::Switch>& switches) {
+std::string encode_transaction(const ReadTxn::Transaction& transaction) {
     ByteWriter out;
-    out.put(static_cast<uint32_t>(switches.size()));
-    for (const auto& one : switches) {
+    out.put(static_cast<uint32_t>(transaction.switches.size()));
+    for (const auto& one : transaction.switches) {
         out.put_string(one.container);
         out.put(one.from);
         out.put(one.to);
     }
+    out.put(transaction.time);
+    out.put_string(transaction.cause);
     return out.take();
 }
 
-std::vector<ReadTxn::Switch> decode_switches(std::string_view value) {
+ReadTxn::Transaction decode_transaction(std::string_view value) {
     ByteReader in(value, "transaction");
-    std::vector<ReadTxn::Switch> switches(in.get_count(sizeof(uint32_t) + 2 * sizeof(uint64_t)));
-    for (auto& one : switches) {
+    ReadTxn::Transaction transaction;
+    transaction.switches.resize(in.get_count(sizeof(uint32_t) + 2 * sizeof(uint64_t)));
+    for (auto& one : transaction.switches) {
         one.container = in.get_string();
         one.from = in.get<uint64_t>();
         one.to = in.get<uint64_t>();
     }
+    if (in.remaining() != 0) {  // earlier versions ended here
+        transaction.time = in.get<int64_t>();
+        transaction.cause = in.get_string();
+    }
     in.expect_end();
-    return switches;
+    return transaction;
 }
 
 std::string_view bytes_of(const Sha256& sha256) {

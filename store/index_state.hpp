@@ -40,8 +40,8 @@ enum class Marked : char { object = 'o', manifest = 'm', delta = 'd' };
 [[nodiscard]] ObjectKey decode_object_key(std::string_view value);
 [[nodiscard]] ObjectRow decode_object_row(std::string_view value, ObjectId id);
 
-[[nodiscard]] std::string encode_switches(const std::vector<ReadTxn::Switch>& switches);
-[[nodiscard]] std::vector<ReadTxn::Switch> decode_switches(std::string_view value);
+std::string encode_transaction(const ReadTxn::Transaction& transaction);
+ReadTxn::Transaction decode_transaction(std::string_view value);
 
 [[nodiscard]] std::string_view bytes_of(const Sha256& sha256);
 

@@ -156,8 +156,8 @@ uint64_t WriteTxn::next_transaction() {
     return state_->next(Counter::transaction, UINT64_MAX);
 }
 
-void WriteTxn::put_transaction(uint64_t id, const std::vector<Switch>& switches) {
-    state_->txn.put(Table::transactions, number_key(id), encode_switches(switches));
+void WriteTxn::put_transaction(uint64_t id, const Transaction& transaction) {
+    state_->txn.put(Table::transactions, number_key(id), encode_transaction(transaction));
     state_->raise_counter(Counter::transaction, id);
 }
 
@@ -207,9 +207,9 @@ void WriteTxn::commit() {
         const auto& number = state_->counters.at(which);
         if (number) state_->txn.put(Table::meta, kCounterKeys.at(which), encode_number(*number));
     }
-    failpoint("before-index-commit");
+    failpoint("index.before-commit");
     state_->txn.commit();
-    failpoint("after-index-commit");
+    failpoint("index.committed");
 }
 
 }  // namespace pwstore

@@ -168,7 +168,7 @@ bool ObjectStore::is_intact(const ObjectKey& key, uint16_t copy, const DigestFun
 void ObjectStore::create(const ObjectKey& key, uint16_t copy, std::string_view content) const {
     const std::string path = key.path(copy);
     write_object(objects_.get(), path, key, Sync::no, [&](int fd) { write_all(fd, content, path); });
-    failpoint("after-object-create");
+    failpoint("object.created");
 }
 
 void ObjectStore::adopt(const ObjectKey& key, uint16_t copy, int dir, const char* staged_name) const {
@@ -183,7 +183,7 @@ void ObjectStore::adopt(const ObjectKey& key, uint16_t copy, int dir, const char
         remove_tree(objects_.get(), path);
     }
     rename_at(dir, staged_name, objects_.get(), path);
-    failpoint("after-object-adopt");
+    failpoint("object.adopted");
 }
 
 void ObjectStore::add_copy(const ObjectKey& key, uint16_t from, uint16_t to) const {
@@ -194,7 +194,7 @@ void ObjectStore::add_copy(const ObjectKey& key, uint16_t from, uint16_t to) con
         if (key.xattrs != 0) set_user_xattrs(fd, user_xattrs_of(source.get(), path), path);
     });
     sync_fd(open_dir(objects_.get(), std::string(split_path(path).first)).get(), path);
-    failpoint("after-object-copy");
+    failpoint("object.copied");
 }
 
 bool ObjectStore::remove(const ObjectKey& key, uint16_t copy) const {

@@ -68,7 +68,7 @@ void remove_unsynced(const Index& index, const ObjectStore& objects) {
     for (const auto& [key, row] : lost.objects)
         txn.remove_object(key);
     txn.commit();
-    failpoint("after-recovery-commit");
+    failpoint("recovery.committed");
     for (const auto& [key, row] : lost.objects) {
         for (uint16_t copy = 0; copy < row.copies; ++copy)
             objects.remove(key, copy);

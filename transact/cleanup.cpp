@@ -5,11 +5,11 @@
 
 #include <charconv>
 #include <optional>
-#include <set>
 
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/staged_config.hpp"
 
 namespace pwstore {
 
@@ -40,28 +40,20 @@ bool remove_unrecorded_roots(const Store& store, const ContainerName& name) {
     return all_gone;
 }
 
-void remove_orphan_roots(const Store& store) {
-    std::set<std::string> orphans;
-    {
-        const ReadTxn txn = store.index().read();
-        for (const DirectoryItem& item :
-             list_directory(open_dir(store.layout().data(), names::kRoots).get())) {
-            const size_t at = item.name.rfind('@');
-            if (at == std::string::npos || item.type != DT_DIR) continue;
-            if (!txn.container(ContainerName(item.name.substr(0, at))))
-                orphans.insert(item.name.substr(0, at));
-        }
-    }
-    for (const std::string& name : orphans) {
+void clean_up_after_the_dead(const Store& store) {
+    const std::string& config = store.layout().directories().config;
+    for (const std::string& text : unsettled_configurations(config)) {
+        const ContainerName name(text);
         try {
-            const FileLock lock =
-                store.lock_container(ContainerName(name), std::chrono::milliseconds(0), "clean up");
-            if (!store.index().read().container(ContainerName(name)))
-                remove_unrecorded_roots(store, ContainerName(name));
+            const FileLock lock = store.lock_container(name, std::chrono::milliseconds(0), "clean up");
+            const auto row = store.index().read().container(name);
+            settle_configuration(config, name, row ? row->current : 0);
         } catch (const Error& error) {
-            if (error.fault() != Fault::busy) throw;  // its maker is alive
+            if (error.fault() != Fault::busy) throw;
         }
     }
+    repair_root_links(store);
+    remove_retired_roots(store, true);
 }
 
 }  // namespace pwstore

@@ -10,8 +10,9 @@ namespace pwstore {
 /// caller.
 bool remove_unrecorded_roots(const Store& store, const ContainerName& name);
 
-/// The same for containers that the index does not know at all. Skips a name whose lock is held: its holder
-/// is alive.
-void remove_orphan_roots(const Store& store);
+/// What killed commands left: roots of containers that the index does not know, configurations that were
+/// about to be published or dropped. Skips a name whose lock is held: its holder is alive. Call it before
+/// taking locks.
+void clean_up_after_the_dead(const Store& store);
 
 }  // namespace pwstore

@@ -15,6 +15,7 @@
 #include "transact/cleanup.hpp"
 #include "transact/no_such_container.hpp"
 #include "transact/transaction.hpp"
+#include "transact/work.hpp"
 
 namespace pwstore {
 
@@ -63,6 +64,7 @@ void remove_roots_soon(const Store& store, const ContainerName& name) {
 
 void delete_containers(const Store& store, const std::vector<ContainerName>& names, bool with_home,
                        bool with_config, bool force, ProgressSink& sink) {
+    clean_up_after_the_dead(store);
     std::set<std::string> chosen;
     for (const ContainerName& name : names)
         chosen.insert(name.str());
@@ -73,14 +75,15 @@ void delete_containers(const Store& store, const std::vector<ContainerName>& nam
     {
         WriteTxn txn = store.index().write();
         check_deletable(txn, chosen);
-        std::vector<ReadTxn::Switch> switches;
+        ReadTxn::Transaction transaction{transaction_time(), "delete", {}};
         for (const std::string& name : chosen) {
             const ContainerName container(name);
             if (!force) check_idle(store, txn, container);
-            switches.push_back({name, txn.container(container)->current, 0});
+            transaction.cause += " " + name;
+            transaction.switches.push_back({name, txn.container(container)->current, 0});
             txn.remove_container(container);
         }
-        txn.put_transaction(txn.next_transaction(), switches);
+        txn.put_transaction(txn.next_transaction(), transaction);
         failpoint("delete.before-switch");
         txn.commit();
     }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <fmt/format.h>
+#include "transact/rollback.hpp"
 
 #include <algorithm>
 #include <memory>
-#include <set>
 
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
@@ -11,7 +10,6 @@
 #include "store/base/path_at.hpp"
 #include "transact/cleanup.hpp"
 #include "transact/staged_config.hpp"
-#include "transact/transaction.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -22,60 +20,35 @@ constexpr std::chrono::seconds kPatience(10);
 
 using Switches = std::vector<ReadTxn::Switch>;
 
-[[noreturn]] void refuse(const std::string& container, const std::string& cause) {
-    throw Error("undo", container, cause).as(Fault::refused);
-}
-
-std::vector<FileLock> lock_all(const Store& store, const Switches& switches) {
-    std::set<std::string> names;
-    for (const auto& item : switches)
-        names.insert(item.container);
+/// In the order of their names, which is that of the switches.
+std::vector<FileLock> lock_all(const Store& store, const Switches& switches, const std::string& command) {
     std::vector<FileLock> locks;
-    for (const std::string& name : names)
-        locks.push_back(store.lock_container(ContainerName(name), kPatience, "undo"));
+    for (const auto& item : switches)
+        locks.push_back(store.lock_container(ContainerName(item.container), kPatience, command));
     return locks;
 }
 
-/// Every container still is what that transaction made of it, and nobody outside it stands on it.
-void check_unchanged(const ReadTxn& txn, const Switches& switches) {
-    std::set<std::string> names;
-    for (const auto& item : switches)
-        names.insert(item.container);
-    for (const auto& item : switches) {
-        if (item.to == 0)
-            refuse(item.container, "it was deleted by that transaction; deletion cannot be undone");
-        const auto row = txn.container(ContainerName(item.container));
-        if (!row || row->current != item.to) refuse(item.container, "it was changed again since then");
-        if (item.from != 0 && !txn.generation(ContainerName(item.container), item.from)) {
-            refuse(item.container, fmt::format("generation {} is no longer kept", item.from));
-        }
-    }
-    for (const ContainerName& other : txn.containers()) {
-        const auto row = txn.container(other);
-        for (const std::string& below : row->dependencies) {
-            if (names.contains(below) && !names.contains(other.str())) {
-                refuse(below, fmt::format("'{}' was built on it since then", other.str()));
-            }
-        }
-    }
+void check_plan(const ReadTxn& txn, const RollbackRequest& request, const Switches& expected) {
+    if (plan_rollback(txn, request) == expected) return;
+    throw Error("roll back", "", "a container was changed at this moment")
+        .as(Fault::busy)
+        .with_hint("run the command again");
 }
 
-void switch_back(WriteTxn& txn, const Switches& switches, uint64_t id) {
-    Switches back;
+void switch_back(WriteTxn& txn, const Switches& switches) {
     for (const auto& item : switches) {
         const ContainerName name(item.container);
-        back.push_back({item.container, item.to, item.from});
-        if (item.from == 0) {
+        if (item.to == 0) {
             txn.remove_container(name);
             continue;
         }
         ContainerRow row = *txn.container(name);
-        row.current = item.from;
+        row.current = item.to;
         txn.put_container(name, row);
     }
-    txn.put_transaction(id, back);
 }
 
+/// What a configuration says is installed follows; the rest of it stays.
 std::vector<std::unique_ptr<StagedConfig>> stage_configurations(const Store& store,
                                                                 const Switches& switches) {
     const std::string& directory = store.layout().directories().config;
@@ -83,54 +56,48 @@ std::vector<std::unique_ptr<StagedConfig>> stage_configurations(const Store& sto
     for (const auto& item : switches) {
         const ContainerName name(item.container);
         auto config = load_config(directory, name);
-        if (item.from == 0 || !config) continue;
-        config->explicit_packages = explicit_packages(*store.index().read().generation(name, item.from));
+        if (item.to == 0 || !config) continue;
+        config->explicit_packages = explicit_packages(*store.index().read().generation(name, item.to));
         config->meta_version = transaction_time();
-        staged.push_back(std::make_unique<StagedConfig>(directory, name, *config));
+        staged.push_back(std::make_unique<StagedConfig>(directory, name, *config, item.to));
     }
     return staged;
 }
 
 }  // namespace
 
-TransactionReport undo_transaction(const Store& store, uint64_t id, Dialogue& dialogue) {
-    Switches switches;
-    {
-        const ReadTxn txn = store.index().read();
-        if (id == 0) id = txn.last_transaction();
-        if (id != 0) switches = txn.transaction(id);
-    }
-    if (switches.empty())
-        throw Error("undo", "",
-                    id == 0 ? "nothing was done yet" : fmt::format("there is no transaction {}", id))
-            .as(Fault::usage);
-    const std::vector<FileLock> locks = lock_all(store, switches);
-    check_unchanged(store.index().read(), switches);
+TransactionReport roll_back(const Store& store, const RollbackRequest& request, const Switches& expected,
+                            Dialogue& dialogue) {
+    clean_up_after_the_dead(store);
+    const std::vector<FileLock> locks = lock_all(store, expected, request.command);
+    check_plan(store.index().read(), request, expected);
     const Fd data = open_dir(store.layout().data(), ".");
-    for (const auto& item : switches) {
-        if (item.from != 0) ensure_root(store, ContainerName(item.container), item.from, dialogue);
+    for (const auto& item : expected) {
+        if (item.to != 0) ensure_root(store, ContainerName(item.container), item.to, dialogue);
     }
-    const auto configurations = stage_configurations(store, switches);
-    failpoint("undo.rebuilt");
+    const auto configurations = stage_configurations(store, expected);
+    failpoint("rollback.rebuilt");
     sync_filesystem(data.get(), "data directory");
+    failpoint("rollback.synced");
     TransactionReport report;
     {
         WriteTxn txn = store.index().write();
-        check_unchanged(txn, switches);
+        check_plan(txn, request, expected);
         report.transaction = txn.next_transaction();
-        switch_back(txn, switches, report.transaction);
-        failpoint("undo.before-switch");
+        switch_back(txn, expected);
+        txn.put_transaction(report.transaction, {transaction_time(), request.command, expected});
+        failpoint("rollback.before-switch");
         txn.commit();
     }
-    failpoint("undo.switched");
+    failpoint("rollback.switched");
     report.changed = true;
-    for (const auto& item : switches) {
-        const ContainerName name(item.container);
-        report.containers.push_back({item.container, item.from, 0, 0, 0});
-        if (item.from == 0) remove_unrecorded_roots(store, name);
+    for (const auto& item : expected) {
+        report.containers.push_back({item.container, item.to, 0, 0, 0});
+        if (item.to == 0) remove_unrecorded_roots(store, ContainerName(item.container));
     }
     for (const auto& staged : configurations)
         staged->publish();
+    failpoint("rollback.configured");
     repair_root_links(store);
     remove_retired_roots(store, true);
     return report;

@@ -133,6 +133,7 @@ Asker asker_of(const TransactionState& state) {
 }  // namespace
 
 void begin_stage(TransactionState& state) {
+    clean_up_after_the_dead(state.store);
     Dependencies dependencies;
     std::vector<std::string> names;
     {
@@ -161,8 +162,10 @@ void begin_stage(TransactionState& state) {
             state.works.back().asker = asker_of(state);
         }
     }
-    for (const Work& work : state.works)
+    for (const Work& work : state.works) {
         remove_unrecorded_roots(state.store, work.name);
+        if (work.before) ensure_root(state.store, work.name, work.before->number, state.dialogue);
+    }
     state.staging.emplace(Staging::create(state.store, state.request.command));
     state.lease.emplace(
         Lease::create(state.store.index(), state.store.layout().data(), state.request.command));

@@ -47,17 +47,17 @@ void check_ground(const WriteTxn& txn, TransactionState& state) {
 
 void switch_generations(WriteTxn& txn, TransactionState& state) {
     const uint64_t id = txn.next_transaction();
-    std::vector<ReadTxn::Switch> switches;
+    ReadTxn::Transaction transaction{state.now, state.request.command, {}};
     for (Work& work : state.works) {
         if (!work.affected) continue;
         work.after.transaction = id;
         txn.put_generation(work.after);
-        switches.push_back({work.name.str(), work.row.current, work.after.number});
+        transaction.switches.push_back({work.name.str(), work.row.current, work.after.number});
         work.row.current = work.after.number;
         work.row.last_number = work.after.number;
         txn.put_container(work.name, work.row);
     }
-    txn.put_transaction(id, switches);
+    txn.put_transaction(id, transaction);
     txn.mark_all_synced(Store::boot_mark());
     state.report.transaction = id;
 }
@@ -75,7 +75,7 @@ std::unique_ptr<StagedConfig> stage_configuration(const TransactionState& state,
     }
     config.explicit_packages = names;
     config.meta_version = state.now;
-    return std::make_unique<StagedConfig>(directory, work.name, config);
+    return std::make_unique<StagedConfig>(directory, work.name, config, work.after.number);
 }
 
 /// Bytes of all files of the packages that were installed or upgraded, new in the store or not.

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
@@ -41,7 +40,6 @@ void take_validation(Work& work) {
 
 void fetch_container(TransactionState& state, Work& work) {
     if (!brings_archives(work.plan)) return;
-    if (work.before) ensure_root(state.store, work.name, work.before->number, state.dialogue);
     // The view was written for the packages before this plan.
     Session session(container_session_spec(state, work), state.dialogue, work.asker);
     ResolveRequest request = work.request.packages;

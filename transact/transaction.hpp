@@ -20,10 +20,6 @@ namespace pwstore {
 TransactionReport run_transaction(const Directories& directories, const TransactionRequest& request,
                                   Dialogue& dialogue);
 
-/// Switch every container that transaction `id` (0 = the last one) changed back to what it was before.
-/// Offline.
-TransactionReport undo_transaction(const Store& store, uint64_t id, Dialogue& dialogue);
-
 /// Drop containers: their roots, generations and records; home and configuration stay unless `with_home` /
 /// `with_config`.
 /// @throws Error (refused) when something is built on one of them, (busy) when programs run in it

@@ -83,8 +83,8 @@ struct TransactionState {
     [[nodiscard]] bool upstream_affected(const Work& work);
 };
 
-/// Stage 0: lock the named containers and everything built on them, find what lies where, clean up after the
-/// dead.
+/// Stage 0: clean up after the dead, lock the named containers and everything built on them, find what lies
+/// where, rebuild current roots that are missing.
 void begin_stage(TransactionState& state);
 /// Stages 1 to 3: refresh, resolve each container in its merged view. Fills plan, affected and packages.
 void plan_stage(TransactionState& state);

@@ -18,17 +18,25 @@ bool is_name_character(char c) {
            c == '_' || c == '-';
 }
 
+/// Empty when `text` is the name of a container.
+std::string_view broken_rule(std::string_view text) {
+    if (text.empty()) return "a name is needed";
+    if (text.size() > kNameLimit) return "at most 64 characters are allowed";
+    if (text.front() == '.' || text.front() == '-') return "it must start with a letter, a digit or '_'";
+    if (!std::all_of(text.begin(), text.end(), is_name_character))
+        return "only letters, digits, '.', '_' and '-' are allowed";
+    return {};
+}
+
 }  // namespace
 
 ContainerName::ContainerName(std::string_view text) : text_(text) {
-    const auto reject = [&](std::string_view rule) {
-        throw Error("read container name", text, rule).as(Fault::usage);
-    };
-    if (text.empty()) reject("a name is needed");
-    if (text.size() > kNameLimit) reject("at most 64 characters are allowed");
-    if (text.front() == '.' || text.front() == '-') reject("it must start with a letter, a digit or '_'");
-    if (!std::all_of(text.begin(), text.end(), is_name_character))
-        reject("only letters, digits, '.', '_' and '-' are allowed");
+    const std::string_view rule = broken_rule(text);
+    if (!rule.empty()) throw Error("read container name", text, rule).as(Fault::usage);
+}
+
+bool is_container_name(std::string_view text) noexcept {
+    return broken_rule(text).empty();
 }
 
 bool is_root_path(std::string_view path) noexcept {

@@ -20,6 +20,9 @@ class ContainerName {
     std::string text_;
 };
 
+/// Whether that could be the name of one.
+[[nodiscard]] bool is_container_name(std::string_view text) noexcept;
+
 /// A path below a root: relative, no empty, "." or ".." component, no NUL, no trailing slash, at most 4095
 /// bytes, each component at most 255. File names are bytes otherwise: newlines and invalid UTF-8 are fine.
 [[nodiscard]] bool is_root_path(std::string_view path) noexcept;

@@ -38,8 +38,18 @@ class FakeBackend final : public cli::Backend {
         return {"fidelity of " + (names.empty() ? "all" : names.front().str())};
     }
     std::vector<Probe> probes() override { return probed; }
-    std::pair<uint64_t, std::vector<ReadTxn::Switch>> switches(uint64_t id) override {
-        return {id == 0 ? 9 : id, switched};
+    std::vector<cli::GenerationStep> history(const ContainerName&) override { return generations; }
+    std::vector<cli::TransactionStep> transactions() override { return done; }
+    cli::GenerationDiff diff(const cli::GenerationName& before, const cli::GenerationName& after) override {
+        calls.push_back("diff " + before.container.str() + "@" + std::to_string(before.generation) + " " +
+                        after.container.str() + "@" + std::to_string(after.generation));
+        return difference;
+    }
+    std::vector<ReadTxn::Switch> plan_rollback(RollbackRequest& request) override {
+        if (failure) throw Error(*failure);
+        if (request.kind == RollbackRequest::Kind::undo && request.transaction == 0) request.transaction = 9;
+        rolled = request;
+        return switched;
     }
     TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
         requests.push_back(request);
@@ -49,8 +59,9 @@ class FakeBackend final : public cli::Backend {
         if (!plans.empty()) result.declined = !dialogue.confirm(plans);
         return result;
     }
-    TransactionReport undo(uint64_t id, Dialogue&) override {
-        calls.push_back("undo " + std::to_string(id));
+    TransactionReport roll_back(const RollbackRequest& request, const std::vector<ReadTxn::Switch>&,
+                                Dialogue&) override {
+        calls.push_back("roll back " + std::to_string(request.transaction));
         return report;
     }
     void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,
@@ -90,6 +101,9 @@ class FakeBackend final : public cli::Backend {
     std::vector<PackageInfo> found;
     std::vector<Probe> probed;
     std::vector<ReadTxn::Switch> switched;
+    std::vector<cli::GenerationStep> generations;
+    std::vector<cli::TransactionStep> done;
+    cli::GenerationDiff difference;
     std::vector<ContainerName> abandoned;
     std::string in_use;  ///< a container that cannot be deleted
     std::vector<ContainerPlan> plans;
@@ -104,6 +118,7 @@ class FakeBackend final : public cli::Backend {
     // What it was asked.
     std::vector<std::string> calls, logged;
     std::vector<TransactionRequest> requests;
+    std::optional<RollbackRequest> rolled;
     std::optional<cli::RunRequest> ran;
     std::optional<RootShellRequest> rooted;
     std::optional<cli::VerifyRequest> verified;

@@ -10,6 +10,7 @@
 #include "store/base/path_at.hpp"
 #include "store/digest.hpp"
 #include "store/verify.hpp"
+#include "transact/rollback.hpp"
 #include "transact/transaction.hpp"
 
 namespace pwstore::test {
@@ -99,7 +100,11 @@ TransactionReport Fleet::run(const TransactionRequest& request) {
 }
 
 void Fleet::undo() {
-    undo_transaction(Store::open(directories_), 0, dialogue);
+    const Store store = Store::open(directories_);
+    RollbackRequest request;
+    request.transaction = store.index().read().last_transaction();
+    const auto switches = plan_rollback(store.index().read(), request);
+    (void)roll_back(store, request, switches, dialogue);
 }
 
 void Fleet::user_edit(const std::string& container, const std::string& path, const std::string& content) {

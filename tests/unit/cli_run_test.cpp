@@ -374,32 +374,6 @@ TEST(Delete, AsksWithDefaultNo) {
     EXPECT_THAT(cli.err(), HasSubstr("Delete containers? [y/N]"));
 }
 
-TEST(Undo, ShowsAsksAndUndoes) {
-    Cli cli;
-    cli.tty = true;
-    cli.backend.switched = {{"base", 1, 2}, {"new", 0, 1}};
-    cli.backend.report = {true, false, 10, {{"base", 1, 0, 0, 0}, {"new", 0, 0, 0, 0}}, 0, 0, {}};
-    cli.answers = {""};
-    EXPECT_EQ(cli({"undo"}), 0);
-    EXPECT_THAT(cli.err(), HasSubstr("base: generation 2 → generation 1\nnew: generation 1 → absent\n"));
-    EXPECT_THAT(cli.backend.calls, ElementsAre("undo 9"));
-    EXPECT_EQ(cli.out(), "transaction 9 is undone\nbase: generation 1\nnew: absent\n");
-    EXPECT_EQ(cli({"undo", "5", "--noconfirm"}), 0);
-    EXPECT_EQ(cli.backend.calls.back(), "undo 5");
-    cli.backend.switched.clear();
-    EXPECT_EQ(cli({"undo"}), 2);
-    EXPECT_THAT(cli.err(), HasSubstr("no transaction"));
-}
-
-TEST(Undo, OfADeletionIsRefusedBeforeAnythingIsAsked) {
-    Cli cli;
-    cli.backend.switched = {{"gone", 3, 0}};
-    EXPECT_EQ(cli({"undo"}), 1);
-    EXPECT_THAT(cli.err(), HasSubstr("undo 'gone': transaction 9 deleted it"));
-    EXPECT_THAT(cli.err(), Not(HasSubstr("terminal")));
-    EXPECT_TRUE(cli.backend.calls.empty());
-}
-
 TEST(Explain, PrintsTheLines) {
     Cli cli;
     EXPECT_EQ(cli({"explain", "a"}), 0);

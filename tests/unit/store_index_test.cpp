@@ -267,8 +267,12 @@ TEST_F(IndexTest, KeepsLeasesAndTransactions) {
     txn.remove_lease("one");
     EXPECT_EQ(txn.leases(), (std::vector<std::pair<std::string, std::string>>{{"two", ""}}));
     const uint64_t id = txn.next_transaction();
-    txn.put_transaction(id, {{"base", 1, 2}, {"editor", 0, 0}});
-    const auto switches = txn.transaction(id);
+    txn.put_transaction(id, {7, "upgrade", {{"base", 1, 2}, {"editor", 0, 0}}});
+    const auto transaction = txn.transaction(id);
+    ASSERT_TRUE(transaction);
+    EXPECT_EQ(transaction->time, 7);
+    EXPECT_EQ(transaction->cause, "upgrade");
+    const auto& switches = transaction->switches;
     ASSERT_EQ(switches.size(), 2U);
     EXPECT_EQ(switches[0].container, "base");
     EXPECT_EQ(switches[0].from, 1U);
@@ -277,7 +281,7 @@ TEST_F(IndexTest, KeepsLeasesAndTransactions) {
     txn.put_transaction(id + 5, {});
     EXPECT_EQ(txn.next_transaction(), id + 6);
     txn.remove_transaction(id);
-    EXPECT_TRUE(txn.transaction(id).empty());
+    EXPECT_FALSE(txn.transaction(id));
 }
 
 // --- Not yet synced ------------------------------------------------------------------------------

@@ -270,9 +270,9 @@ TEST_F(StoreIngestProcess, OnlyOneIngestsAtATime) {
 
 TEST_F(StoreIngestProcess, AKilledIngestLeavesNothingThatIsTrusted) {
     const std::vector<std::string> places = {
-        "after-object-create:kill:1",   "after-object-create:kill:2",   "after-object-adopt:kill:1",
+        "object.created:kill:1",   "object.created:kill:2",   "object.adopted:kill:1",
         "ingest.object-created:kill:1", "ingest.object-created:kill:3", "ingest.before-recording-commit:kill",
-        "before-index-commit:kill",     "after-index-commit:kill",      "ingest.after-recording-commit:kill"};
+        "index.before-commit:kill",     "index.committed:kill",      "ingest.after-recording-commit:kill"};
     const std::string archive = package(1);
     for (const std::string& place : places) {
         for (const bool sync : {false, true}) {
@@ -286,7 +286,7 @@ TEST_F(StoreIngestProcess, AKilledIngestLeavesNothingThatIsTrusted) {
             EXPECT_EQ(end.signal, SIGKILL) << end.output;
             const Store store = Store::open(fresh.directories());
             const bool committed =
-                place.starts_with("after-index") || place.starts_with("ingest.after-recording");
+                place.starts_with("index.committed") || place.starts_with("ingest.after-recording");
             EXPECT_EQ(store.index().read().manifest_ids().size(), committed ? 1U : 0U);
             Ingestor ingestor(store, sink_);
             const IngestedArchive done = ingestor.add_archives({{archive, std::nullopt}}).at(0);
@@ -304,8 +304,8 @@ TEST_F(StoreIngestProcess, AKilledIngestLeavesNothingThatIsTrusted) {
 
 TEST_F(StoreIngestProcess, FailuresOnTheWayLeaveNothing) {
     for (const std::string place :
-         {"ingest.object-created:errno=28:2", "after-object-create:errno=5:2", "after-object-adopt:error",
-          "ingest.before-recording-commit:error", "before-index-commit:error"}) {
+         {"ingest.object-created:errno=28:2", "object.created:errno=5:2", "object.adopted:error",
+          "ingest.before-recording-commit:error", "index.before-commit:error"}) {
         SCOPED_TRACE(place);
         Rerun child(kChild, environment(package(1), place));
         const ChildEnd end = child.wait();
