@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGKILL at moments spread over a whole upgrade of a base and an aggregate: old or new, never a mixture.
+"""SIGKILL at moments spread over a whole upgrade of a base and what is built on it: old or new, never a mixture.
 
-    tests/integration/kill_matrix.py PROGRAMS-DIR [--kills N] [--packages N]
+    tests/integration/kill_matrix.py PROGRAMS-DIR [--kills N] [--packages N] [--aggregates N]
 
 Half of the kills hit the whole process group, half the worker alone. After each one the next command must work,
 `verify` must be clean and all containers must be at the old or all at the new version; then the upgrade is run to its end.
@@ -48,10 +48,10 @@ def kill_at(world: World, moment: float, whole_group: bool, log: Path) -> bool:
     return not ended
 
 
-def state_of(world: World, packages: int) -> str:
+def state_of(world: World, containers: list[str], packages: int) -> str:
     """The one version that every container is at."""
     found = set()
-    for container in ("base", "work"):
+    for container in containers:
         versions = world.versions(container)
         found |= {version for name, version in versions.items() if name.startswith("pkg")}
         if container == "base" and sum(name.startswith("pkg") for name in versions) != packages:
@@ -71,10 +71,13 @@ def test(world: World, arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--packages", type=int, default=12)
+    parser.add_argument("--aggregates", type=int, default=1)
     options = parser.parse_args(arguments)
+    containers = ["base"] + [f"work{number}" for number in range(options.aggregates)]
     world.repository("1-1", options.packages)
     world.run("create", "base", "--base", "base", "--noconfirm", "--refresh")
-    world.run("create", "work", "--aggregate", "--dep=base", "--noconfirm")
+    for name in containers[1:]:
+        world.run("create", name, "--aggregate", "--dep=base", "--noconfirm", "--target-only")
     world.repository("2-1", options.packages)
     began = time.monotonic()
     world.run("upgrade", "--noconfirm", "--refresh")
@@ -96,11 +99,11 @@ def test(world: World, arguments: list[str]) -> None:
         inside += hit and "ingest.read" in reached and "commit.switched" not in reached
         world.run("ls")
         world.verify()
-        state = state_of(world, options.packages)
+        state = state_of(world, containers, options.packages)
         if state not in (old, new):
             raise Failure(f"kill {attempt}: at {state}, neither {old} nor {new}")
         world.run("upgrade", "--noconfirm", "--refresh")
-        if state_of(world, options.packages) != new:
+        if state_of(world, containers, options.packages) != new:
             raise Failure(f"kill {attempt}: the upgrade after it did not finish")
     leftovers = list((world.data / "store/staging").iterdir())
     if leftovers:
