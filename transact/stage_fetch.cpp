@@ -38,6 +38,18 @@ void take_validation(Work& work) {
     }
 }
 
+/// libalpm drops a damaged file of the cache, and gives up. Such a file may be what a power cut left of a
+/// download: it is fetched once more.
+Plan fetch_past_damage(Session& session, const ResolveRequest& request, Dialogue& dialogue) {
+    try {
+        return session.fetch(request);
+    } catch (const Error& error) {
+        if (error.fault() != Fault::corrupt) throw;
+        dialogue.message(Severity::warning, fmt::format("{}; it is fetched again", error.what()));
+    }
+    return session.fetch(request);
+}
+
 void fetch_container(TransactionState& state, Work& work) {
     if (!brings_archives(work.plan)) return;
     // The view was written for the packages before this plan.
@@ -45,8 +57,8 @@ void fetch_container(TransactionState& state, Work& work) {
     ResolveRequest request = work.request.packages;
     // dpkg's rules about files are not libalpm's: FileClaims takes over.
     if (has_debian_packages(work.plan)) request.overwrite.emplace_back("*");
-    Plan fetched =
-        in_step(fmt::format("fetch for '{}'", work.name.str()), [&] { return session.fetch(request); });
+    Plan fetched = in_step(fmt::format("fetch for '{}'", work.name.str()),
+                           [&] { return fetch_past_damage(session, request, state.dialogue); });
     if (!same_decision(fetched, work.plan)) {
         throw Error("fetch packages", work.name.str(), "the databases changed since the plan was made")
             .as(Fault::busy)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """File systems of their own for tests that run as root: an ext4 image, loop-mounted, with a World on it."""
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ class Disk:
     def __init__(self, top: Path, name: str, size: int = 0, image: Path | None = None):
         self.image = image or top / f"{name}.image"
         self.mount = top / name
-        self.mount.mkdir()
+        self.mount.mkdir(exist_ok=True)
         if image is None:
             with open(self.image, "wb") as file:
                 file.truncate(size)
@@ -58,14 +59,18 @@ def world_on(programs: str, disk: Disk, boot: str = "first") -> World:
     return world
 
 
-def in_child(act) -> None:
-    """Run act() in a process of its own."""
+def from_child(act):
+    """Run act() in a process of its own; what it returns, which has to survive pickling."""
+    reader, writer = os.pipe()
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
+        os.close(reader)
         status = 1
         try:
-            act()
+            result = act()
+            with os.fdopen(writer, "wb") as to:
+                pickle.dump(result, to)
             status = 0
         except Failure as failure:
             print(f"FAILED: {failure}", flush=True)
@@ -74,8 +79,17 @@ def in_child(act) -> None:
         finally:
             sys.stderr.flush()
             os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as from_it:
+        said = from_it.read()
     if os.waitpid(child, 0)[1] != 0:
         raise Failure("a step failed, see above")
+    return pickle.loads(said)
+
+
+def in_child(act) -> None:
+    """Run act() in a process of its own."""
+    from_child(act)
 
 
 def main(name: str, test) -> None:
