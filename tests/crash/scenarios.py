@@ -169,6 +169,7 @@ SCENARIOS = [
     Scenario("shell", "fleet", ["shell", "base", "-r"], typed="echo hello > /etc/motd; rm -f /usr/share/pkg0/dir0/file0\n"),
     Scenario("undo", "upgraded", ["undo"]),
     Scenario("rollback", "upgraded", ["rollback", "base"]),
+    Scenario("rollback-rebuilt", "upgraded", ["rollback", "base"], prepare=drop_roots),
     Scenario("delete", "fleet", ["delete", "other"]),
     Scenario("rebuild", "fleet", ["run", "base", "true"], prepare=drop_roots),
     Scenario("heal", "fleet", ["verify", "--heal"], prepare=damage_an_object),
