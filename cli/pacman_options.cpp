@@ -47,8 +47,8 @@ struct Rule {
     Value value = Value::none;
 };
 
-[[noreturn]] void reject(std::string text) {
-    throw Usage(std::move(text));
+[[noreturn]] void reject(const std::string& text) {
+    throw Usage(text);
 }
 
 void take_operation(Options& options, Operation operation, bool& several) {
@@ -237,7 +237,7 @@ std::string Line::full_name(const std::string& name) {
     if (found.empty()) reject(fmt::format("{}: unrecognized option '--{}'", kProgram, printable(name)));
     if (found.size() > 1) {
         for (std::string& one : found)
-            one = "'--" + one + "'";
+            one = fmt::format("'--{}'", one);
         reject(fmt::format("{}: option '--{}' is ambiguous; possibilities: {}", kProgram, printable(name),
                            fmt::join(found, " ")));
     }
