@@ -345,8 +345,8 @@ Command explain_command() {
 }  // namespace
 
 std::vector<Command> container_commands() {
-    return {create_command(), ls_command(),     info_command(),   du_command(),
-            delete_command(), explain_command()};
+    return {create_command(), ls_command(),     info_command(),
+            du_command(),     delete_command(), explain_command()};
 }
 
 }  // namespace pwstore::cli

@@ -270,9 +270,9 @@ TEST_F(StoreIngestProcess, OnlyOneIngestsAtATime) {
 
 TEST_F(StoreIngestProcess, AKilledIngestLeavesNothingThatIsTrusted) {
     const std::vector<std::string> places = {
-        "object.created:kill:1",   "object.created:kill:2",   "object.adopted:kill:1",
+        "object.created:kill:1",        "object.created:kill:2",        "object.adopted:kill:1",
         "ingest.object-created:kill:1", "ingest.object-created:kill:3", "ingest.before-recording-commit:kill",
-        "index.before-commit:kill",     "index.committed:kill",      "ingest.after-recording-commit:kill"};
+        "index.before-commit:kill",     "index.committed:kill",         "ingest.after-recording-commit:kill"};
     const std::string archive = package(1);
     for (const std::string& place : places) {
         for (const bool sync : {false, true}) {
