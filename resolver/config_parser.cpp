@@ -232,8 +232,11 @@ bool Parser::place_option(const Place& place, const ConfigLine& line) {
         return true;
     }
     if (line.key != "XferCommand") return false;
-    places.xfer_command = line.value.value_or("");
-    if (user_ == ConfigUser::containers) warn(place, "XferCommand is not used, libalpm downloads by itself");
+    if (user_ == ConfigUser::pacman) {
+        places.xfer_command = line.value.value_or("");
+    } else {
+        warn(place, "XferCommand is not used, libalpm downloads by itself");
+    }
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "resolver/conversation_internal.hpp"
+#include "resolver/pacman_words_internal.hpp"
 #include "resolver/plan_internal.hpp"
 #include "resolver/provider_choice.hpp"
 #include "store/base/error.hpp"
@@ -86,7 +87,8 @@ Conversation::Conversation(const SessionSpec& spec, ProgressSink& sink, Asker as
       upstream_(spec.foreign, spec.upstream_of),
       gnupg_dir_(spec.gnupg_dir),
       no_confirm_(spec.no_confirm),
-      debug_(spec.debug) {
+      debug_(spec.debug),
+      as_pacman_(spec.is_pacmans) {
     for (const Repository& repository : spec.config.repositories) {
         if (repository.is_deb()) deb_repositories_.insert(repository.name);
     }
@@ -171,7 +173,9 @@ void Conversation::heard(alpm_loglevel_t level, const char* format, va_list argu
     if (!talk && !debug_) return;
     guarded([&] {
         const std::string text = formatted(format, arguments);
-        if (level == ALPM_LOG_ERROR) {
+        if (level == ALPM_LOG_ERROR && as_pacman_) {
+            sink_.message(Severity::error, text);
+        } else if (level == ALPM_LOG_ERROR) {
             errors_.push_back(text);
         } else if (level == ALPM_LOG_WARNING) {
             warned(text);
@@ -237,12 +241,29 @@ void Conversation::happened(const alpm_event_t& event) {
         interrupted_ = true;
     } else if (event.type == ALPM_EVENT_OPTDEP_REMOVAL) {
         guarded([&] {
-            note(fmt::format("{} optionally requires {}", name_of(event.optdep_removal.pkg),
+            note(fmt::format("{}{} optionally requires {}", as_pacman_ ? ":: " : "",
+                             name_of(event.optdep_removal.pkg),
                              alpm::dependency_text(event.optdep_removal.optdep)));
         });
     } else if (event.type == ALPM_EVENT_DATABASE_MISSING) {
-        guarded([&] { missing_.insert(alpm::text(event.database_missing.dbname)); });
+        guarded([&] {
+            const std::string name = alpm::text(event.database_missing.dbname);
+            missing_.insert(name);
+            if (as_pacman_) sink_.message(Severity::warning, pacman_words::missing_database(name));
+        });
+    } else if (as_pacman_) {
+        began(event.type);
     }
+}
+
+/// What libalpm begins that has no progress of its own.
+void Conversation::began(alpm_event_type_t step) {
+    const char* words = step == ALPM_EVENT_CHECKDEPS_START        ? "check dependencies"
+                        : step == ALPM_EVENT_RESOLVEDEPS_START    ? "resolve dependencies"
+                        : step == ALPM_EVENT_INTERCONFLICTS_START ? "look for conflicts"
+                        : step == ALPM_EVENT_PKG_RETRIEVE_START   ? "retrieve packages"
+                                                                  : nullptr;
+    if (words != nullptr) guarded([&] { sink_.progress(words, "", 0, 0); });
 }
 
 // --- Questions ---------------------------------------------------------------------------------------------
@@ -261,10 +282,11 @@ int Conversation::asked_conflict(const alpm_question_conflict_t& question) {
     if (upstream_.has(installed)) return 0;
     const std::string reason = alpm::dependency_text(question.conflict->reason);
     const std::string because = reason == added || reason == installed ? "" : fmt::format(" ({})", reason);
-    const int answer = ask(
-        {.kind = Question::Kind::conflict,
-         .text = fmt::format("{} and {} are in conflict{}. Remove {}?", added, installed, because, installed),
-         .default_answer = 0});
+    const int answer = ask({.kind = Question::Kind::conflict,
+                            .text = as_pacman_ ? pacman_words::remove_conflicting(*question.conflict)
+                                               : fmt::format("{} and {} are in conflict{}. Remove {}?", added,
+                                                             installed, because, installed),
+                            .default_answer = 0});
     if (answer == 1) replaced_.emplace_back(added, installed);
     return answer;
 }
@@ -284,6 +306,7 @@ int Conversation::asked_provider(const alpm_question_select_provider_t& question
     Question asked{.kind = Question::Kind::select_provider,
                    .text = fmt::format("Which package shall provide {}?", dependency),
                    .default_answer = 0};
+    if (as_pacman_) asked.text = pacman_words::providers(dependency, alpm_list_count(question.providers));
     std::vector<Provider> providers;
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(question.providers)) {
         alpm_db_t* database = alpm_pkg_get_db(package);
@@ -304,6 +327,12 @@ int Conversation::asked_removal(const alpm_question_remove_pkgs_t& question) {
     std::vector<std::string> names;
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(question.packages))
         names.push_back(name_of(package));
+    if (as_pacman_) {
+        return ask({.kind = Question::Kind::remove_packages,
+                    .text = pacman_words::skip_unresolvable(names.size()),
+                    .choices = names,
+                    .default_answer = 0});
+    }
     return ask({.kind = Question::Kind::remove_packages,
                 .text = fmt::format("The dependencies of {} cannot be satisfied. Leave {} out?",
                                     fmt::join(names, ", "), names.size() == 1 ? "it" : "them"),
@@ -317,8 +346,15 @@ int Conversation::asked_ignored(const alpm_question_install_ignorepkg_t& questio
         return 0;
     }
     return ask({.kind = Question::Kind::install_ignored,
-                .text = fmt::format("{} is to be ignored (IgnorePkg, IgnoreGroup). Install it?", name),
+                .text = as_pacman_
+                            ? pacman_words::install_ignored(name)
+                            : fmt::format("{} is to be ignored (IgnorePkg, IgnoreGroup). Install it?", name),
                 .default_answer = 1});
+}
+
+std::string Conversation::corrupted_text(const std::string& file, const std::string& cause) const {
+    return as_pacman_ ? pacman_words::delete_corrupted(file, cause)
+                      : fmt::format("The file {} is damaged ({}). Delete it?", printable(file), cause);
 }
 
 void Conversation::asked(alpm_question_t& question) {
@@ -343,9 +379,8 @@ void Conversation::asked(alpm_question_t& question) {
             case ALPM_QUESTION_CORRUPTED_PKG:
                 question.corrupted.remove =
                     ask({.kind = Question::Kind::corrupted,
-                         .text = fmt::format("The file {} is damaged ({}). Delete it?",
-                                             printable(alpm::text(question.corrupted.filepath)),
-                                             alpm::text(alpm_strerror(question.corrupted.reason))),
+                         .text = corrupted_text(alpm::text(question.corrupted.filepath),
+                                                alpm::text(alpm_strerror(question.corrupted.reason))),
                          .default_answer = 1});
                 break;
             case ALPM_QUESTION_REMOVE_PKGS:
@@ -360,7 +395,9 @@ void Conversation::asked(alpm_question_t& question) {
                 question.import_key.import =
                     has_keyring()
                         ? ask({.kind = Question::Kind::import_key,
-                               .text = fmt::format("Import the PGP key {}{}?", key.fingerprint, user),
+                               .text = as_pacman_
+                                           ? pacman_words::import_key(key)
+                                           : fmt::format("Import the PGP key {}{}?", key.fingerprint, user),
                                .default_answer = 1})
                         : 0;
                 break;

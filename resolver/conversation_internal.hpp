@@ -77,6 +77,8 @@ class Conversation {
     /// Upstream packages that libalpm would have taken from a repository since the last call.
     [[nodiscard]] std::set<std::string> take_kept_upstream() { return std::exchange(kept_upstream_, {}); }
     [[nodiscard]] bool has_keyring() const;
+    /// Messages, questions and problems are in pacman's words (pacman_words_internal.hpp).
+    [[nodiscard]] bool speaks_as_pacman() const noexcept { return as_pacman_; }
     [[nodiscard]] const Upstream& upstream() const noexcept { return upstream_; }
     [[nodiscard]] ProgressSink& sink() noexcept { return sink_; }
 
@@ -86,7 +88,9 @@ class Conversation {
     void heard(alpm_loglevel_t level, const char* format, va_list arguments);
     void warned(const std::string& text);
     void happened(const alpm_event_t& event);
+    void began(alpm_event_type_t step);
     void asked(alpm_question_t& question);
+    [[nodiscard]] std::string corrupted_text(const std::string& file, const std::string& cause) const;
     int asked_ignored(const alpm_question_install_ignorepkg_t& question);
     int asked_conflict(const alpm_question_conflict_t& question);
     int asked_provider(const alpm_question_select_provider_t& question);
@@ -107,6 +111,7 @@ class Conversation {
     std::string gnupg_dir_;
     bool no_confirm_;
     bool debug_;
+    bool as_pacman_;
     alpm_handle_t* handle_ = nullptr;
     Warnings warnings_ = Warnings::to_sink;
     bool interrupt_commit_ = false;

@@ -10,6 +10,7 @@
 
 #include "resolver/config_lines.hpp"
 #include "resolver/handle_internal.hpp"
+#include "resolver/pacman_words_internal.hpp"
 #include "resolver/server_url.hpp"
 #include "resolver/signature_level.hpp"
 #include "store/base/path_at.hpp"
@@ -74,6 +75,7 @@ Handle::Handle(const SessionSpec& spec, Conversation& conversation)
         conversation_.attach(handle_);
         set_options();
         set_signature_levels();
+        use_xfer_command();
         register_repositories();
     } catch (...) {
         alpm_release(handle_);
@@ -172,6 +174,36 @@ void Handle::register_repository(const Repository& repository, int level) {
     }
     for (const std::string& server : repository.cache_servers) {
         check(alpm::add_cache_server(database, normal_url(server).c_str()), "use server", server);
+    }
+}
+
+// --- Download by another program ---------------------------------------------------------------------------
+
+void Handle::use_xfer_command() {
+    const std::string& text = spec_.config.places.xfer_command;
+    if (text.empty()) return;
+    xfer_command_.emplace(text);
+    alpm_option_set_fetchcb(
+        handle_,
+        [](void* context, const char* url, const char* directory, int anew) {
+            return static_cast<Handle*>(context)->fetch_by_command(url, directory, anew != 0);
+        },
+        this);
+}
+
+/// As libalpm wants it: 0 fetched, -1 failed. Signatures are ours to fetch: libalpm 13 asks only for the
+/// file.
+int Handle::fetch_by_command(const std::string& url, const std::string& directory, bool anew) {
+    const auto how = anew ? XferCommand::Anew::yes : XferCommand::Anew::no;
+    try {
+        conversation_.sink().progress("download", url.substr(url.rfind('/') + 1), 0, 0);
+        if (!xfer_command_->fetch(url, directory, how)) return -1;
+        if (requires_signatures_ && !url.ends_with(".sig"))
+            (void)xfer_command_->fetch(url + ".sig", directory, how);
+        return 0;
+    } catch (const std::exception& problem) {
+        conversation_.note(problem.what());
+        return -1;
     }
 }
 
@@ -286,8 +318,10 @@ bool Handle::update_databases(bool force) {
     const auto update = [&](bool anew) {
         const int result = alpm_db_update(handle_, databases.get(), anew ? 1 : 0);
         if (result < 0) {
+            const alpm_errno_t code = last_error();
             const Error failed = error("refresh repositories");
             conversation_.rethrow();
+            if (conversation_.speaks_as_pacman()) pacman_words::throw_update_error(code);
             throw failed;
         }
         conversation_.rethrow();

@@ -9,6 +9,7 @@
 #include "resolver/conversation_internal.hpp"
 #include "resolver/session.hpp"
 #include "resolver/signature_level.hpp"
+#include "resolver/xfer_command.hpp"
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
 
@@ -78,10 +79,13 @@ class Handle {
     /// The Error of the first database that cannot be read.
     std::optional<Error> unreadable_database() const;
     [[nodiscard]] std::string damage_of(alpm_db_t* database) const;
+    void use_xfer_command();
+    int fetch_by_command(const std::string& url, const std::string& directory, bool anew);
     [[nodiscard]] int level_bits(const SignatureLevel& level) const noexcept;
 
     SessionSpec spec_;
     Conversation& conversation_;
+    std::optional<XferCommand> xfer_command_;
     alpm_handle_t* handle_ = nullptr;
     int local_file_level_ = 0;
     int remote_file_level_ = 0;

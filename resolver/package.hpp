@@ -31,6 +31,9 @@ struct PlanStep {
     /// Installed packages that this one takes the place of; each has its own step of kind remove as well.
     std::vector<std::string> replaces;
     uint64_t to_download = 0;  ///< bytes that are not in a cache directory yet
+    /// Where the archive is: "file://" of a cache directory, the URL that it would come from, or the path
+    /// that was given. Empty for a removal.
+    std::string location = {};
     // Known after fetching:
     std::string archive;      ///< absolute path
     uint32_t validation = 0;  ///< bits as alpm_pkgvalidation_t: 1 none, 2 MD5, 4 SHA-256, 8 signature

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,6 +53,18 @@ PlanStep removal(alpm_pkg_t* package) {
     return step;
 }
 
+std::string location_of(const Handle& handle, alpm_pkg_t* package) {
+    const std::string file = text(alpm_pkg_get_filename(package));
+    if (alpm_pkg_get_origin(package) != ALPM_PKG_FROM_SYNCDB) return file;
+    if (alpm_pkg_download_size(package) == 0) {
+        for (const char* directory : alpm::each<const char>(alpm_option_get_cachedirs(handle.get()))) {
+            if (exists_at(AT_FDCWD, directory + file)) return "file://" + (directory + file);
+        }
+    }
+    const alpm_list_t* servers = alpm_db_get_servers(alpm_pkg_get_db(package));
+    return servers == nullptr ? file : fmt::format("{}/{}", static_cast<const char*>(servers->data), file);
+}
+
 PlanStep addition(const Handle& handle, alpm_pkg_t* package, const ResolveRequest& request,
                   const std::map<std::string, bool>& reasons) {
     PlanStep step;
@@ -59,6 +72,7 @@ PlanStep addition(const Handle& handle, alpm_pkg_t* package, const ResolveReques
     const auto reason = reasons.find(step.package.name);
     step.explicitly = reason == reasons.end() ? is_explicit(package) : reason->second;
     step.to_download = size_of(alpm_pkg_download_size(package));
+    step.location = location_of(handle, package);
     if (alpm_pkg_t* old = handle.installed(step.package.name); old != nullptr) {
         step.old_version = text(alpm_pkg_get_version(old));
         step.old_installed_size = size_of(alpm_pkg_get_isize(old));
@@ -131,7 +145,7 @@ Plan prepared_plan(const Handle& handle, const Conversation& conversation, const
                 step.replaces.push_back(old);
             }
         }
-        add_optional_notes(handle, step, plan.notes);
+        if (!conversation.speaks_as_pacman()) add_optional_notes(handle, step, plan.notes);
         plan.steps.push_back(std::move(step));
     }
     return plan;

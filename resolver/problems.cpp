@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "resolver/pacman_words_internal.hpp"
 #include "resolver/problems_internal.hpp"
 #include "store/base/similar.hpp"
 
@@ -41,6 +42,7 @@ void Problems::add(std::string line, Fault fault) {
 
 void Problems::throw_if_any(std::string_view step, std::string_view cause) const {
     if (lines_.empty()) return;
+    if (as_pacman_) pacman_words::throw_errors(step, lines_, fault_);
     if (lines_.size() == 1) throw Error(step, "", lines_.front()).as(fault_);
     throw Error(step, "", cause).with_hint(fmt::format("{}", fmt::join(lines_, "\n"))).as(fault_);
 }

@@ -14,6 +14,9 @@ namespace pwstore {
 /// What is wrong with a request, collected so that all of it can be said at once.
 class Problems {
  public:
+    /// `as_pacman`: the lines are in pacman's words, and what is thrown is a transcript
+    /// (pacman_words_internal.hpp).
+    explicit Problems(bool as_pacman = false) : as_pacman_(as_pacman) {}
     void add(std::string line, Fault fault = Fault::failure);
     [[nodiscard]] bool empty() const noexcept { return lines_.empty(); }
     /// @throws Error "STEP: CAUSE" with one problem per line as hint, when there is one. One problem alone is
@@ -23,6 +26,7 @@ class Problems {
  private:
     std::vector<std::string> lines_;
     Fault fault_ = Fault::failure;
+    bool as_pacman_;
 };
 
 /// Names among the packages of `databases` that look like `name`, nearest first, at most three.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "resolver/pacman_words_internal.hpp"
 #include "resolver/plan_internal.hpp"
 #include "resolver/resolve_internal.hpp"
 
@@ -69,9 +70,14 @@ Resolution::Resolution(Handle& handle, Conversation& conversation, const Resolve
     check_request(request_);
     handle_.check_installed_set();
     const bool repositories = !request_.install.empty() || request_.upgrade;
-    if (repositories) handle_.check_databases();
+    if (repositories && conversation_.speaks_as_pacman()) {
+        pacman_words::check_databases(handle_);
+        handle_.use_keyring();
+    } else if (repositories) {
+        handle_.check_databases();
+    }
     apply_options();
-    Problems problems;
+    Problems problems(conversation_.speaks_as_pacman());
     std::vector<std::string> removals =
         Targets(handle_, conversation_, problems).installed_names(request_.remove);
     problems.throw_if_any("resolve packages", "not all of them can be removed");
@@ -132,6 +138,7 @@ int Resolution::flags() const {
     int flags = 0;
     if (request_.no_deps) flags |= ALPM_TRANS_FLAG_NODEPS | ALPM_TRANS_FLAG_NODEPVERSION;
     if (request_.no_dep_version) flags |= ALPM_TRANS_FLAG_NODEPVERSION;
+    if (request_.no_conflicts) flags |= ALPM_TRANS_FLAG_NOCONFLICTS;
     if (request_.needed) flags |= ALPM_TRANS_FLAG_NEEDED;
     if (request_.as_deps) flags |= ALPM_TRANS_FLAG_ALLDEPS;
     if (request_.as_explicit) flags |= ALPM_TRANS_FLAG_ALLEXPLICIT;
@@ -143,7 +150,10 @@ int Resolution::flags() const {
 }
 
 void Resolution::begin(int flags) {
-    handle_.check(alpm_trans_init(handle_.get(), flags), "begin transaction", handle_.spec().database);
+    const int result = alpm_trans_init(handle_.get(), flags);
+    if (result != 0 && conversation_.speaks_as_pacman())
+        pacman_words::throw_init_error(handle_.last_error(), handle_.spec().database);
+    handle_.check(result, "begin transaction", handle_.spec().database);
     open_ = true;
 }
 
@@ -166,7 +176,7 @@ std::vector<std::string> Resolution::removal_closure(const std::vector<std::stri
 }
 
 void Resolution::remove_targets(const std::vector<std::string>& names) {
-    Problems problems;
+    Problems problems(conversation_.speaks_as_pacman());
     Targets targets(handle_, conversation_, problems);
     for (const std::string& name : names)
         targets.remove(name);
@@ -174,7 +184,7 @@ void Resolution::remove_targets(const std::vector<std::string>& names) {
 }
 
 void Resolution::add_targets(const std::vector<std::string>& fetched) {
-    Problems problems;
+    Problems problems(conversation_.speaks_as_pacman());
     Targets targets(handle_, conversation_, problems);
     for (const std::string& target : request_.install)
         targets.install(target);
@@ -197,6 +207,10 @@ void Resolution::prepare() {
     const alpm_errno_t code = handle_.last_error();
     const Error error = handle_.error("resolve packages");
     conversation_.rethrow();
+    if (conversation_.speaks_as_pacman()) {
+        const bool removes = request_.install.empty() && request_.archive_files.empty() && !request_.upgrade;
+        pacman_words::throw_prepare_error(handle_, code, data, removes);
+    }
     throw_prepare_error(handle_, conversation_.upstream(), error, code, data);
 }
 
@@ -235,10 +249,15 @@ void Resolution::check_held(const Plan& plan) {
     }
     if (held.empty()) return;
     const int answer =
-        conversation_.ask({.kind = Question::Kind::hold_package,
-                           .text = fmt::format("{} shall be kept (HoldPkg). Remove {} all the same?",
-                                               fmt::join(held, ", "), held.size() == 1 ? "it" : "them"),
-                           .default_answer = 0});
+        conversation_.speaks_as_pacman()
+            ? conversation_.ask({.kind = Question::Kind::hold_package,
+                                 .text = pacman_words::kRemoveHeld,
+                                 .choices = held,
+                                 .default_answer = 0})
+            : conversation_.ask({.kind = Question::Kind::hold_package,
+                                 .text = fmt::format("{} shall be kept (HoldPkg). Remove {} all the same?",
+                                                     fmt::join(held, ", "), held.size() == 1 ? "it" : "them"),
+                                 .default_answer = 0});
     if (answer == 1) return;
     throw Error("remove packages", "", fmt::format("HoldPkg says to keep {}", fmt::join(held, ", ")))
         .as(Fault::refused);
@@ -252,6 +271,7 @@ void Resolution::commit_dry() {
         const alpm_errno_t code = handle_.last_error();
         const Error error = handle_.error("fetch packages");
         conversation_.rethrow();
+        if (conversation_.speaks_as_pacman()) pacman_words::throw_commit_error(code, data);
         throw_commit_error(error, code, data, conversation_.errors());
     }
     conversation_.rethrow();

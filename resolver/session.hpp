@@ -61,6 +61,9 @@ struct SessionSpec {
     std::function<std::string(const std::string& given, const std::string& there)> version_like = {};
     bool no_confirm = false;
     bool debug = false;  ///< libalpm's debug messages go to the sink
+    /// The root, its caches and its keyring are pacman's own: its free space is checked, nothing but what
+    /// pacman leaves there is left there.
+    bool is_pacmans = false;
 };
 
 /// What is wanted of one container.
@@ -76,6 +79,7 @@ struct ResolveRequest {
     /// -s -ss -c -u of -R. Beside installs they are applied to the installed set before anything is added.
     bool recursive = false, recursive_all = false, cascade = false, unneeded = false;
     bool no_dep_version = false, no_deps = false;  ///< -d, -dd
+    bool no_conflicts = false;                     ///< of -p and -w: packages in conflict are no problem
     std::vector<std::string> overwrite = {}, ignore = {}, ignore_groups = {}, assume_installed = {};
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "resolver/pacman_words_internal.hpp"
 #include "resolver/resolve_internal.hpp"
 #include "store/base/error.hpp"
 
@@ -109,7 +110,9 @@ void Targets::install(const std::string& target) {
     }
     alpm_db_t* database = handle_.sync_database(parsed.repository);
     if (database == nullptr) {
-        problems_.add(fmt::format("{}: there is no repository '{}'", target, parsed.repository));
+        problems_.add(conversation_.speaks_as_pacman()
+                          ? pacman_words::no_repository(parsed.repository)
+                          : fmt::format("{}: there is no repository '{}'", target, parsed.repository));
         return;
     }
     const InstallUsage usage(database);
@@ -139,7 +142,9 @@ void Targets::install_from(const InstallTarget& target, alpm_list_t* databases, 
     if (package != nullptr) {
         add(package, text);
     } else if (code == ALPM_ERR_PKG_IGNORED && kept.empty()) {
-        conversation_.note(fmt::format("{} is ignored and not installed", text));
+        conversation_.note(conversation_.speaks_as_pacman()
+                               ? pacman_words::skipped_target(target.dependency)
+                               : fmt::format("{} is ignored and not installed", text));
     } else if (code == ALPM_ERR_PKG_IGNORED) {
         problems_.add(
             fmt::format("{}: only {} would do, which is from {} and has to be upgraded there", text,
@@ -194,7 +199,9 @@ void Targets::install_group(const InstallTarget& target, alpm_list_t* databases,
 
 void Targets::add(alpm_pkg_t* package, const std::string& text) {
     if (alpm_add_pkg(handle_.get(), package) == 0) return;
-    problems_.add(fmt::format("{}: {}", text, alpm_strerror(handle_.last_error())));
+    const char* cause = alpm_strerror(handle_.last_error());
+    problems_.add(conversation_.speaks_as_pacman() ? pacman_words::of_target(text, cause)
+                                                   : fmt::format("{}: {}", text, cause));
 }
 
 void Targets::note_kept(const std::string& name) {
@@ -211,6 +218,11 @@ void Targets::note_kept(const std::string& name) {
 }
 
 void Targets::not_found(const std::string& text, const std::string& name, const alpm_list_t* databases) {
+    if (conversation_.speaks_as_pacman()) {
+        const size_t slash = text.find('/');
+        problems_.add(pacman_words::no_target(slash == std::string::npos ? text : text.substr(slash + 1)));
+        return;
+    }
     const std::vector<std::string> near = near_names(databases, name);
     problems_.add(near.empty()
                       ? fmt::format("{}: no such package", text)
@@ -220,19 +232,23 @@ void Targets::not_found(const std::string& text, const std::string& name, const 
 void Targets::install_archive(const std::string& path, int signature_level) {
     const std::unique_ptr<char, void (*)(char*)> absolute(::realpath(path.c_str(), nullptr),
                                                           alpm::free_string);
-    if (absolute == nullptr) {
+    if (absolute == nullptr && !conversation_.speaks_as_pacman()) {
         problems_.add(Error::from_errno("read package", path).what());
         return;
     }
+    const char* file = absolute != nullptr ? absolute.get() : path.c_str();
     alpm_pkg_t* package = nullptr;
     const size_t logged = conversation_.errors().size();
-    if (alpm_pkg_load(handle_.get(), absolute.get(), 1, signature_level, &package) != 0) {
+    if (alpm_pkg_load(handle_.get(), file, 1, signature_level, &package) != 0) {
         // What libalpm logs names the file and the reason; its error code may be no more than "libarchive
         // error".
+        const char* cause = alpm_strerror(handle_.last_error());
+        if (conversation_.speaks_as_pacman()) {
+            problems_.add(pacman_words::of_target(path, cause), Fault::corrupt);
+            return;
+        }
         const auto& errors = conversation_.errors();
-        problems_.add(errors.size() > logged
-                          ? errors[logged]
-                          : fmt::format("{}: {}", printable(path), alpm_strerror(handle_.last_error())),
+        problems_.add(errors.size() > logged ? errors[logged] : fmt::format("{}: {}", printable(path), cause),
                       Fault::corrupt);
         return;
     }

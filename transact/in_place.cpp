@@ -17,8 +17,9 @@ SessionSpec session_spec(const TransactionRequest& request) {
     spec.cache_dirs = place.cache_dirs;
     spec.gnupg_dir = place.gnupg_dir;
     spec.log_file = place.log_file;
-    spec.config = parse_pacman_config(place.config);
+    spec.config = parse_pacman_config(place.config, "/etc/apt", ConfigUser::pacman);
     if (!place.architectures.empty()) spec.config.architectures = place.architectures;
+    spec.is_pacmans = true;
     spec.no_confirm = false;  // every question goes to the dialogue, which knows its standard answers
     return spec;
 }

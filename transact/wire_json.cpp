@@ -34,6 +34,7 @@ void members(Visit& visit, T& it) {
     visit("kind", it.kind), visit("package", it.package), visit("old_version", it.old_version);
     visit("old_installed_size", it.old_installed_size), visit("explicitly", it.explicitly);
     visit("replaces", it.replaces), visit("to_download", it.to_download);
+    visit("location", it.location);
     visit("archive", it.archive), visit("validation", it.validation);
 }
 
@@ -57,6 +58,7 @@ void members(Visit& visit, T& it) {
     visit("recursive_all", it.recursive_all);
     visit("cascade", it.cascade), visit("unneeded", it.unneeded);
     visit("no_dep_version", it.no_dep_version), visit("no_deps", it.no_deps);
+    visit("no_conflicts", it.no_conflicts);
     visit("overwrite", it.overwrite), visit("ignore", it.ignore);
     visit("ignore_groups", it.ignore_groups), visit("assume_installed", it.assume_installed);
 }

@@ -346,5 +346,43 @@ TEST_F(RepositoriesTest, LocalRepositoriesStandBelowTheHosts) {
     EXPECT_THAT(config.repositories[1].servers, ElementsAre("https://y"));
 }
 
+// --- Places
+// -------------------------------------------------------------------------------------------------------
+
+TEST(ConfigPlaces, AreReadAndTheFirstOfASinglePlaceCounts) {
+    const TestDir dir;
+    const PacmanConfig config = parse_pacman_config(
+        dir.write("pacman.conf",
+                  "[options]\nRootDir = /a\nRootDir = /b\nDBPath = /db\nLogFile = /l\nGPGDir = /g\n"
+                  "CacheDir = /c /d\nCacheDir = /e\nHookDir = /h\nCleanMethod = KeepCurrent KeepInstalled\n"
+                  "Color\nVerbosePkgLists\nXferCommand = /bin/fetch %u\n"),
+        "/etc/apt", ConfigUser::pacman);
+    EXPECT_EQ(config.places.root, "/a");
+    EXPECT_EQ(config.places.database, "/db");
+    EXPECT_EQ(config.places.log_file, "/l");
+    EXPECT_EQ(config.places.gnupg_dir, "/g");
+    EXPECT_THAT(config.places.cache_dirs, ElementsAre("/c", "/d", "/e"));
+    EXPECT_THAT(config.places.hook_dirs, ElementsAre("/h"));
+    EXPECT_THAT(config.places.clean_methods, ElementsAre("KeepCurrent", "KeepInstalled"));
+    EXPECT_TRUE(config.places.color && config.places.verbose_package_lists);
+    EXPECT_FALSE(config.places.no_progress_bar);
+    EXPECT_EQ(config.places.xfer_command, "/bin/fetch %u");
+    EXPECT_THAT(config.warnings, IsEmpty());
+}
+
+TEST(ConfigPlaces, ContainersAreToldThatXferCommandIsNotUsed) {
+    const TestDir dir;
+    const PacmanConfig config =
+        parse_pacman_config(dir.write("pacman.conf", "[options]\nXferCommand = /bin/fetch %u\n"));
+    EXPECT_EQ(config.places.xfer_command, "");
+    EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("XferCommand is not used")));
+}
+
+TEST(ConfigPlaces, CleanMethodHasTwoWords) {
+    const TestDir dir;
+    const std::string file = dir.write("pacman.conf", "[options]\nCleanMethod = Everything\n");
+    EXPECT_THROW((void)parse_pacman_config(file), Error);
+}
+
 }  // namespace
 }  // namespace pwstore
