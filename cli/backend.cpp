@@ -259,6 +259,31 @@ class RealBackend final : public Backend {
         return pwstore::plan_rollback(txn, request);
     }
 
+    PacmanView pacman_view(const ContainerName& name) override {
+        (void)look_at(name);
+        struct Held {
+            Store store;
+            Staging staging;
+            RunLease lease;
+        };
+        Store store = Store::open(directories());
+        const RepositoriesFile file = ensure_repositories(directories().config, directories().data + "/repo");
+        auto lease = take_run_lease(store.layout().data(), store.index(), name);
+        if (!lease) {
+            throw Error("look at packages of", name.str(), "it has no root")
+                .with_hint(fmt::format("'pwstore rebuild {}' builds it", name.str()));
+        }
+        Staging staging = Staging::create(store, "pacman");
+        PacmanView view;
+        view.root = store.layout().path(Layout::root_name(name, lease->generation));
+        view.database = store.layout().path(staging.name());
+        view.config = file.path;
+        link_to(view.root + "/var/lib/pacman/local", staging.fd(), "local");
+        link_to(store.layout().path(names::kSync), staging.fd(), "sync");
+        view.hold = std::make_shared<Held>(Held{std::move(store), std::move(staging), std::move(*lease)});
+        return view;
+    }
+
     TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
         return run_in_worker(find_own_program("pwstore-transact"), request, dialogue);
     }
@@ -366,6 +391,10 @@ class RealBackend final : public Backend {
             if (!txn.container(name)) throw no_such_container(txn, "look up container", name.str());
         }
         return std::move(*store);
+    }
+
+    static void link_to(const std::string& target, int dir, const char* name) {
+        if (::symlinkat(target.c_str(), dir, name) != 0) throw Error::from_errno("link", target);
     }
 
     static uint64_t current_of(const Store& store, const ContainerName& name) {

@@ -99,6 +99,14 @@ struct VerifyRequest {
     double sample = 1.0;
 };
 
+/// A container's files and databases, as pacman's queries look at them.
+struct PacmanView {
+    std::string root;            ///< absolute
+    std::string database;        ///< DBPath: its packages, and the sync databases of the store
+    std::string config;          ///< repositories.conf
+    std::shared_ptr<void> hold;  ///< keeps all that there; the paths are good while it lives
+};
+
 /// What the command line asks of the rest of pwstore. Commands know only this; tests put their own in its
 /// place.
 class Backend {
@@ -124,6 +132,9 @@ class Backend {
     /// What `request` would switch; an undo of transaction 0 becomes that of the last one which changed
     /// anything but containers of `try`.
     virtual std::vector<ReadTxn::Switch> plan_rollback(RollbackRequest& request) = 0;
+
+    /// @throws Error when the container has no generation yet
+    virtual PacmanView pacman_view(const ContainerName& name) = 0;
 
     // --- Change
     // ----------------------------------------------------------------------------------------------

@@ -92,6 +92,59 @@ int run_look(Context& context, const pacman::Screen& screen, const pacman::Optio
     return options.clean > 0 ? pacman::run_clean(query) : pacman::run_sync_query(query);
 }
 
+/// What would have to bypass the container's generations.
+void refuse_on_container(const pacman::Options& options) {
+    const bool reasons = options.operation == pacman::Operation::database && options.check == 0;
+    const char* what = reasons                 ? "-D without -k"
+                       : options.clean > 0     ? "-Sc"
+                       : options.db_only       ? "--dbonly"
+                       : options.download_only ? "--downloadonly"
+                       : options.no_scriptlet  ? "--noscriptlet"
+                                               : nullptr;
+    if (what != nullptr)
+        throw pacman::Usage(fmt::format("error: {} is not there for containers, only for directories", what));
+}
+
+pacman::Places places_of(Context& context, const pacman::Options& options) {
+    if (!options.container) return pacman::find_places(options);
+    refuse_on_container(options);
+    const ContainerName name(*options.container);
+    const PacmanView view = context.backend.pacman_view(name);
+    pacman::Places places;
+    places.container = name.str();
+    places.root = view.root + "/";
+    places.database = view.database + "/";
+    places.config = view.config;
+    places.settings = parse_pacman_config(view.config);
+    places.hold = view.hold;
+    return places;
+}
+
+/// What -v says before anything else.
+void print_places(const pacman::Screen& screen, const pacman::Options& options,
+                  const pacman::Places& places) {
+    const auto line = [&](const char* title, const std::string& value) {
+        screen.print(fmt::format("{:<10}: {}\n", title, screen.shown(value)));
+    };
+    const auto directories = [&](const char* title, const std::vector<std::string>& values) {
+        std::string all;
+        for (const std::string& value : values)
+            all += value + "  ";
+        line(title, all);
+    };
+    line("Root", places.root);
+    line("Conf File", places.config);
+    line("DB Path", places.database);
+    directories("Cache Dirs", places.cache_dirs);
+    std::vector<std::string> hooks = places.hook_dirs;
+    hooks.insert(hooks.begin(), places.root + "usr/share/libalpm/hooks/");
+    directories("Hook Dirs", hooks);
+    line("Lock File", places.database + "db.lck");
+    line("Log File", places.log_file);
+    line("GPG Dir", places.gnupg_dir);
+    screen.print(screen.listed("Targets   :", options.targets));
+}
+
 int run_operation(Context& context, const pacman::Screen& screen, const pacman::Options& options,
                   const pacman::Places& places) {
     if (options.operation == pacman::Operation::files) {
@@ -120,16 +173,17 @@ int run_pacman(Context& context, const Arguments& arguments) {
             context.io.out << fmt::format("pwstore {} as pacman 6.0\n", kVersion);
             return kDone;
         }
-        if (options.operation == pacman::Operation::none)
-            throw pacman::Usage("error: no operation specified (use -h for help)");
         read_targets(context, options);
-        const pacman::Places places = pacman::find_places(options);
+        const pacman::Places places = places_of(context, options);
         pacman::Screen screen(context, options.no_confirm);
         screen.use_color(wants_color(context, options, places.settings));
+        if (options.verbose > 0) print_places(screen, options, places);
+        if (options.operation == pacman::Operation::none)
+            throw pacman::Usage("error: no operation specified (use -h for help)");
         return run_operation(context, screen, options, places);
     } catch (const pacman::Usage& problem) {
         print_usage(context, problem);
-        return kFailed;
+        return problem.exit_code();
     } catch (const Error& error) {
         pacman::print_failure(pacman::Screen(context, true), error);
         return error.fault() == Fault::interrupted ? kInterrupted : kFailed;

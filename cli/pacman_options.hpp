@@ -44,10 +44,15 @@ struct Options {
     bool regex = false, machine_readable = false;
 };
 
-/// A mistake in the command line, in pacman's words. Exit code 1.
+/// A mistake in the command line, in pacman's words.
 class Usage : public std::runtime_error {
  public:
-    using std::runtime_error::runtime_error;
+    explicit Usage(const std::string& text, int exit_code = 1)
+        : std::runtime_error(text), exit_code_(exit_code) {}
+    [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
+
+ private:
+    int exit_code_;
 };
 
 /// Options and operands may stand in any order, letters may be bundled, long names be shortened as long as

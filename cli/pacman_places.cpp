@@ -19,6 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kNoLibrary = 255;  ///< pacman's exit code when libalpm cannot be set up
+
 std::string with_slash(std::string path) {
     if (path.empty() || path.back() != '/') path += '/';
     return path;
@@ -86,11 +88,16 @@ class Finder {
     const Options& options_;
 };
 
+/// libalpm wants both to be there; pacman names them as they were given.
 void Finder::check(const Places& places) const {
     if (is_directory(places.root) && is_directory(places.database)) return;
-    throw Usage(fmt::format("error: failed to initialize alpm library:\n(root: {}, dbpath: {})\n{}",
-                            printable(places.root), printable(places.database),
-                            "could not find or read directory"));
+    const PacmanPlaces& configured = places.settings.places;
+    const std::string root = options_.root.value_or(configured.root.empty() ? places.root : configured.root);
+    const std::string usual = configured.database.empty() ? root + "/var/lib/pacman/" : configured.database;
+    throw Usage(
+        fmt::format("error: failed to initialize alpm library:\n(root: {}, dbpath: {})\n{}", printable(root),
+                    printable(options_.database.value_or(usual)), "could not find or read directory"),
+        kNoLibrary);
 }
 
 Places Finder::find() {

@@ -240,6 +240,7 @@ std::unique_ptr<Catalogue> open_catalogue(const Options& options, const Places& 
     spec.cache_dirs = places.cache_dirs;
     spec.config = places.settings;
     spec.no_confirm = true;
+    spec.is_pacmans = true;
     spec.debug = options.debug;
     auto& ignored = spec.config.ignore_packages;
     ignored.insert(ignored.end(), options.ignore.begin(), options.ignore.end());

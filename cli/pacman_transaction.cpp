@@ -24,15 +24,26 @@ constexpr std::array kSteps{StepWords{"check dependencies", "checking dependenci
                             StepWords{"load packages", "loading package files..."},
                             StepWords{"check file conflicts", "checking for file conflicts..."},
                             StepWords{"check disk space", "checking available disk space..."}};
-constexpr std::array kPackageSteps{StepWords{"install", "installing"}, StepWords{"upgrade", "upgrading"},
-                                   StepWords{"reinstall", "reinstalling"},
-                                   StepWords{"downgrade", "downgrading"}, StepWords{"remove", "removing"}};
-
-template <typename List>
-std::string_view words_of(const List& list, const std::string& step) {
+std::string_view words_of(const std::string& step) {
     const auto found =
-        std::find_if(list.begin(), list.end(), [&](const StepWords& one) { return one.step == step; });
-    return found == list.end() ? std::string_view() : found->words;
+        std::find_if(kSteps.begin(), kSteps.end(), [&](const StepWords& one) { return one.step == step; });
+    return found == kSteps.end() ? std::string_view() : found->words;
+}
+
+const char* verb_of(StepKind kind) {
+    switch (kind) {
+        case StepKind::install:
+            return "installing";
+        case StepKind::upgrade:
+            return "upgrading";
+        case StepKind::downgrade:
+            return "downgrading";
+        case StepKind::reinstall:
+            return "reinstalling";
+        case StepKind::remove:
+            return "removing";
+    }
+    return "changing";
 }
 
 /// The name without what follows ".pkg", ".db" or ".files".
@@ -103,16 +114,34 @@ void PacmanDialogue::progress(const std::string& step, const std::string& label,
         if (said_.emplace(step, name).second) screen_->print(fmt::format(" {} downloading...\n", name));
         return;
     }
+    if (step == "retrieve packages") {
+        if (said_.emplace(step, "").second) screen_->colon("Retrieving packages...");
+        return;
+    }
     begin_resolving();
-    if (const std::string_view words = words_of(kSteps, step); !words.empty()) {
+    if (const std::string_view words = words_of(step); !words.empty()) {
         if (said_.emplace(step, "").second) screen_->print(fmt::format("{}\n", words));
-    } else if (const std::string_view verb = words_of(kPackageSteps, step); !verb.empty()) {
-        const std::string name = printable(label.substr(0, label.find(' ')));
-        if (said_.emplace(step, name).second) screen_->print(fmt::format("{} {}...\n", verb, name));
+    } else if ((step == "install" || step == "remove") && kinds_.contains(label)) {
+        begin_changes();
+        if (said_.emplace(step, label).second)
+            screen_->print(fmt::format("{} {}...\n", verb_of(kinds_.at(label)), screen_->shown(label)));
     }
 }
 
+void PacmanDialogue::begin_changes() {
+    if (!changing_) screen_->colon("Processing package changes...");
+    changing_ = true;
+}
+
+/// Decisions are made more than once; what there is to say about them is said once.
 void PacmanDialogue::message(Severity severity, const std::string& text) {
+    if (severity == Severity::warning && !said_.emplace("warning", text).second) return;
+    if (text.starts_with(":: ")) {
+        if (!options_->print) screen_->colon(text.substr(3));
+        return;
+    }
+    // Those that are about to be downloaded.
+    if (options_->refresh > 0 && text.starts_with("database file for ")) return;
     switch (severity) {
         case Severity::debug:
             if (options_->debug) screen_->plain_error("debug: " + printable(text));
@@ -143,7 +172,7 @@ void PacmanDialogue::print_plan(const std::vector<PlanStep>& steps) const {
         const PackageInfo& package = step.package;
         std::string line = replaced(format, "%n", package.name);
         line = replaced(line, "%v", package.version);
-        line = replaced(line, "%l", package.name + "-" + package.version);
+        line = replaced(line, "%l", is_removal(step) ? package.name + "-" + package.version : step.location);
         line = replaced(line, "%r", package.repository.empty() ? "local" : package.repository);
         const uint64_t size = options_->operation == Operation::sync      ? step.to_download
                               : options_->operation == Operation::upgrade ? package.download_size
@@ -202,6 +231,8 @@ bool PacmanDialogue::confirm(const std::vector<ContainerPlan>& plans) {
     const std::vector<PlanStep> steps = all_steps(plans);
     if (steps.empty()) return true;
     showed_a_plan_ = true;
+    for (const PlanStep& step : steps)
+        kinds_[step.package.name] = step.kind;
     if (options_->print) {
         print_plan(steps);
         return false;
@@ -224,17 +255,44 @@ int PacmanDialogue::standard_answer(const Question& question) const {
     return question.default_answer == 0 ? 1 : 0;
 }
 
+/// "1) vim  2) nano", under the repository that each is from.
+int PacmanDialogue::ask_for_provider(const Question& question) {
+    screen_->colon(question.text);
+    std::vector<std::string> choices;
+    std::string repository;
+    const auto flush = [&] {
+        if (choices.empty()) return;
+        screen_->colon("Repository " + repository);
+        screen_->print(screen_->listed("  ", choices));
+        choices.clear();
+    };
+    for (size_t i = 0; i < question.choices.size(); ++i) {
+        const std::string& choice = question.choices[i];
+        const size_t slash = choice.find('/'), blank = choice.rfind(' ');
+        const std::string from = slash == std::string::npos ? "" : choice.substr(0, slash);
+        if (from != repository) flush();
+        repository = from;
+        const size_t begin = slash == std::string::npos ? 0 : slash + 1;
+        choices.push_back(fmt::format("{}) {}", i + 1, choice.substr(begin, blank - begin)));
+    }
+    flush();
+    const size_t answer = screen_->number(question.choices.size());
+    return options_->no_confirm ? standard_answer(question) : static_cast<int>(answer);
+}
+
 int PacmanDialogue::ask(const Question& question) {
     if (options_->print) return standard_answer(question);
     if (question.kind == Question::Kind::install_ignored && options_->download_only) return 1;
-    if (question.kind == Question::Kind::select_provider) {
-        screen_->colon(question.text);
-        std::vector<std::string> choices;
-        for (size_t i = 0; i < question.choices.size(); ++i)
-            choices.push_back(fmt::format("{}) {}", i + 1, question.choices[i]));
-        screen_->print(screen_->listed("  ", choices));
-        const size_t answer = screen_->number(question.choices.size());
-        return options_->no_confirm ? standard_answer(question) : static_cast<int>(answer);
+    if (question.kind == Question::Kind::select_provider) return ask_for_provider(question);
+    if (question.kind == Question::Kind::remove_packages) {
+        screen_->colon(
+            fmt::format("The following package{} cannot be upgraded due to unresolvable dependencies:",
+                        question.choices.size() == 1 ? "" : "s"));
+        screen_->print(screen_->listed("     ", question.choices) + "\n");
+    }
+    if (question.kind == Question::Kind::hold_package) {
+        for (const std::string& name : question.choices)
+            screen_->warning(name + " is designated as a HoldPkg.");
     }
     const bool answer = screen_->yes_or_no(question.text, question.default_answer != 0);
     return options_->no_confirm ? standard_answer(question) : (answer ? 1 : 0);
@@ -270,6 +328,7 @@ TransactionRequest request_of(const Context& context, const Options& options, co
     packages.unneeded = options.unneeded;
     packages.no_dep_version = options.no_deps > 0;
     packages.no_deps = options.no_deps > 1;
+    packages.no_conflicts = options.print || options.download_only;
     packages.overwrite = options.overwrite;
     packages.ignore = options.ignore;
     packages.ignore_groups = options.ignore_groups;
@@ -301,17 +360,22 @@ bool nothing_wanted(const Options& options) {
 
 void print_failure(const Screen& screen, const Error& error) {
     const std::string& hint = error.hint();
-    if (hint.rfind("error: ", 0) != 0) screen.error(error.what());
+    const bool is_transcript = hint.rfind("error: ", 0) == 0;
+    if (!is_transcript) screen.error(error.what());
     for (size_t from = 0; from < hint.size();) {
         const size_t end = std::min(hint.find('\n', from), hint.size());
         const std::string line = hint.substr(from, end - from);
         from = end + 1;
-        if (line.rfind("error: ", 0) == 0) {
+        if (!is_transcript) {
+            screen.plain_error("hint: " + printable(line));
+        } else if (line.rfind("error: ", 0) == 0) {
             screen.error(line.substr(7));
         } else if (line.rfind("warning: ", 0) == 0) {
             screen.warning(line.substr(9));
         } else if (line.rfind(":: ", 0) == 0) {
             screen.colon(line.substr(3));
+        } else if (line.rfind("  ", 0) == 0) {
+            screen.plain_error(printable(line));
         } else {
             screen.print(printable(line) + "\n");
         }
@@ -331,6 +395,7 @@ void print_lock_failure(const Screen& screen, const std::string& database, const
 int run_transaction(Context& context, const Screen& screen, const Options& options, const Places& places) {
     const TransactionRequest request = request_of(context, options, places);
     if (options.refresh > 0) screen.colon("Synchronizing package databases...");
+    if (options.operation == Operation::upgrade) screen.print("loading packages...\n");
     PacmanDialogue dialogue(screen, options, places.settings.places.verbose_package_lists);
     try {
         const TransactionReport report = context.backend.transact(request, dialogue);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,14 +30,18 @@ class PacmanDialogue final : public Dialogue {
 
  private:
     void begin_resolving();
+    void begin_changes();
     void print_plan(const std::vector<PlanStep>& steps) const;
     void show_plan(const std::vector<PlanStep>& steps) const;
+    [[nodiscard]] int ask_for_provider(const Question& question);
     [[nodiscard]] int standard_answer(const Question& question) const;
 
     const Screen* screen_;
     const Options* options_;
     bool verbose_lists_;
     bool resolving_ = false;
+    bool changing_ = false;
+    std::map<std::string, StepKind> kinds_;  ///< of the packages of the plan
     bool showed_a_plan_ = false;
     std::set<std::pair<std::string, std::string>> said_;  ///< step and label: each is printed once
 };
@@ -46,8 +51,8 @@ int run_transaction(Context& context, const Screen& screen, const Options& optio
 
 /// The database is locked, or cannot be.
 void print_lock_failure(const Screen& screen, const std::string& database, const Error& error);
-/// Print an Error as pacman prints its own: lines that begin with "error: " or "warning: " are errors, others
-/// explain.
+/// Print an Error. A hint that begins with "error: " is a transcript: pacman's own lines, errors and warnings
+/// for standard error, the rest for standard output. Any other hint follows the error.
 void print_failure(const Screen& screen, const Error& error);
 
 }  // namespace pwstore::cli::pacman

@@ -51,6 +51,10 @@ class FakeBackend final : public cli::Backend {
         rolled = request;
         return switched;
     }
+    cli::PacmanView pacman_view(const ContainerName& name) override {
+        calls.push_back("pacman view of " + name.str());
+        return view;
+    }
     TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
         requests.push_back(request);
         if (on_transact) on_transact(dialogue);
@@ -100,6 +104,7 @@ class FakeBackend final : public cli::Backend {
     StoreUsage use;
     std::vector<PackageInfo> found;
     std::vector<Probe> probed;
+    cli::PacmanView view;
     std::vector<ReadTxn::Switch> switched;
     std::vector<cli::GenerationStep> generations;
     std::vector<cli::TransactionStep> done;
