@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cli/pacman_plan.hpp"
 #include "store/base/error.hpp"
 
 namespace pwstore::cli::pacman {
@@ -75,16 +76,6 @@ unsigned ask_bit(Question::Kind kind) {
             return 0;
     }
     return 0;
-}
-
-std::string replaced(std::string text, std::string_view variable, const std::string& by) {
-    for (size_t at = text.find(variable); at != std::string::npos; at = text.find(variable, at + by.size()))
-        text.replace(at, variable.size(), by);
-    return text;
-}
-
-bool is_removal(const PlanStep& step) {
-    return step.kind == StepKind::remove;
 }
 
 std::vector<PlanStep> all_steps(const std::vector<ContainerPlan>& plans) {
@@ -165,63 +156,6 @@ void PacmanDialogue::script_output(const std::string& /*agent*/, const std::stri
 // --- The plan
 // -----------------------------------------------------------------------------------------------------
 
-void PacmanDialogue::print_plan(const std::vector<PlanStep>& steps) const {
-    const std::string format = options_->print_format.value_or("%l");
-    for (const PlanStep& step : steps) {
-        if (is_removal(step) != (options_->operation == Operation::remove)) continue;
-        const PackageInfo& package = step.package;
-        std::string line = replaced(format, "%n", package.name);
-        line = replaced(line, "%v", package.version);
-        line = replaced(line, "%l", is_removal(step) ? package.name + "-" + package.version : step.location);
-        line = replaced(line, "%r", package.repository.empty() ? "local" : package.repository);
-        const uint64_t size = options_->operation == Operation::sync      ? step.to_download
-                              : options_->operation == Operation::upgrade ? package.download_size
-                                                                          : package.installed_size;
-        line = replaced(line, "%s", std::to_string(size));
-        screen_->print(printable(line) + "\n");
-    }
-}
-
-void PacmanDialogue::show_plan(const std::vector<PlanStep>& steps) const {
-    int64_t installed = 0, removed = 0, download = 0;
-    for (const PlanStep& step : steps) {
-        if (is_removal(step)) {
-            removed += static_cast<int64_t>(step.package.installed_size);
-            continue;
-        }
-        installed += static_cast<int64_t>(step.package.installed_size);
-        removed += static_cast<int64_t>(step.old_installed_size);
-        download += static_cast<int64_t>(step.to_download);
-    }
-    std::vector<std::string> names;
-    for (const PlanStep& step : steps) {
-        const std::string name = step.package.name + "-" + step.package.version;
-        names.push_back(is_removal(step) && installed > 0 ? name + " [removal]" : name);
-    }
-    screen_->print("\n" + screen_->listed(fmt::format("Packages ({})", names.size()), names) + "\n");
-    std::vector<std::pair<std::string, std::string>> rows;
-    const auto add = [&](const char* title, int64_t bytes) {
-        rows.emplace_back(title, size_text(bytes, 'M'));
-    };
-    if (download > 0 || options_->download_only) add("Total Download Size:", download);
-    if (!options_->download_only) {
-        if (installed > 0) add("Total Installed Size:", installed);
-        if (removed > 0 && installed == 0) add("Total Removed Size:", removed);
-        if (installed > 0 && removed > 0) add("Net Upgrade Size:", installed - removed);
-    }
-    size_t title_width = 0, size_width = 0;
-    for (const auto& [title, size] : rows) {
-        title_width = std::max(title_width, title.size());
-        size_width = std::max(size_width, size.size());
-    }
-    const Palette& palette = screen_->palette();
-    for (const auto& [title, size] : rows) {
-        screen_->print(fmt::format("{}{:<{}}{}  {:>{}}\n", palette.title, title, title_width, palette.reset,
-                                   size, size_width));
-    }
-    screen_->print("\n");
-}
-
 bool PacmanDialogue::confirm(const std::vector<ContainerPlan>& plans) {
     begin_resolving();
     for (const ContainerPlan& plan : plans) {
@@ -234,10 +168,10 @@ bool PacmanDialogue::confirm(const std::vector<ContainerPlan>& plans) {
     for (const PlanStep& step : steps)
         kinds_[step.package.name] = step.kind;
     if (options_->print) {
-        print_plan(steps);
+        print_targets(*screen_, *options_, steps);
         return false;
     }
-    show_plan(steps);
+    show_plan(*screen_, *options_, steps, verbose_lists_);
     return screen_->yes_or_no(options_->operation == Operation::remove
                                   ? "Do you want to remove these packages?"
                               : options_->download_only ? "Proceed with download?"

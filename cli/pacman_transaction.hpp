@@ -31,8 +31,6 @@ class PacmanDialogue final : public Dialogue {
  private:
     void begin_resolving();
     void begin_changes();
-    void print_plan(const std::vector<PlanStep>& steps) const;
-    void show_plan(const std::vector<PlanStep>& steps) const;
     [[nodiscard]] int ask_for_provider(const Question& question);
     [[nodiscard]] int standard_answer(const Question& question) const;
 

@@ -68,6 +68,29 @@ TEST(Pacman, ShowsThePlanAndAsksAsPacmanDoes) {
               ":: Proceed with installation? [Y/n] \n");
 }
 
+TEST(Pacman, TargetsStandBehindWhatComesWithThem) {
+    PacmanCli pacman;
+    pacman.cli.backend.plans[0].plan.steps = {
+        step(StepKind::install, "apple", "1-1", 0), step(StepKind::install, "zlib", "1-1", 0),
+        step(StepKind::install, "lib", "1-1", 0), step(StepKind::install, "member", "1-1", 0)};
+    pacman.cli.backend.plans[0].plan.steps[3].package.groups = {"group"};
+    EXPECT_EQ(pacman({"-S", "--noconfirm", "repo/apple", "group"}), 0);
+    EXPECT_THAT(pacman.cli.out(), HasSubstr("Packages (4) lib-1-1  zlib-1-1  apple-1-1  member-1-1\n"));
+}
+
+TEST(Pacman, VerbosePkgListsIsATable) {
+    PacmanCli pacman;
+    pacman.config =
+        pacman.dir.write("verbose.conf", "[options]\nVerbosePkgLists\n[repo]\nServer = file:///r\n");
+    pacman.cli.backend.plans[0].plan.steps[1].package.repository = "repo";
+    EXPECT_EQ(pacman({"-S", "--noconfirm", "vim"}), 0);
+    EXPECT_THAT(pacman.cli.out(),
+                StartsWith("\nPackage (2)  Old Version  New Version  Net Change  Download Size\n\n"
+                           "vi           1-1                        -1.00 MiB               \n"
+                           "repo/vim     1-1          2-1            2.00 MiB       0.50 MiB\n\n"
+                           "Total Download Size:   0.50 MiB\n"));
+}
+
 TEST(Pacman, ANoIsExitCodeOne) {
     PacmanCli pacman;
     pacman.cli.tty = true;
