@@ -93,7 +93,7 @@ bool find_program(std::string& name, struct stat& status) {
         rest.remove_prefix(std::min(colon + 1, rest.size()));
         while (!directory.empty() && directory.back() == '/')
             directory.pop_back();
-        const std::string candidate = directory + "/" + name;
+        const std::string candidate = fmt::format("{}/{}", directory, name);
         if (::lstat(candidate.c_str(), &status) != 0) continue;
         name = candidate;
         return true;

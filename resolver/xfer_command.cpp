@@ -2,6 +2,7 @@
 #include "resolver/xfer_command.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,7 +85,7 @@ bool XferCommand::fetch(const std::string& url, const std::string& directory, An
         if (word == "%u") {
             word = url;
         } else if (word == "%o") {
-            word = directory + (directory.ends_with('/') ? "" : "/") + part;
+            word = fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", part);
             uses_part = true;
         }
     }

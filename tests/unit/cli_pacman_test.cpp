@@ -17,7 +17,6 @@ using test::TestDir;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::StartsWith;
 
 PlanStep step(StepKind kind, const std::string& name, const std::string& version, uint64_t size) {
