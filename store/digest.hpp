@@ -69,6 +69,21 @@ class Sha256Stream {
     std::unique_ptr<State> state_;
 };
 
+/// MD5 of a content that arrives in pieces, as md5_hex().
+class Md5Stream {
+ public:
+    Md5Stream();
+    ~Md5Stream();
+    Md5Stream(Md5Stream&&) noexcept;
+    Md5Stream& operator=(Md5Stream&&) = delete;
+    void update(std::string_view piece);
+    [[nodiscard]] std::string finish();
+
+ private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
 [[nodiscard]] Sha256 sha256_of(std::string_view content);
 /// Reads `fd` from its current offset to the end.
 [[nodiscard]] Sha256 sha256_of_fd(int fd, std::string_view path_for_errors);

@@ -17,7 +17,7 @@
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
 #include "store/object_intake.hpp"
-#include "store/package_reader.hpp"
+#include "store/package_intake.hpp"
 
 namespace pwstore {
 
@@ -139,7 +139,8 @@ void Ingestor::State::read_archive_with(const PackedBuffer& buffer, const Archiv
     check_expected(source, print.sha256);
     if (is_known(print.sha256, result)) return;
     ArchiveReader reader(file, options.limits);
-    Manifest manifest = read_package(reader, intake, history, store.objects(), options.limits);
+    PackageIntake contents(intake, history, store.objects());
+    Manifest manifest = read_package(reader, contents, options.limits);
     if (!reader.was(print)) {
         throw Error("read archive", source.path, "it changed while it was read").as(Fault::corrupt);
     }

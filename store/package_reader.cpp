@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "store/package_reader.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <unordered_map>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/ingest.hpp"
 #include "store/local_database.hpp"
 
 namespace pwstore {
@@ -37,31 +34,10 @@ std::string_view version_fault(std::string_view version) {
     return {};
 }
 
-/// A whole file in memory without a copy.
-class MappedFile {
- public:
-    MappedFile(int fd, uint64_t size, std::string_view path) : size_(size) {
-        if (size == 0) return;
-        data_ = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data_ == MAP_FAILED) throw Error::from_errno("map", path);
-    }
-    MappedFile(const MappedFile&) = delete;
-    MappedFile& operator=(const MappedFile&) = delete;
-    ~MappedFile() {
-        if (size_ != 0) ::munmap(data_, size_);
-    }
-    [[nodiscard]] std::string_view bytes() const { return {static_cast<const char*>(data_), size_}; }
-
- private:
-    void* data_ = nullptr;
-    uint64_t size_;
-};
-
 class PackageReader {
  public:
-    PackageReader(ArchiveReader& reader, ObjectIntake& intake, PackageHistory& history,
-                  const ObjectStore& objects, const IngestLimits& limits)
-        : reader_(reader), intake_(intake), history_(history), objects_(objects), limits_(limits) {}
+    PackageReader(ArchiveReader& reader, PackageSink& sink, const IngestLimits& limits)
+        : reader_(reader), sink_(sink), limits_(limits) {}
 
     Manifest read() {
         ArchiveMember member;
@@ -81,8 +57,6 @@ class PackageReader {
  private:
     void add_metadata(const ArchiveMember& member);
     void add(ArchiveMember& member);
-    [[nodiscard]] std::optional<StoredObject> guess_of(const ArchiveMember& member);
-    void add_file(ArchiveMember& member, Entry& entry);
     void add_hard_link(const ArchiveMember& member, Entry& entry);
     void check_parents() const;
     void take_description();
@@ -90,15 +64,12 @@ class PackageReader {
     void sort_entries();
 
     ArchiveReader& reader_;
-    ObjectIntake& intake_;
-    PackageHistory& history_;
-    const ObjectStore& objects_;
+    PackageSink& sink_;
     const IngestLimits& limits_;
     Manifest manifest_;
     std::string pkginfo_;
     std::string buffer_;
-    /// Of the entry of the same index; for those that are no files it is empty.
-    std::vector<ObjectKey> keys_;
+    std::vector<size_t> contents_;  ///< of the entry of the same index: the number of the one that brought it
     std::unordered_map<std::string, size_t> by_path_;
     uint32_t link_groups_ = 0;
 };
@@ -115,35 +86,7 @@ void PackageReader::add_metadata(const ArchiveMember& member) {
     if (member.size > limits_.side_object_bytes) reader_.refuse(member.path, "it is larger than the limit");
     const std::string_view content = reader_.read_whole(buffer_);
     if (side == &manifest_.pkginfo) pkginfo_ = content;
-    *side = intake_.put(content, {.mode = 0644}, member.path).id;
-}
-
-/// The file that a large one of the package's other version was, when .PKGINFO came before it (as makepkg has
-/// it).
-std::optional<StoredObject> PackageReader::guess_of(const ArchiveMember& member) {
-    if (pkginfo_.empty()) return std::nullopt;
-    PackageDescription description;
-    try {
-        description = parse_pkginfo(pkginfo_);
-    } catch (const Error&) {
-        return std::nullopt;  // what is wrong with it is said at the end
-    }
-    auto guess = history_.large_file(description.name, member.path);
-    if (guess && guess->key.size != member.size) guess.reset();
-    return guess;
-}
-
-void PackageReader::add_file(ArchiveMember& member, Entry& entry) {
-    const Xattrs kept = kept_xattrs(member.xattrs);
-    const ObjectTraits traits{.mode = member.mode,
-                              .mtime = keeps_time(member.path) ? member.mtime : ObjectKey::kNoTime,
-                              .kept_xattrs = kept.empty() ? nullptr : &kept};
-    const StoredObject stored =
-        member.size <= ObjectIntake::kBufferLimit
-            ? intake_.put(reader_.read_whole(buffer_), traits, member.path)
-            : intake_.put_stream([&] { return reader_.read_piece(); }, traits, member.path, guess_of(member));
-    entry.object = stored.id;
-    keys_.back() = stored.key;
+    *side = sink_.add_side(member.path, content);
 }
 
 void PackageReader::add_hard_link(const ArchiveMember& member, Entry& entry) {
@@ -157,7 +100,7 @@ void PackageReader::add_hard_link(const ArchiveMember& member, Entry& entry) {
     std::string path = std::move(entry.path);
     entry = first;
     entry.path = std::move(path);
-    keys_.back() = keys_[found->second];
+    contents_.back() = contents_[found->second];
 }
 
 void PackageReader::add(ArchiveMember& member) {
@@ -171,14 +114,14 @@ void PackageReader::add(ArchiveMember& member) {
     entry.mtime = member.mtime;
     entry.mtime_ns = member.mtime_ns;
     entry.size = member.size;
-    keys_.emplace_back();
+    contents_.push_back(index);
     switch (member.kind) {
         case MemberKind::directory:
             entry.kind = EntryKind::directory;
             break;
         case MemberKind::file:
             entry.kind = EntryKind::file;
-            add_file(member, entry);
+            sink_.add_file(reader_, member, pkginfo_, index, entry);
             break;
         case MemberKind::symlink:
             entry.kind = EntryKind::symlink;
@@ -244,9 +187,7 @@ void PackageReader::take_backup(const std::vector<std::string>& paths) {
         if (found == by_path_.end()) continue;
         Entry& entry = manifest_.entries[found->second];
         if (entry.kind != EntryKind::file) continue;
-        const ObjectKey& key = keys_[found->second];
-        const MappedFile content(objects_.open(key).get(), key.size, path);
-        entry.backup_md5 = md5_hex(content.bytes());
+        entry.backup_md5 = sink_.md5_of(contents_[found->second], path);
     }
 }
 
@@ -257,9 +198,8 @@ void PackageReader::sort_entries() {
 
 }  // namespace
 
-Manifest read_package(ArchiveReader& reader, ObjectIntake& intake, PackageHistory& history,
-                      const ObjectStore& objects, const IngestLimits& limits) {
-    return PackageReader(reader, intake, history, objects, limits).read();
+Manifest read_package(ArchiveReader& reader, PackageSink& sink, const IngestLimits& limits) {
+    return PackageReader(reader, sink, limits).read();
 }
 
 }  // namespace pwstore

@@ -81,11 +81,39 @@ Sha256 sha256_of_fd(int fd, std::string_view path_for_errors) {
     return stream.finish();
 }
 
-std::string md5_hex(std::string_view content) {
+namespace {
+
+const EVP_MD* md5_algorithm() {
     static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "MD5", nullptr);
     check(algorithm != nullptr ? 1 : 0, "find MD5");
+    return algorithm;
+}
+
+}  // namespace
+
+struct Md5Stream::State {
+    Context context = make_context();
+};
+
+Md5Stream::Md5Stream() : state_(std::make_unique<State>()) {
+    check(EVP_DigestInit_ex2(state_->context.get(), md5_algorithm(), nullptr), "start MD5");
+}
+Md5Stream::~Md5Stream() = default;
+Md5Stream::Md5Stream(Md5Stream&&) noexcept = default;
+
+void Md5Stream::update(std::string_view piece) {
+    check(EVP_DigestUpdate(state_->context.get(), piece.data(), piece.size()), "compute MD5");
+}
+
+std::string Md5Stream::finish() {
     std::array<uint8_t, 16> bytes{};
-    check(EVP_Digest(content.data(), content.size(), bytes.data(), nullptr, algorithm, nullptr),
+    check(EVP_DigestFinal_ex(state_->context.get(), bytes.data(), nullptr), "finish MD5");
+    return hex_of(bytes);
+}
+
+std::string md5_hex(std::string_view content) {
+    std::array<uint8_t, 16> bytes{};
+    check(EVP_Digest(content.data(), content.size(), bytes.data(), nullptr, md5_algorithm(), nullptr),
           "compute MD5");
     return hex_of(bytes);
 }
