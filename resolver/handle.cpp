@@ -99,8 +99,9 @@ void Handle::set_options() {
     set(alpm_option_set_noextracts, config.no_extract, "NoExtract");
     set(alpm_option_set_hookdirs, {}, "HookDir");  // hooks are not libalpm's to run
     check(alpm_option_set_gpgdir(handle_, spec_.gnupg_dir.c_str()), "set option", "GPGDir");
-    check(alpm_option_set_checkspace(handle_, 0), "set option",
-          "CheckSpace");  // the store looks at its own disk
+    // The store looks at its own disk.
+    const bool checks_space = spec_.is_pacmans && config.check_space;
+    check(alpm_option_set_checkspace(handle_, checks_space ? 1 : 0), "set option", "CheckSpace");
     check(alpm_option_set_usesyslog(handle_, 0), "set option", "UseSyslog");
     check(alpm_option_set_disable_dl_timeout(handle_, config.disable_download_timeout ? 1 : 0), "set option",
           "DisableDownloadTimeout");
@@ -339,8 +340,9 @@ bool Handle::update_databases(bool force) {
 
 void Handle::use_keyring() {
     if (!checks_signatures_ && (local_file_level_ & ALPM_SIG_PACKAGE) == 0) return;
-    make_directories(AT_FDCWD, spec_.gnupg_dir, 0700);
-    if (requires_signatures_) ensure_keyring(spec_.gnupg_dir, spec_.keyrings, conversation_.sink());
+    if (!spec_.is_pacmans) make_directories(AT_FDCWD, spec_.gnupg_dir, 0700);
+    if (requires_signatures_ && !spec_.is_pacmans)
+        ensure_keyring(spec_.gnupg_dir, spec_.keyrings, conversation_.sink());
     if (!conversation_.has_keyring()) return;
     // GPGME keeps the directory that it was first given, for the whole process.
     static std::string keyring;
@@ -352,7 +354,7 @@ void Handle::use_keyring() {
 }
 
 std::optional<FileLock> Handle::lock_cache() {
-    if (spec_.cache_dirs.empty()) return std::nullopt;
+    if (spec_.cache_dirs.empty() || spec_.is_pacmans) return std::nullopt;
     const std::string& first = spec_.cache_dirs.front();
     make_directories(AT_FDCWD, first);
     const auto writable = [](const std::string& path) { return ::access(path.c_str(), W_OK | X_OK) == 0; };
@@ -377,8 +379,8 @@ Handle::QuietLog::~QuietLog() {
     if (!log.empty()) alpm_option_set_logfile(handle_.get(), log.c_str());
 }
 
-void Handle::log_action(const char* text) {
-    if (!spec_.log_file.empty()) alpm_logaction(handle_, "PWSTORE", "%s\n", text);
+void Handle::log_action(const char* text, const char* caller) {
+    if (!spec_.log_file.empty()) alpm_logaction(handle_, caller, "%s\n", text);
 }
 
 }  // namespace pwstore

@@ -69,7 +69,7 @@ class Handle {
      private:
         Handle& handle_;
     };
-    void log_action(const char* text);
+    void log_action(const char* text, const char* caller = "PWSTORE");
 
  private:
     void set_options();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,16 @@ struct PlanStep {
     // Known after fetching:
     std::string archive;      ///< absolute path
     uint32_t validation = 0;  ///< bits as alpm_pkgvalidation_t: 1 none, 2 MD5, 4 SHA-256, 8 signature
+};
+
+/// The files of one package as databases list them.
+struct PackageFileList {
+    std::string name, version;
+    std::vector<std::string> paths;             ///< sorted by bytes; directories end with a slash
+    std::map<std::string, std::string> backup;  ///< recorded MD5 by path
+    [[nodiscard]] bool has(const std::string& path) const {
+        return std::binary_search(paths.begin(), paths.end(), path);
+    }
 };
 
 /// The decision, in the order in which libalpm would act: removals first, then additions.

@@ -125,6 +125,19 @@ PackageInfo package_info(alpm_pkg_t* package) {
     return info;
 }
 
+PackageFileList package_file_list(alpm_pkg_t* package) {
+    PackageFileList list;
+    list.name = name_of(package);
+    list.version = text(alpm_pkg_get_version(package));
+    const alpm_filelist_t* files = alpm_pkg_get_files(package);
+    for (size_t i = 0; files != nullptr && i < files->count; ++i)
+        list.paths.emplace_back(files->files[i].name);
+    std::sort(list.paths.begin(), list.paths.end());
+    for (const alpm_backup_t* backup : alpm::each<const alpm_backup_t>(alpm_pkg_get_backup(package)))
+        list.backup.emplace(text(backup->name), text(backup->hash));
+    return list;
+}
+
 Plan prepared_plan(const Handle& handle, const Conversation& conversation, const ResolveRequest& request,
                    const std::map<std::string, bool>& reasons) {
     Plan plan;

@@ -11,6 +11,9 @@ namespace pwstore {
 /// Everything that libalpm knows of `package`, from whatever place.
 [[nodiscard]] PackageInfo package_info(alpm_pkg_t* package);
 
+/// The files of `package`, which is installed.
+[[nodiscard]] PackageFileList package_file_list(alpm_pkg_t* package);
+
 /// The prepared transaction of `handle` as a plan, with the notes of `conversation`. `reasons`: of new
 /// packages that are there because of those they replace, whether they are explicitly installed.
 [[nodiscard]] Plan prepared_plan(const Handle& handle, const Conversation& conversation,

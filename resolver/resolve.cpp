@@ -65,8 +65,12 @@ std::vector<std::string> fetched_urls(Handle& handle, const std::vector<std::str
 }  // namespace
 
 Resolution::Resolution(Handle& handle, Conversation& conversation, const ResolveRequest& request,
-                       Locking locking)
-    : handle_(handle), conversation_(conversation), request_(request) {
+                       Locking locking, const CarryOut& what)
+    : handle_(handle),
+      conversation_(conversation),
+      request_(request),
+      database_only_(what.database_only),
+      download_only_(what.download_only) {
     check_request(request_);
     handle_.check_installed_set();
     const bool repositories = !request_.install.empty() || request_.upgrade;
@@ -146,6 +150,8 @@ int Resolution::flags() const {
     if (request_.recursive || request_.recursive_all) flags |= ALPM_TRANS_FLAG_RECURSE;
     if (request_.recursive_all) flags |= ALPM_TRANS_FLAG_RECURSEALL;
     if (request_.unneeded) flags |= ALPM_TRANS_FLAG_UNNEEDED;
+    if (database_only_) flags |= ALPM_TRANS_FLAG_DBONLY;
+    if (download_only_) flags |= ALPM_TRANS_FLAG_DOWNLOADONLY;
     return flags;
 }
 
@@ -275,7 +281,7 @@ void Resolution::commit_dry() {
         throw_commit_error(error, code, data, conversation_.errors());
     }
     conversation_.rethrow();
-    if (!conversation_.was_interrupted())
+    if (!conversation_.was_interrupted() && !download_only_)
         throw Error("fetch packages", "", "libalpm went on where it had to stop");
     conversation_.errors_as_warnings();
 }

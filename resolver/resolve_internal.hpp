@@ -35,7 +35,8 @@ enum class Locking { no, yes };
 /// One libalpm transaction: begun, filled from a request, prepared; released at its end.
 class Resolution {
  public:
-    Resolution(Handle& handle, Conversation& conversation, const ResolveRequest& request, Locking locking);
+    Resolution(Handle& handle, Conversation& conversation, const ResolveRequest& request, Locking locking,
+               const CarryOut& what = {});
     Resolution(const Resolution&) = delete;
     Resolution& operator=(const Resolution&) = delete;
     ~Resolution();
@@ -58,6 +59,7 @@ class Resolution {
     Handle& handle_;
     Conversation& conversation_;
     const ResolveRequest& request_;
+    bool database_only_, download_only_;
     std::map<std::string, bool> replacement_reasons_;
     bool open_ = false;
 };

@@ -83,6 +83,51 @@ Plan Session::fetch(const ResolveRequest& request) {
     });
 }
 
+bool Session::carry_out(const ResolveRequest& request, const CarryOut& what) {
+    const ProcessState bracket;
+    Conversation& conversation = state_->conversation;
+    conversation.forget_answers();
+    conversation.begin(Conversation::Warnings::to_sink);
+    std::optional<Resolution> resolution;
+    Plan plan;
+    try {
+        resolution.emplace(state_->handle, conversation, request, Locking::yes, what);
+        plan = resolution->plan();
+    } catch (...) {
+        conversation.notes_as_warnings();
+        throw;
+    }
+    if (!what.agree(plan) || plan.empty()) return false;
+    if (adds(plan)) {
+        state_->handle.use_keyring();
+        resolution->commit_dry();
+        add_archives(state_->handle, plan);
+    }
+    if (!what.download_only) what.act(plan);
+    return true;
+}
+
+std::vector<PackageFileList> Session::file_lists() {
+    const ProcessState bracket;
+    std::vector<PackageFileList> lists;
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(state_->handle.installed()))
+        lists.push_back(package_file_list(package));
+    return lists;
+}
+
+std::vector<PackageInfo> Session::installed() {
+    const ProcessState bracket;
+    std::vector<PackageInfo> packages;
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(state_->handle.installed()))
+        packages.push_back(package_info(package));
+    return packages;
+}
+
+void Session::log(const std::string& caller, const std::string& text) {
+    const ProcessState bracket;
+    state_->handle.log_action(text.c_str(), caller.c_str());
+}
+
 std::vector<std::string> Session::check_installed() {
     const ProcessState bracket;
     State& state = *state_;

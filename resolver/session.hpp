@@ -83,6 +83,16 @@ struct ResolveRequest {
     std::vector<std::string> overwrite = {}, ignore = {}, ignore_groups = {}, assume_installed = {};
 };
 
+/// What is done of a transaction that carry_out() holds.
+struct CarryOut {
+    bool database_only = false;  ///< files of packages are neither looked at nor touched
+    bool download_only = false;  ///< nothing is done with what was fetched
+    /// Is given the plan, be it empty, before anything is fetched; false ends it.
+    std::function<bool(Plan& plan)> agree;
+    /// Acts while libalpm's lock is held, with the archives on disk.
+    std::function<void(const Plan& plan)> act;
+};
+
 /// One libalpm handle. Several may exist; calls are one at a time in the process (ProcessState sees to it),
 /// and the keyring of the first that checked a signature is that of all. Problems are Errors whose hint() has
 /// one per line; libalpm's other words go to the sink or to Plan::notes.
@@ -111,6 +121,16 @@ class Session {
     /// the same file.
     /// @throws Error as prepare(), naming each conflicting file and its owner; corrupt for bad archives
     [[nodiscard]] Plan fetch(const ResolveRequest& request);
+    /// Plan, ask, fetch and act in one transaction of libalpm, whose lock (dbpath/db.lck) is held from before
+    /// the plan is made until `act` is done. Returns whether there was something to do, and an agreement.
+    /// @throws Error as fetch(), and what `agree` and `act` throw
+    bool carry_out(const ResolveRequest& request, const CarryOut& what);
+    /// What the local database lists of installed packages, as it was when the session began.
+    [[nodiscard]] std::vector<PackageFileList> file_lists();
+    /// Installed packages, as they were when the session began.
+    [[nodiscard]] std::vector<PackageInfo> installed();
+    /// A line for SessionSpec::log_file; nothing without one.
+    void log(const std::string& caller, const std::string& text);
     /// Problems of the installed set as it is: "foo: requires bar>=2", and conflicts. Empty = sound.
     [[nodiscard]] std::vector<std::string> check_installed();
     /// Packages of the sync databases whose name, description, provision or group matches every regular
