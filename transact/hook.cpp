@@ -55,7 +55,8 @@ std::vector<std::string> split_words(std::string_view text) {
 
 class HookParser {
  public:
-    explicit HookParser(const std::string& file_name) : file_(file_name) {
+    HookParser(const std::string& file_name, std::vector<std::string>* warnings)
+        : file_(file_name), warnings_(warnings) {
         hook_.name = file_.substr(0, file_.size() - (file_.ends_with(kSuffix) ? kSuffix.size() : 0));
     }
 
@@ -73,6 +74,13 @@ class HookParser {
     [[noreturn]] void fail(std::string_view cause) const {
         throw Error("read hook", file_,
                     number_ == 0 ? std::string(cause) : fmt::format("line {}: {}", number_, cause));
+    }
+
+    /// What `key` said before no longer counts.
+    void overwrite(bool is_set, const std::string& key) {
+        if (!is_set || warnings_ == nullptr) return;
+        warnings_->push_back(
+            fmt::format("hook {} line {}: overwriting previous definition of {}", file_, number_, key));
     }
 
     void line(std::string_view text) {
@@ -112,6 +120,7 @@ class HookParser {
                 fail(fmt::format("unknown Operation '{}'", value));
             }
         } else if (key == "Type") {
+            overwrite(typed_ == hook_.triggers.size(), key);
             if (value == "Package") {
                 trigger.type = HookTrigger::Type::package;
             } else if (value != "Path" && value != "File") {
@@ -128,6 +137,7 @@ class HookParser {
 
     void action_option(const std::string& key, const std::string& value) {
         if (key == "When") {
+            overwrite(when_, key);
             if (value == "PreTransaction") {
                 hook_.when = Hook::When::pre_transaction;
             } else if (value != "PostTransaction") {
@@ -135,6 +145,7 @@ class HookParser {
             }
             when_ = true;
         } else if (key == "Description") {
+            overwrite(!hook_.description.empty(), key);
             hook_.description = value;
         } else if (key == "Depends") {
             hook_.depends.push_back(value);
@@ -143,6 +154,7 @@ class HookParser {
         } else if (key == "NeedsTargets") {
             hook_.needs_targets = true;
         } else if (key == "Exec") {
+            overwrite(!hook_.exec.empty(), key);
             hook_.exec = split_words(value);
             if (hook_.exec.empty()) fail("empty Exec");
         } else {
@@ -164,6 +176,7 @@ class HookParser {
     }
 
     std::string file_;
+    std::vector<std::string>* warnings_;
     Hook hook_;
     std::string section_;
     unsigned number_ = 0;
@@ -202,14 +215,15 @@ bool HookEvents::empty() const {
     return installed_packages.empty() && upgraded_packages.empty() && removed_packages.empty();
 }
 
-Hook parse_hook(std::string_view text, const std::string& file_name) {
-    return HookParser(file_name).parse(text);
+Hook parse_hook(std::string_view text, const std::string& file_name, std::vector<std::string>* warnings) {
+    return HookParser(file_name, warnings).parse(text);
 }
 
-std::vector<Hook> load_hooks(int root) {
+HookFiles read_hooks(const std::vector<HookDirectory>& directories) {
+    HookFiles files;
     std::map<std::string, Hook> by_name;
-    for (const char* directory : kHookDirectories) {
-        const auto dir = try_open_beneath(root, directory, O_RDONLY | O_DIRECTORY);
+    for (const HookDirectory& place : directories) {
+        const auto dir = try_open_in_root(place.root, place.path, O_RDONLY | O_DIRECTORY);
         if (!dir) continue;
         for (const DirectoryItem& item : list_directory(dir->get())) {
             if (!item.name.ends_with(kSuffix)) continue;
@@ -218,19 +232,40 @@ std::vector<Hook> load_hooks(int root) {
                 by_name[item.name] = Hook{};
                 continue;
             }
-            const auto file =
-                try_open_in_root(root, fmt::format("{}/{}", directory, item.name), O_RDONLY | O_NONBLOCK);
-            if (file && S_ISREG(stat_fd(file->get(), item.name).st_mode)) {
-                by_name[item.name] = parse_hook(read_all(file->get(), item.name), item.name);
+            const auto file = try_open_in_root(place.root, fmt::format("{}/{}", place.path, item.name),
+                                               O_RDONLY | O_NONBLOCK);
+            if (!file || !S_ISREG(stat_fd(file->get(), item.name).st_mode)) continue;
+            try {
+                by_name[item.name] = parse_hook(read_all(file->get(), item.name), item.name, &files.warnings);
+            } catch (const Error& error) {
+                files.errors.emplace_back(error.what());
             }
         }
     }
-    std::vector<Hook> hooks;
     for (auto& [file, hook] : by_name) {
-        if (!hook.triggers.empty()) hooks.push_back(std::move(hook));
+        if (!hook.triggers.empty()) files.hooks.push_back(std::move(hook));
     }
-    std::sort(hooks.begin(), hooks.end(), [](const Hook& a, const Hook& b) { return a.name < b.name; });
-    return hooks;
+    std::sort(files.hooks.begin(), files.hooks.end(),
+              [](const Hook& a, const Hook& b) { return a.name < b.name; });
+    return files;
+}
+
+std::vector<HookDirectory> hook_directories(int root) {
+    std::vector<HookDirectory> directories;
+    for (const char* directory : kHookDirectories)
+        directories.push_back({root, directory});
+    return directories;
+}
+
+std::vector<Hook> usable_hooks(HookFiles files, Hook::When when, ProgressSink& sink) {
+    for (const std::string& text : files.warnings)
+        sink.message(Severity::warning, text);
+    for (const std::string& text : files.errors)
+        sink.message(Severity::error, text);
+    if (when == Hook::When::pre_transaction && !files.errors.empty()) {
+        throw Error("prepare hooks", "", "failed to run transaction hooks").with_hint(files.errors.front());
+    }
+    return std::move(files.hooks);
 }
 
 int match_patterns(const std::vector<std::string>& patterns, const std::string& text) {

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "store/base/events.hpp"
+
 namespace pwstore {
 
 /// alpm-hooks(5).
@@ -38,12 +40,31 @@ struct HookEvents {
     [[nodiscard]] bool empty() const;
 };
 
+/// @param warnings is added to, where it is given: what is said twice, of which the later counts
 /// @throws Error (failure) naming file, line and rule
-[[nodiscard]] Hook parse_hook(std::string_view text, const std::string& file_name);
+[[nodiscard]] Hook parse_hook(std::string_view text, const std::string& file_name,
+                              std::vector<std::string>* warnings = nullptr);
 
-/// Hooks of a root, in running order: usr/share/libalpm/hooks and etc/pacman.d/hooks; a later file replaces
-/// an earlier one of the same name, a link to /dev/null masks it.
-[[nodiscard]] std::vector<Hook> load_hooks(int root);
+/// Where hooks lie: a path inside a root, whose symlinks are resolved in that root.
+struct HookDirectory {
+    int root;
+    std::string path;
+};
+/// What was read of them.
+struct HookFiles {
+    std::vector<Hook> hooks;  ///< in running order
+    std::vector<std::string> warnings;
+    std::vector<std::string> errors;  ///< of files that are no hooks
+};
+/// A file of a later directory replaces one of the same name, a link to /dev/null masks it.
+[[nodiscard]] HookFiles read_hooks(const std::vector<HookDirectory>& directories);
+
+/// Hooks of a root: usr/share/libalpm/hooks and etc/pacman.d/hooks.
+[[nodiscard]] std::vector<HookDirectory> hook_directories(int root);
+
+/// Those of `files` that run, warnings and errors having been said to `sink`. Before a transaction an error
+/// forbids it. @throws Error "failed to run transaction hooks"
+[[nodiscard]] std::vector<Hook> usable_hooks(HookFiles files, Hook::When when, ProgressSink& sink);
 
 /// The targets for which `hook` runs, sorted, unique; with `triggered` false it does not run at all.
 struct HookMatch {

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
@@ -22,7 +21,7 @@ constexpr std::string_view kDatabase = "var/lib/pacman/local/";
 
 /// MD5 of a regular file of the root, empty when there is none.
 std::string md5_in_root(int root, const std::string& path) {
-    const auto file = try_open_beneath(root, path, O_RDONLY | O_NONBLOCK);
+    const auto file = try_open_in_root(root, path, O_RDONLY | O_NONBLOCK);
     if (!file || !S_ISREG(stat_fd(file->get(), path).st_mode)) return {};
     return md5_hex(read_all(file->get(), path));
 }
@@ -36,20 +35,8 @@ std::string database_prefix(const Manifest& package) {
     return fmt::format("{}{}-{}/", kDatabase, package.name, package.version);
 }
 
-/// Make room for `path`.pacsave: .pacsave.1 becomes .pacsave.2 and so on.
-void shift_saved(RootWriter& writer, const std::string& path,
-                 const std::function<void(const std::string&)>& changed) {
-    const std::string base = path + ".pacsave";
-    unsigned last = 0;
-    while (exists_at(writer.root(), last == 0 ? base : fmt::format("{}.{}", base, last)))
-        ++last;
-    for (; last > 0; --last) {
-        const std::string from = last == 1 ? base : fmt::format("{}.{}", base, last - 1);
-        const std::string to = fmt::format("{}.{}", base, last);
-        writer.rename(from, to);
-        changed(from);
-        changed(to);
-    }
+std::string listed_path(const Entry& entry) {
+    return entry.kind == EntryKind::directory ? entry.path + "/" : entry.path;
 }
 
 }  // namespace
@@ -111,10 +98,21 @@ void PackageFiles::follow_diversions(const Manifest& package, bool is_removal) {
     }
 }
 
+Occupant PackageFiles::occupant(const std::string& path) const {
+    const auto info = try_stat_at(writer_.root(), path);
+    if (!info) return Occupant::nothing;
+    return S_ISDIR(info->st_mode) ? Occupant::directory : Occupant::other;
+}
+
 void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     const std::string path = writer_.resolve(entry.path);
     if (is_in_database(path)) return;
-    if (match_patterns(rules_.no_extract, entry.path) == 1) {
+    const Entry* old_entry = old != nullptr ? old->find(entry.path) : nullptr;
+    const bool is_backup =
+        entry.kind == EntryKind::file &&
+        (!entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty()));
+    const Arrival what = arrival(rules_.patterns, listed_path(entry), occupant(path), is_backup);
+    if (what == Arrival::left_out) {
         special(entry.path);
         return;
     }
@@ -123,9 +121,6 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
         place(entry);
         return;
     }
-    const Entry* old_entry = old != nullptr ? old->find(entry.path) : nullptr;
-    const bool is_backup =
-        !entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty());
     if (const std::string place_to = diverted(path); place_to != path) {
         place(entry, place_to);
         return;
@@ -133,47 +128,58 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     if (rules_.shared.taken.contains(entry.path)) special(path);
     if (rules_.shared.left.contains(entry.path)) {
         special(path);
-        return;
-    }
-    const bool exists = exists_at(writer_.root(), path);
-    if (exists && match_patterns(rules_.no_upgrade, entry.path) == 1) {
-        place(entry, path + ".pacnew");
+    } else if (what == Arrival::beside) {
         special(path);
-        special(path + ".pacnew");
-        sink_.message(Severity::warning,
-                      fmt::format("/{} installed as /{}.pacnew", printable(path), printable(path)));
-    } else if (exists && is_backup && entry.kind == EntryKind::file) {
+        install_pacnew(entry, path);
+    } else if (what == Arrival::compared) {
         install_backup(entry, old_entry);
     } else {
         place(entry);
     }
 }
 
-/// Three-way rule of pacman(8) "Handling config files": what the package had, what is there, what it has now.
-void PackageFiles::install_backup(const Entry& entry, const Entry* old_entry) {
-    const std::string path = writer_.resolve(entry.path);
-    const std::string local = md5_in_root(writer_.root(), path);
-    const std::string original = old_entry != nullptr ? old_entry->backup_md5 : "";
-    const std::string& packaged = entry.backup_md5;
-    const bool same_as_new = !local.empty() && local == packaged;
-    const bool package_unchanged = !original.empty() && original == packaged;
-    const bool untouched = !local.empty() && local == original;
-    if (same_as_new || (untouched && !package_unchanged)) {
-        place(entry);
-        return;
-    }
-    special(path);
-    if (package_unchanged) return;
+void PackageFiles::install_pacnew(const Entry& entry, const std::string& path) {
     place(entry, path + ".pacnew");
     special(path + ".pacnew");
     sink_.message(Severity::warning,
                   fmt::format("/{} installed as /{}.pacnew", printable(path), printable(path)));
 }
 
+void PackageFiles::install_backup(const Entry& entry, const Entry* old_entry) {
+    const std::string path = writer_.resolve(entry.path);
+    const std::string pacnew = path + ".pacnew";
+    const bool has_pacnew = occupant(pacnew) == Occupant::other;
+    switch (three_way(old_entry != nullptr ? old_entry->backup_md5 : "", md5_in_root(writer_.root(), path),
+                      entry.backup_md5)) {
+        case Verdict::take_new:
+            place(entry);
+            if (has_pacnew && writer_.remove(pacnew)) special(pacnew);
+            return;
+        case Verdict::keep_old:
+            special(path);
+            if (!has_pacnew) return;
+            place(entry, pacnew);  // one that lies there still is the current one
+            special(pacnew);
+            return;
+        case Verdict::pacnew:
+            special(path);
+            install_pacnew(entry, path);
+            return;
+    }
+}
+
 /// Files of the old version that no package has any more go before the new ones come.
 void PackageFiles::remove_outdated(const Manifest& old, const Manifest& package) {
     for (auto entry = old.entries.rbegin(); entry != old.entries.rend(); ++entry) {
-        if (package.find(entry->path) == nullptr) remove_entry(*entry, false);
+        const Entry* successor = package.find(entry->path);
+        if (successor == nullptr) {
+            remove_entry(*entry, false);
+        } else if (successor->backup_md5.empty() && !entry->backup_md5.empty() &&
+                   match_patterns(rules_.patterns.no_upgrade, entry->path) != 1) {
+            // No configuration file any more.
+            const std::string path = writer_.resolve(entry->path);
+            if (diverted(path) == path) (void)save_if_changed(*entry, path);
+        }
     }
 }
 
@@ -201,7 +207,7 @@ void PackageFiles::remove_entry(const Entry& entry, bool is_removal) {
         return;
     }
     const TreeEntry* other = layers_.find(path);
-    if (other != nullptr && match_patterns(rules_.no_extract, entry.path) != 1) {
+    if (other != nullptr && match_patterns(rules_.patterns.no_extract, entry.path) != 1) {
         // Another package has it too: what that one brought is what stays. A configuration file that moves
         // from one to the other is not touched before its new package comes.
         if ((is_removal || entry.backup_md5.empty()) && other->entry.object != entry.object &&
@@ -210,27 +216,40 @@ void PackageFiles::remove_entry(const Entry& entry, bool is_removal) {
         }
         return;
     }
-    if (match_patterns(rules_.no_upgrade, entry.path) == 1 && !is_removal) {
+    if (is_left(rules_.patterns, entry.path, {}, false)) {
         special(path);
         return;
     }
     note_directory_of(path);
-    if (!entry.backup_md5.empty() && !rules_.no_save) {
-        const std::string local = md5_in_root(writer_.root(), path);
-        if (!local.empty() && local != entry.backup_md5) {
-            save_changed(path);
-            return;
-        }
-    }
+    if (save_if_changed(entry, path)) return;
     writer_.remove(path);
     special(path);
 }
 
+/// Whether the configuration file is now .pacsave.
+bool PackageFiles::save_if_changed(const Entry& entry, const std::string& path) {
+    if (entry.backup_md5.empty() || rules_.no_save ||
+        !is_saved(entry.backup_md5, md5_in_root(writer_.root(), path))) {
+        return false;
+    }
+    save_changed(path);
+    return true;
+}
+
 void PackageFiles::save_changed(const std::string& path) {
-    shift_saved(writer_, path, [&](const std::string& changed) { special(changed); });
-    writer_.rename(path, path + ".pacsave");
-    special(path);
-    special(path + ".pacsave");
+    const auto [parent, name] = split_path(path);
+    const Fd directory = parent.empty()
+                             ? open_dir(writer_.root(), ".")
+                             : open_beneath(writer_.root(), std::string(parent), O_RDONLY | O_DIRECTORY);
+    std::vector<std::string> names;
+    for (DirectoryItem& item : list_directory(directory.get()))
+        names.push_back(std::move(item.name));
+    const std::string prefix = parent.empty() ? "" : std::string(parent) + "/";
+    for (const auto& [from, to] : pacsave_renames(std::string(name), names)) {
+        writer_.rename(prefix + from, prefix + to);
+        special(prefix + from);
+        special(prefix + to);
+    }
     sink_.message(Severity::warning,
                   fmt::format("/{} saved as /{}.pacsave", printable(path), printable(path)));
 }

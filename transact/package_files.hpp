@@ -12,21 +12,21 @@
 #include "transact/act_log.hpp"
 #include "transact/diversions.hpp"
 #include "transact/file_claims.hpp"
+#include "transact/file_rules.hpp"
 
 namespace pwstore {
 
-/// Patterns of repositories.conf that bend the laying down of files.
+/// What bends the laying down of files.
 struct FileRules {
-    std::vector<std::string> no_extract;
-    std::vector<std::string> no_upgrade;
+    FilePatterns patterns;
     bool no_save = false;  ///< removal leaves no .pacsave
     Diversions diversions = {};
     FileClaims::Shared shared = {};  ///< with other packages, of the one that comes
 };
 
-/// Lays down and removes the files of packages in one root under construction, as pacman does: three-way rule
-/// for backup files (.pacnew), .pacsave on removal, NoExtract, NoUpgrade, files that move between packages,
-/// directories that others still use. What ends up different from the merge of the layers is logged.
+/// Lays down and removes the files of packages in one root under construction, by pacman's rules
+/// (file_rules.hpp), as far as they are about files of one package: which package has a file in the end is
+/// for the layers to say. What ends up different from the merge of the layers is logged.
 class PackageFiles {
  public:
     /// @param layers the merge of all layers as it will be when the transaction is done, without the delta
@@ -47,8 +47,11 @@ class PackageFiles {
     void install_entry(const Entry& entry, const Manifest* old);
     [[nodiscard]] std::string diverted(const std::string& path);
     void install_backup(const Entry& entry, const Entry* old_entry);
+    void install_pacnew(const Entry& entry, const std::string& path);
     void remove_outdated(const Manifest& old, const Manifest& package);
+    bool save_if_changed(const Entry& entry, const std::string& path);
     void remove_entry(const Entry& entry, bool is_removal);
+    [[nodiscard]] Occupant occupant(const std::string& path) const;
     void save_changed(const std::string& path);
     void place(const Entry& entry, std::string_view as = {});
     void install_database_entry(const Manifest& package);

@@ -39,9 +39,11 @@ const InstalledPackage* find_planned(const std::vector<PlannedPackage>& packages
     return found == packages.end() ? nullptr : &found->installed;
 }
 
-void add_paths(const Manifest& manifest, std::set<std::string>& paths) {
+void add_paths(const Manifest& manifest, std::set<std::string>& paths,
+               const std::vector<std::string>& no_extract = {}) {
     for (const Entry& entry : manifest.entries) {
-        paths.insert(entry.kind == EntryKind::directory ? entry.path + "/" : entry.path);
+        std::string path = entry.kind == EntryKind::directory ? entry.path + "/" : entry.path;
+        if (match_patterns(no_extract, path) != 1) paths.insert(std::move(path));
     }
 }
 
@@ -122,7 +124,7 @@ void RootBuild::start() {
     make_directory(state_.staging->fd(), scratch, 0700);
     const std::string staging = state_.store.layout().path(state_.staging->name());
     scripts_ = std::make_unique<ScriptRunner>(mode_, staging + "/" + directory_, root_.get(),
-                                              staging + "/" + scratch, work_.log, state_.dialogue);
+                                              staging + "/" + scratch, &work_.log, state_.dialogue);
 }
 
 Manifest RootBuild::manifest_before(const std::string& package) const {
@@ -147,7 +149,7 @@ void RootBuild::add_step_events(const Plan& plan, const Work& owner, HookEvents&
             events.removed_packages.insert(name);
         } else {
             (old != nullptr ? events.upgraded_packages : events.installed_packages).insert(name);
-            add_paths(txn.manifest(now->manifest), events.added_paths);
+            add_paths(txn.manifest(now->manifest), events.added_paths, state_.config.no_extract);
         }
         if (old != nullptr) add_paths(txn.manifest(old->manifest), events.removed_paths);
     }
@@ -167,7 +169,7 @@ HookEvents RootBuild::events() const {
         const ReadTxn txn = state_.store.index().read();
         for (const PlannedPackage& package : state_.upstream_packages(txn, work_)) {
             events.installed_packages.insert(package.installed.name);
-            add_paths(txn.manifest(package.installed.manifest), events.added_paths);
+            add_paths(txn.manifest(package.installed.manifest), events.added_paths, state_.config.no_extract);
         }
     }
     return events;
@@ -194,8 +196,7 @@ bool RootBuild::is_installed(const std::string& dependency) const {
 
 FileRules RootBuild::file_rules() const {
     FileRules rules;
-    rules.no_extract = state_.config.no_extract;
-    rules.no_upgrade = state_.config.no_upgrade;
+    rules.patterns = {state_.config.no_extract, state_.config.no_upgrade};
     rules.no_save = work_.request.packages.no_save;
     return rules;
 }
@@ -304,7 +305,10 @@ void RootBuild::run_plan() {
         claims_ = std::make_unique<FileClaims>(state_.store, visible, work_.request.packages.overwrite);
     if (work_.before && work_.before->upstream != work_.after.upstream) follow_packages_below();
     const auto installed = [this](const std::string& dependency) { return is_installed(dependency); };
-    const std::vector<Hook> before = load_hooks(root_.get());
+    const auto hooks = [this](Hook::When when) {
+        return usable_hooks(read_hooks(hook_directories(root_.get())), when, state_.dialogue);
+    };
+    const std::vector<Hook> before = hooks(Hook::When::pre_transaction);
     // Triggers are looked at only when there is something that they could start.
     HookEvents what;
     if (!before.empty()) what = events();
@@ -313,7 +317,7 @@ void RootBuild::run_plan() {
     apply_steps();
     failpoint("build.packages");
     maintainer_scripts_->configure();
-    const std::vector<Hook> after = load_hooks(root_.get());
+    const std::vector<Hook> after = hooks(Hook::When::post_transaction);
     if (before.empty()) what = events();
     scripts_->run_hooks(Hook::When::post_transaction, after, what, true, installed);
     std::set<std::string> activated = activated_below();

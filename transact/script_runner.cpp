@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <deque>
@@ -45,7 +46,7 @@ std::string joined_lines(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-ScriptRunner::ScriptRunner(ScriptMode mode, std::string root_path, int root, std::string scratch, ActLog& log,
+ScriptRunner::ScriptRunner(ScriptMode mode, std::string root_path, int root, std::string scratch, ActLog* log,
                            Dialogue& dialogue)
     : mode_(mode),
       root_path_(std::move(root_path)),
@@ -62,6 +63,10 @@ ScriptSandbox& ScriptRunner::sandbox() {
 }
 
 void ScriptRunner::in_area(const Touch& who, const std::function<void()>& commands) {
+    if (log_ == nullptr) {
+        in_plain_root(commands);
+        return;
+    }
     std::optional<RootScan> before;
     if (mode_ == ScriptMode::private_copy) before.emplace(root_);
     sandbox().begin();
@@ -69,12 +74,34 @@ void ScriptRunner::in_area(const Touch& who, const std::function<void()>& comman
     sandbox().end();
     failpoint("script.ended");
     if (before) {
-        before->log_changes(RootScan(root_), who, log_);
+        before->log_changes(RootScan(root_), who, *log_);
     } else {
-        apply_upper(sandbox().upper(), root_, who, log_);
+        apply_upper(sandbox().upper(), root_, who, *log_);
         sandbox().discard();
     }
     failpoint("script.harvested");
+}
+
+/// Nobody asks what the commands change; but the places that the sandbox mounts on go again where there were
+/// none.
+void ScriptRunner::in_plain_root(const std::function<void()>& commands) {
+    std::vector<std::string> made;
+    for (const char* name : {"dev", "proc", "run", "tmp"}) {
+        if (!exists_at(root_, name)) made.emplace_back(name);
+    }
+    const auto clear = [&] {
+        for (const std::string& name : made)
+            (void)::unlinkat(root_, name.c_str(), AT_REMOVEDIR);  // what a script put there stays
+    };
+    try {
+        sandbox().begin();
+        commands();
+        sandbox().end();
+    } catch (...) {
+        clear();
+        throw;
+    }
+    clear();
 }
 
 ScriptResult ScriptRunner::run(const std::string& agent, const ScriptCommand& command) {

@@ -21,7 +21,8 @@ namespace pwstore {
 class ScriptRunner {
  public:
     /// @param root_path absolute path of the root; @param scratch an empty directory of ours beside it
-    ScriptRunner(ScriptMode mode, std::string root_path, int root, std::string scratch, ActLog& log,
+    /// @param log null: the root is no container's and is changed in place (ScriptMode::private_copy)
+    ScriptRunner(ScriptMode mode, std::string root_path, int root, std::string scratch, ActLog* log,
                  Dialogue& dialogue);
     ~ScriptRunner();
     ScriptRunner(const ScriptRunner&) = delete;
@@ -56,6 +57,7 @@ class ScriptRunner {
 
  private:
     ScriptSandbox& sandbox();
+    void in_plain_root(const std::function<void()>& commands);
     /// Run `commands` in one sandbox area and take over its changes in the name of `who`.
     void in_area(const Touch& who, const std::function<void()>& commands);
     ScriptResult run(const std::string& agent, const ScriptCommand& command);
@@ -67,7 +69,7 @@ class ScriptRunner {
     std::string root_path_;
     int root_;
     std::string scratch_;
-    ActLog& log_;
+    ActLog* log_;
     Dialogue& dialogue_;
     std::unique_ptr<ScriptSandbox> sandbox_;
     std::vector<TransactionNote> notes_;
