@@ -113,6 +113,38 @@ TEST(Transaction, UpgradeFollowsTheThreeWayRule) {
     fleet.expect_sound();
 }
 
+TEST(Transaction, AChangedFileThatIsNoLongerConfigurationIsSaved) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one")});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    fleet.user_edit("base", "etc/tool.conf", "mine\n");
+    fleet.user_edit("base", "etc/tool.conf.pacsave.2", "older\n");
+    PackageSpec plain = tool("2-1", "two");
+    plain.backup.clear();
+    fleet.repository({plain});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_EQ(fleet.read("base", "etc/tool.conf"), "default 2-1\n");
+    EXPECT_EQ(fleet.read("base", "etc/tool.conf.pacsave"), "mine\n");
+    EXPECT_EQ(fleet.read("base", "etc/tool.conf.pacsave.3"), "older\n");
+    fleet.expect_sound();
+}
+
+TEST(Transaction, NoUpgradeAndNoExtractAreRulesForRemovalAndDirectoriesToo) {
+    Fleet fleet;
+    fleet.repository({tool("1-1", "one"), library()});
+    const std::string file = fleet.directories().config + "/repositories.conf";
+    const Fd conf = open_at(AT_FDCWD, file, O_WRONLY | O_APPEND);
+    write_all(conf.get(), "[options]\nNoUpgrade = usr/bin/tool\nNoExtract = usr/share/tool/*\n", file);
+    fleet.run(fleet.create_base("base", {"tool", "library"}));
+    EXPECT_FALSE(exists_at(AT_FDCWD, fleet.root("base") + "/usr/share/tool"));
+    fleet.expect_sound();
+    TransactionRequest removal = fleet.request("base");
+    removal.containers[0].packages.remove = {"tool"};
+    fleet.run(removal);
+    EXPECT_EQ(fleet.read("base", "usr/bin/tool"), "one");
+    fleet.expect_sound();
+}
+
 TEST(Transaction, RemovalKeepsAChangedConfigurationAsPacsave) {
     Fleet fleet;
     fleet.repository({tool("1-1", "one"), library()});
