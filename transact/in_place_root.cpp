@@ -54,6 +54,14 @@ std::string make_scratch() {
     return path;
 }
 
+/// As pacman says it.
+Error failure(std::string_view cause, Fault fault) {
+    Error error("commit transaction", "", cause);
+    error.as(fault).with_hint(fmt::format(
+        "error: failed to commit transaction ({})\nErrors occurred, no packages were upgraded.", cause));
+    return error;
+}
+
 }  // namespace
 
 void LoggedDialogue::progress(const std::string& step, const std::string& label, uint64_t done,
@@ -281,7 +289,8 @@ void InPlaceRoot::apply(const Plan& plan, TransactionReport& report) {
     try {
         run_hooks(Hook::When::pre_transaction, what);
     } catch (const Error& error) {
-        throw Error("commit transaction", "", "failed to run transaction hooks").with_hint(error.what());
+        dialogue_.message(Severity::error, error.what());
+        throw failure("failed to run transaction hooks", error.fault());
     }
     log("transaction started");
     TransactionReport::Changed changed;
@@ -289,7 +298,7 @@ void InPlaceRoot::apply(const Plan& plan, TransactionReport& report) {
     for (const PlanStep& step : plan.steps) {
         if (interrupt_requested()) {
             log("transaction interrupted");
-            throw Error("commit transaction", "", "interrupted").as(Fault::interrupted);
+            throw failure("transaction interrupted", Fault::interrupted);
         }
         const bool is_removal = step.kind == StepKind::remove;
         dialogue_.progress(is_removal ? "remove" : "install", step.package.name, ++done, plan.steps.size());
@@ -299,7 +308,7 @@ void InPlaceRoot::apply(const Plan& plan, TransactionReport& report) {
                                             : changed.upgraded);
         if (errors_ != 0) {
             log("transaction failed");
-            throw Error("commit transaction", "", "transaction aborted");
+            throw failure("transaction aborted", Fault::failure);
         }
     }
     if (root_.disowned() != 0) {
