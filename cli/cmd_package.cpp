@@ -216,6 +216,7 @@ Command remove_command() {
           "also remove dependencies that nothing else needs; twice: explicitly installed ones too"},
          {"cascade", 'c', "", "also remove packages that depend on them"},
          {"unneeded", 'u', "", "skip packages that others need"},
+         {"nosave", 'n', "", "keep no .pacsave of changed configuration files"},
          {"filesystem", 'f', "", "build the root anew, even if nothing changed"},
          {"force-foreign", 0, "",
           "accepted and without effect: packages of dependencies stay in their own container"},

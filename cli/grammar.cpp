@@ -306,6 +306,7 @@ TransactionRequest read_remove(const Arguments& arguments) {
         target.packages.recursive_all = arguments.count("recursive") > 1;
         target.packages.cascade = arguments.has("cascade");
         target.packages.unneeded = arguments.has("unneeded");
+        target.packages.no_save = arguments.has("nosave");
     }
     request.target_only = true;
     request.preview = arguments.has("preview");
