@@ -32,15 +32,8 @@ SessionSpec session_spec(const TransactionState& state, const Work& work) {
     const Layout& layout = state.store.layout();
     const std::string staging = layout.path(state.staging->name());
     SessionSpec spec;
-    // A container that stands on others is checked for conflicts against its merged tree by the engine
-    // itself.
-    const bool checks_its_root = work.upstream.empty() && work.before;
-    if (checks_its_root) {
-        spec.root = layout.path(Layout::root_name(work.name, work.before->number));
-    } else {
-        spec.root = staging + "/empty";
-        make_directory(state.staging->fd(), "empty");
-    }
+    spec.root = staging + "/empty";
+    make_directory(state.staging->fd(), "empty");
     spec.database = staging + "/" + view_name(work);
     spec.cache_dirs = {layout.directories().cache + "/pkg"};
     spec.gnupg_dir = layout.path(names::kGnupg);
@@ -52,8 +45,14 @@ SessionSpec session_spec(const TransactionState& state, const Work& work) {
     return spec;
 }
 
+bool shows_its_root(TransactionState& state, const Work& work) {
+    return work.before && !state.upstream_affected(work);
+}
+
 SessionSpec container_session_spec(TransactionState& state, const Work& work) {
     SessionSpec spec = session_spec(state, work);
+    if (shows_its_root(state, work))
+        spec.root = state.store.layout().path(Layout::root_name(work.name, work.before->number));
     const ReadTxn txn = state.store.index().read();
     for (const PlannedPackage& package : state.upstream_packages(txn, work)) {
         spec.foreign.push_back(package.installed.name);

@@ -16,10 +16,14 @@ namespace pwstore {
 /// transaction.
 void make_view(TransactionState& state, const Work& work);
 
-/// Where libalpm works for `work`, with nothing below it.
+/// libalpm sees the root that `work` has, all that is below it included, and finds its file conflicts. There
+/// is none to be seen for a new container, and an outdated one where what is below changes too.
+[[nodiscard]] bool shows_its_root(TransactionState& state, const Work& work);
+
+/// Where libalpm works for `work`, with nothing below it and an empty root.
 [[nodiscard]] SessionSpec session_spec(const TransactionState& state, const Work& work);
 
-/// The same with the packages of the containers below `work`, which it must leave alone.
+/// The same with its root, and with the packages of the containers below `work`, which it must leave alone.
 [[nodiscard]] SessionSpec container_session_spec(TransactionState& state, const Work& work);
 
 }  // namespace pwstore

@@ -10,6 +10,7 @@
 #include "store/ingest.hpp"
 #include "transact/hook.hpp"
 #include "transact/interrupt.hpp"
+#include "transact/resolve.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -34,7 +35,17 @@ std::vector<ArchiveSource> archives_of(const TransactionState& state) {
     return sources;
 }
 
-void assign_manifests(Work& work, const std::map<std::string, IngestedArchive>& ingested) {
+/// Of a configuration file that is not laid down libalpm has no hash.
+void note_left_out(const TransactionState& state, InstalledPackage& package) {
+    if (state.config.no_extract.empty()) return;
+    for (const Entry& entry : state.store.index().read().manifest(package.manifest).entries) {
+        if (!entry.backup_md5.empty() && match_patterns(state.config.no_extract, entry.path) == 1)
+            package.backup_md5[entry.path] = "";
+    }
+}
+
+void assign_manifests(const TransactionState& state, Work& work,
+                      const std::map<std::string, IngestedArchive>& ingested) {
     for (const PlanStep& step : work.plan.steps) {
         if (step.kind == StepKind::remove) continue;
         const IngestedArchive& archive = ingested.at(step.archive);
@@ -48,33 +59,48 @@ void assign_manifests(Work& work, const std::map<std::string, IngestedArchive>& 
             if (package.installed.name != step.package.name) continue;
             package.installed.manifest = archive.id;
             package.description.reset();
+            note_left_out(state, package.installed);
         }
     }
 }
 
-/// Paths that a package of this container and one below it both bring. libalpm cannot see these: it knows one
-/// root.
+bool brings(const Work& work, const std::string& package) {
+    return std::any_of(work.plan.steps.begin(), work.plan.steps.end(), [&](const PlanStep& step) {
+        return step.kind != StepKind::remove && step.package.name == package;
+    });
+}
+
+/// Paths that a package of this container and one below it both bring, where libalpm cannot see these. What
+/// lay over each other before stays.
 void check_layer_conflicts(TransactionState& state, const Work& work) {
-    if (work.upstream.empty() || !work.affected) return;
+    if (work.upstream.empty() || !work.affected || shows_its_root(state, work)) return;
     const ReadTxn txn = state.store.index().read();
-    std::map<std::string, std::string> owner_below;
+    struct Owner {
+        std::string package;
+        bool is_new;
+    };
+    std::map<std::string, Owner> owner_below;
     for (const PlannedPackage& package : state.upstream_packages(txn, work)) {
         const Manifest manifest = txn.manifest(package.installed.manifest);
+        const Work* below = state.find(package.container);
+        const bool is_new = !work.before || (below != nullptr && brings(*below, manifest.name));
         for (const Entry& entry : manifest.entries) {
-            if (entry.kind != EntryKind::directory) owner_below.emplace(entry.path, manifest.name);
+            if (entry.kind != EntryKind::directory)
+                owner_below.try_emplace(entry.path, Owner{manifest.name, is_new});
         }
     }
     std::string conflicts;
     for (const PlannedPackage& package : work.packages) {
         const Manifest manifest = txn.manifest(package.installed.manifest);
         if (is_deb_version(manifest.version)) continue;  // dpkg's rules: FileClaims
+        const bool is_new = brings(work, manifest.name);
         for (const Entry& entry : manifest.entries) {
             const auto below = owner_below.find(entry.path);
             if (entry.kind == EntryKind::directory || below == owner_below.end()) continue;
-            if (below->second == manifest.name) continue;
+            if (below->second.package == manifest.name || !(is_new || below->second.is_new)) continue;
             if (match_patterns(work.request.packages.overwrite, entry.path) == 1) continue;
             conflicts += fmt::format("{}{}: /{} is owned by {}", conflicts.empty() ? "" : "\n", manifest.name,
-                                     printable(entry.path), below->second);
+                                     printable(entry.path), below->second.package);
         }
     }
     if (!conflicts.empty()) {
@@ -102,7 +128,7 @@ void ingest_stage(TransactionState& state) {
         for (size_t i = 0; i < sources.size(); ++i)
             ingested[sources[i].path] = ingestor.results()[i];
         for (Work& work : state.works)
-            assign_manifests(work, ingested);
+            assign_manifests(state, work, ingested);
     }
     for (const std::string& finding : state.stats.findings)
         state.dialogue.message(Severity::warning, finding);
