@@ -73,7 +73,10 @@ PlanStep addition(const Handle& handle, alpm_pkg_t* package, const ResolveReques
     step.explicitly = reason == reasons.end() ? is_explicit(package) : reason->second;
     step.to_download = size_of(alpm_pkg_download_size(package));
     step.location = location_of(handle, package);
-    if (alpm_pkg_t* old = handle.installed(step.package.name); old != nullptr) {
+    alpm_pkg_t* old = handle.installed(step.package.name);
+    const bool goes_before = old != nullptr && alpm_pkg_find(alpm_trans_get_remove(handle.get()),
+                                                             step.package.name.c_str()) != nullptr;
+    if (old != nullptr && !goes_before) {
         step.old_version = text(alpm_pkg_get_version(old));
         step.old_installed_size = size_of(alpm_pkg_get_isize(old));
         step.kind = kind_of(step.package.version, step.old_version);

@@ -14,8 +14,12 @@ namespace pwstore {
 /// Why a path of a root under construction may differ from the merge of its layers.
 struct Touch {
     Cause cause = Cause::engine;
-    std::string agent;             ///< package or hook
-    std::optional<uint32_t> mode;  ///< the mode that a script gave it; roots carry a reduced one
+    std::string agent = {};  ///< package or hook
+    /// Of the engine: its true mode. Of scripts: as they left it, which is the root's reduced one where they
+    /// did not set another.
+    std::optional<uint32_t> mode = {};
+    std::optional<int64_t> mtime = {};  ///< when the root's inode does not have it (a link to an object)
+    std::string moved_from = {};        ///< its path when the transaction began; empty: this one
 };
 
 /// What a transaction did to one root beyond laying down and removing package files. The delta is derived

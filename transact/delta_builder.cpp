@@ -15,141 +15,193 @@ namespace pwstore {
 
 namespace {
 
+/// `path` itself, not what it points to; nullopt when nothing is there, or a symlink has taken its parent's
+/// place.
+std::optional<Fd> try_open_itself(int root, const std::string& path) {
+    try {
+        return try_open_beneath(root, path, O_PATH | O_NOFOLLOW);
+    } catch (const Error& error) {
+        if (error.error_number() == ELOOP) return std::nullopt;
+        throw;
+    }
+}
+
+EntryKind kind_of(mode_t type) {
+    switch (type & S_IFMT) {
+        case S_IFDIR:
+            return EntryKind::directory;
+        case S_IFREG:
+            return EntryKind::file;
+        case S_IFLNK:
+            return EntryKind::symlink;
+        case S_IFIFO:
+            return EntryKind::fifo;
+        default:
+            return EntryKind::whiteout;  // nothing that a tree can have
+    }
+}
+
+/// `seen` is what a root shows of `entry`'s mode.
+bool shows_mode(const Entry* entry, EntryKind kind, uint32_t seen) {
+    if (entry == nullptr || entry->kind != kind) return false;
+    return seen ==
+           (kind == EntryKind::directory ? root_directory_mode(entry->mode) : inode_mode(entry->mode));
+}
+
 class DeltaBuilder {
  public:
-    DeltaBuilder(Ingestor& ingestor, int root, const Tree& layers, std::optional<int64_t> latest)
-        : ingestor_(ingestor), root_(root), layers_(layers), latest_(latest) {}
+    DeltaBuilder(Ingestor& ingestor, int root, const Tree& layers, const Tree& start,
+                 std::optional<int64_t> latest)
+        : ingestor_(ingestor), root_(root), layers_(layers), start_(start), latest_(latest) {}
 
     /// The entry that makes the layers equal the root at `path`; nullopt when they are equal already.
-    std::optional<Entry> difference(const std::string& path, std::optional<uint32_t> true_mode) {
+    /// @param touch null when nothing was done there in this transaction
+    std::optional<Entry> difference(const std::string& path, const Touch* touch) {
         if (is_generated(layers_, path)) return std::nullopt;
         const TreeEntry* layer = layers_.find(path);
         const Entry* below = layer != nullptr ? &layer->entry : nullptr;
-        const auto handle = try_open_beneath(root_, path, O_PATH | O_NOFOLLOW);
-        if (!handle) return below != nullptr ? whiteout(path) : std::nullopt;
+        const auto handle = try_open_itself(root_, path);
+        if (!handle) return absent(path, below);
         const struct stat info = stat_fd(handle->get(), path);
+        const TreeEntry* start =
+            start_.find(touch == nullptr || touch->moved_from.empty() ? path : touch->moved_from);
+        const Entry* was = start != nullptr ? &start->entry : nullptr;
         Entry entry;
         entry.path = path;
-        entry.mode = true_mode.value_or(info.st_mode & 07777);
+        entry.kind = kind_of(info.st_mode);
+        if (entry.kind == EntryKind::whiteout) return absent(path, below);
+        entry.mode = true_mode(entry.kind, info.st_mode & 07777, touch, below, was);
         entry.uid = below != nullptr ? below->uid : 0;
         entry.gid = below != nullptr ? below->gid : 0;
-        entry.mtime = latest_ ? std::min<int64_t>(*latest_, info.st_mtim.tv_sec) : info.st_mtim.tv_sec;
-        entry.mtime_ns = latest_ && entry.mtime == *latest_ ? 0 : static_cast<uint32_t>(info.st_mtim.tv_nsec);
-        switch (info.st_mode & S_IFMT) {
-            case S_IFDIR:
-                return directory(std::move(entry), below);
-            case S_IFREG:
-                return file(std::move(entry), layer);
-            case S_IFLNK:
-                return symlink(std::move(entry), below);
-            case S_IFIFO:
-                return fifo(std::move(entry), below);
-            default:
-                return below != nullptr ? whiteout(path) : std::nullopt;
+        entry.mtime = info.st_mtim.tv_sec;
+        entry.mtime_ns = static_cast<uint32_t>(info.st_mtim.tv_nsec);
+        bool differs = false;
+        switch (entry.kind) {
+            case EntryKind::directory:
+            case EntryKind::fifo:
+                differs = below == nullptr || below->kind != entry.kind || below->mode != entry.mode;
+                break;
+            case EntryKind::file:
+                differs = take_file(entry, layer);
+                break;
+            case EntryKind::symlink:
+                differs = take_symlink(entry, below);
+                break;
+            case EntryKind::whiteout:
+                break;
         }
+        const bool has_other_time =
+            below != nullptr && touch != nullptr && touch->mtime && *touch->mtime != below->mtime;
+        if (!differs && !has_other_time) return std::nullopt;
+        settle_time(entry, touch, below, was);
+        return entry;
     }
 
  private:
-    static std::optional<Entry> whiteout(const std::string& path) {
+    static std::optional<Entry> absent(const std::string& path, const Entry* below) {
+        if (below == nullptr) return std::nullopt;
         Entry entry;
         entry.path = path;
         entry.kind = EntryKind::whiteout;
         return entry;
     }
 
-    static std::optional<Entry> directory(Entry entry, const Entry* below) {
-        entry.kind = EntryKind::directory;
-        const bool same = below != nullptr && below->kind == EntryKind::directory &&
-                          (below->mode == entry.mode || root_directory_mode(below->mode) == entry.mode);
-        if (same) return std::nullopt;
-        return entry;
+    static uint32_t true_mode(EntryKind kind, uint32_t seen, const Touch* touch, const Entry* below,
+                              const Entry* was) {
+        if (kind == EntryKind::symlink) return 0777;
+        if (touch != nullptr && touch->mode) {
+            if (touch->cause == Cause::engine) return *touch->mode;
+            seen = *touch->mode;
+        }
+        // A script that did not set another mode left that of the file that it found, which is a layer's.
+        if (touch != nullptr && shows_mode(below, kind, seen)) return below->mode;
+        if (shows_mode(was, kind, seen)) return was->mode;
+        return shows_mode(below, kind, seen) ? below->mode : seen;
     }
 
-    std::optional<Entry> file(Entry entry, const TreeEntry* layer) {
-        const Entry* below = layer != nullptr ? &layer->entry : nullptr;
-        entry.kind = EntryKind::file;
+    bool take_file(Entry& entry, const TreeEntry* layer) {
+        const Entry* below =
+            layer != nullptr && layer->entry.kind == EntryKind::file ? &layer->entry : nullptr;
         const Fd content = open_beneath(root_, entry.path, O_RDONLY | O_NONBLOCK);
         entry.size = static_cast<uint64_t>(stat_fd(content.get(), entry.path).st_size);
-        const bool same_text = below != nullptr && below->kind == EntryKind::file && below->object == 0 &&
-                               below->size == entry.size &&
+        const bool same_text = below != nullptr && below->object == 0 && below->size == entry.size &&
                                read_all(content.get(), entry.path) == layer->inlined;
-        if (same_text && inode_mode(below->mode) == inode_mode(entry.mode)) return std::nullopt;
+        if (same_text && below->mode == entry.mode) return false;
         const std::optional<int64_t> time =
             keeps_time(entry.path) ? std::optional(entry.mtime) : std::nullopt;
         entry.object = ingestor_.add_file(content.get(), entry.path, entry.mode, time);
-        const bool same_object =
-            below != nullptr && below->kind == EntryKind::file && below->object == entry.object;
-        // The root carries the reduced mode: a script that did not set another one left it as it was.
-        if (same_object && (below->mode == entry.mode || inode_mode(below->mode) == entry.mode))
-            return std::nullopt;
-        return entry;
+        return below == nullptr || below->object != entry.object || below->mode != entry.mode;
     }
 
-    static std::optional<Entry> symlink_of(Entry entry, const Entry* below) {
-        const bool same =
-            below != nullptr && below->kind == EntryKind::symlink && below->target == entry.target;
-        if (same) return std::nullopt;
-        return entry;
-    }
-
-    std::optional<Entry> symlink(Entry entry, const Entry* below) {
-        entry.kind = EntryKind::symlink;
-        entry.mode = 0777;
+    bool take_symlink(Entry& entry, const Entry* below) const {
         const auto [parent, name] = split_path(entry.path);
         const Fd directory = parent.empty()
                                  ? open_dir(root_, ".")
                                  : open_beneath(root_, std::string(parent), O_RDONLY | O_DIRECTORY);
         entry.target = read_link_at(directory.get(), std::string(name));
-        return symlink_of(std::move(entry), below);
+        return below == nullptr || below->kind != EntryKind::symlink || below->target != entry.target;
     }
 
-    static std::optional<Entry> fifo(Entry entry, const Entry* below) {
-        entry.kind = EntryKind::fifo;
-        if (below != nullptr && below->kind == EntryKind::fifo &&
-            inode_mode(below->mode) == inode_mode(entry.mode))
-            return std::nullopt;
-        return entry;
+    /// An inode with the time of the store's objects was not written: it has the content of what is there by
+    /// the layers or was there before, and with it that one's time.
+    static const Entry* unwritten(const Entry& entry, const Entry* below, const Entry* was) {
+        if (entry.kind != EntryKind::file || entry.mtime != kObjectTime) return nullptr;
+        for (const Entry* one : {below, was}) {
+            if (one != nullptr && one->kind == EntryKind::file && one->size == entry.size) return one;
+        }
+        return nullptr;
+    }
+
+    /// Of what is as it was: time and owner. Nothing new is later than `latest_`.
+    void settle_time(Entry& entry, const Touch* touch, const Entry* below, const Entry* was) const {
+        const bool as_it_was = was != nullptr && was->kind == entry.kind && was->object == entry.object &&
+                               was->size == entry.size && was->target == entry.target &&
+                               (touch == nullptr || entry.mtime == kObjectTime || !touch->moved_from.empty());
+        if (as_it_was) {
+            entry.mtime = was->mtime;
+            entry.mtime_ns = was->mtime_ns;
+            entry.uid = was->uid;
+            entry.gid = was->gid;
+        } else if (touch != nullptr && touch->mtime) {
+            entry.mtime = *touch->mtime;
+            entry.mtime_ns = 0;
+        } else if (const Entry* same = unwritten(entry, below, was)) {
+            entry.mtime = same->mtime;
+            entry.mtime_ns = same->mtime_ns;
+        } else if (latest_ && entry.mtime >= *latest_) {
+            entry.mtime = *latest_;
+            entry.mtime_ns = 0;
+        }
     }
 
     Ingestor& ingestor_;
     int root_;
     const Tree& layers_;
+    const Tree& start_;
     std::optional<int64_t> latest_;
 };
 
 }  // namespace
 
-Delta build_delta(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& layers, const Delta& before,
-                  const ActLog& log, std::optional<int64_t> latest) {
+Delta build_delta(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& layers, const Tree& start,
+                  const Delta& before, const ActLog& log, std::optional<int64_t> latest) {
     std::set<std::string> paths;
     for (const DeltaEntry& entry : before.entries)
         paths.insert(entry.entry.path);
     for (const auto& [path, touch] : log.paths())
         paths.insert(path);
-    DeltaBuilder builder(ingestor, root, layers, latest);
+    DeltaBuilder builder(ingestor, root, layers, start, latest);
     Delta delta;
     for (const std::string& path : paths) {
-        const auto touch = log.paths().find(path);
+        const auto found = log.paths().find(path);
+        const Touch* touch = found != log.paths().end() ? &found->second : nullptr;
         const DeltaEntry* earlier = before.find(path);
-        const bool is_new = touch != log.paths().end();
-        std::optional<uint32_t> mode;
-        if (is_new && touch->second.mode) {
-            mode = touch->second.mode;
-        } else if (earlier != nullptr && earlier->entry.kind != EntryKind::whiteout) {
-            mode = earlier->entry.mode;
-        }
-        auto entry = builder.difference(path, mode);
+        auto entry = builder.difference(path, touch);
         if (!entry) continue;
         DeltaEntry result;
-        const bool kept = earlier != nullptr && (!is_new || touch->second.cause == Cause::engine);
-        result.cause = kept ? earlier->cause : touch->second.cause;
-        result.agent = kept ? earlier->agent : touch->second.agent;
-        if (earlier != nullptr && !is_new) {  // nobody touched it: its time and owner are as they were
-            entry->mtime = earlier->entry.mtime;
-            entry->mtime_ns = earlier->entry.mtime_ns;
-            entry->uid = earlier->entry.uid;
-            entry->gid = earlier->entry.gid;
-        }
+        const bool kept = earlier != nullptr && (touch == nullptr || touch->cause == Cause::engine);
+        result.cause = kept ? earlier->cause : touch->cause;
+        result.agent = kept ? earlier->agent : touch->agent;
         result.entry = std::move(*entry);
         if (const TreeEntry* below = layers.find(path); below != nullptr)
             result.below = entry_digest(txn, *below);

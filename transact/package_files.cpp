@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kDatabase = "var/lib/pacman/local/";
 
-/// MD5 of a regular file of the root, empty when there is none.
+/// MD5 of a regular file of the root, symlinks followed; empty when there is none.
 std::string md5_in_root(int root, const std::string& path) {
     const auto file = try_open_in_root(root, path, O_RDONLY | O_NONBLOCK);
     if (!file || !S_ISREG(stat_fd(file->get(), path).st_mode)) return {};
@@ -35,8 +35,19 @@ std::string database_prefix(const Manifest& package) {
     return fmt::format("{}{}-{}/", kDatabase, package.name, package.version);
 }
 
-std::string listed_path(const Entry& entry) {
+/// As the package's list of files has it, which is what patterns are compared with.
+std::string listed_name(const Entry& entry) {
     return entry.kind == EntryKind::directory ? entry.path + "/" : entry.path;
+}
+
+bool is_directory_at(int root, const std::string& path) {
+    const auto info = try_stat_at(root, path);
+    return info && S_ISDIR(info->st_mode);
+}
+
+bool is_same(const Entry& a, const Entry& b) {
+    return a.kind == b.kind && a.object == b.object && a.target == b.target && a.mode == b.mode &&
+           a.mtime == b.mtime;
 }
 
 }  // namespace
@@ -50,15 +61,27 @@ void PackageFiles::note_directory_of(std::string_view path) {
     if (!parent.empty()) directories_.emplace(parent);
 }
 
-void PackageFiles::special(const std::string& path) {
+void PackageFiles::special(const std::string& path, Touch touch) {
     note_directory_of(path);
-    log_.touched(path, {Cause::engine, "", {}});
+    log_.touched(path, std::move(touch));
 }
 
 void PackageFiles::place(const Entry& entry, std::string_view as) {
     TreeEntry tree_entry;
     tree_entry.entry = entry;
-    note_directory_of(writer_.place(tree_entry, as));
+    const std::string path = writer_.place(tree_entry, as);
+    note_directory_of(path);
+    // What a script or an earlier package did there is over.
+    if (entry.kind != EntryKind::directory && log_.paths().contains(path))
+        special(path, {.mode = entry.mode, .mtime = entry.mtime});
+}
+
+/// Lay the entry down beside `path`.
+void PackageFiles::place_new(const Entry& entry, const std::string& path) {
+    const std::string beside = path + ".pacnew";
+    place(entry, beside);
+    special(beside, {.mode = entry.mode, .mtime = entry.mtime});
+    sink_.message(Severity::warning, fmt::format("/{} installed as /{}", printable(path), printable(beside)));
 }
 
 void PackageFiles::install(const Manifest& package, const Manifest* old) {
@@ -98,29 +121,24 @@ void PackageFiles::follow_diversions(const Manifest& package, bool is_removal) {
     }
 }
 
-Occupant PackageFiles::occupant(const std::string& path) const {
-    const auto info = try_stat_at(writer_.root(), path);
-    if (!info) return Occupant::nothing;
-    return S_ISDIR(info->st_mode) ? Occupant::directory : Occupant::other;
-}
-
 void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     const std::string path = writer_.resolve(entry.path);
     if (is_in_database(path)) return;
-    const Entry* old_entry = old != nullptr ? old->find(entry.path) : nullptr;
-    const bool is_backup =
-        entry.kind == EntryKind::file &&
-        (!entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty()));
-    const Arrival what = arrival(rules_.patterns, listed_path(entry), occupant(path), is_backup);
-    if (what == Arrival::left_out) {
+    const std::string name = listed_name(entry);
+    if (match_patterns(rules_.patterns.no_extract, name) == 1) {
         special(entry.path);
         return;
     }
+    const bool exists = exists_at(writer_.root(), path);
     if (entry.kind == EntryKind::directory) {
         directories_.insert(path);
+        if (!exists) made_.insert_or_assign(path, entry.mode);
         place(entry);
         return;
     }
+    const Entry* old_entry = old != nullptr ? old->find(entry.path) : nullptr;
+    const bool is_backup =
+        !entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty());
     if (const std::string place_to = diverted(path); place_to != path) {
         place(entry, place_to);
         return;
@@ -128,115 +146,135 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     if (rules_.shared.taken.contains(entry.path)) special(path);
     if (rules_.shared.left.contains(entry.path)) {
         special(path);
-    } else if (what == Arrival::beside) {
+        return;
+    }
+    if (exists && is_directory_at(writer_.root(), path)) {
+        throw Error("install", path, "there is a directory of that name")
+            .as(Fault::refused)
+            .with_hint("the package has a file there; move the directory away first");
+    }
+    if (exists && match_patterns(rules_.patterns.no_upgrade, name) == 1) {
+        place_new(entry, path);
         special(path);
-        install_pacnew(entry, path);
-    } else if (what == Arrival::compared) {
+    } else if (exists && is_backup && entry.kind == EntryKind::file) {
         install_backup(entry, old_entry);
     } else {
         place(entry);
+        // Of several packages that have it, this one came last.
+        const TreeEntry* layer = layers_.find(path);
+        if (layer == nullptr || !is_same(layer->entry, entry))
+            special(path, {.mode = entry.mode, .mtime = entry.mtime});
     }
 }
 
-void PackageFiles::install_pacnew(const Entry& entry, const std::string& path) {
-    place(entry, path + ".pacnew");
-    special(path + ".pacnew");
-    sink_.message(Severity::warning,
-                  fmt::format("/{} installed as /{}.pacnew", printable(path), printable(path)));
-}
-
+/// Three-way rule of pacman(8) "Handling config files": what the package had, what is there, what it has now.
 void PackageFiles::install_backup(const Entry& entry, const Entry* old_entry) {
     const std::string path = writer_.resolve(entry.path);
-    const std::string pacnew = path + ".pacnew";
-    const bool has_pacnew = occupant(pacnew) == Occupant::other;
-    switch (three_way(old_entry != nullptr ? old_entry->backup_md5 : "", md5_in_root(writer_.root(), path),
-                      entry.backup_md5)) {
-        case Verdict::take_new:
-            place(entry);
-            if (has_pacnew && writer_.remove(pacnew)) special(pacnew);
-            return;
-        case Verdict::keep_old:
-            special(path);
-            if (!has_pacnew) return;
-            place(entry, pacnew);  // one that lies there still is the current one
-            special(pacnew);
-            return;
-        case Verdict::pacnew:
-            special(path);
-            install_pacnew(entry, path);
-            return;
+    const std::string beside = path + ".pacnew";
+    const bool has_older_offer = exists_at(writer_.root(), beside);
+    const std::string local = md5_in_root(writer_.root(), path);
+    const std::string original = old_entry != nullptr ? old_entry->backup_md5 : "";
+    const std::string& packaged = entry.backup_md5;
+    const bool same_as_new = !local.empty() && local == packaged;
+    const bool package_unchanged = !original.empty() && original == packaged;
+    const bool untouched = !local.empty() && local == original;
+    if (same_as_new || (untouched && !package_unchanged)) {
+        place(entry);
+        if (has_older_offer) {  // pacman unpacks beside and renames: an older .pacnew is gone
+            writer_.remove(beside);
+            special(beside);
+        }
+        return;
+    }
+    special(path);
+    if (!package_unchanged) {
+        place_new(entry, path);
+    } else if (has_older_offer) {
+        place(entry, beside);
+        special(beside, {.mode = entry.mode, .mtime = entry.mtime});
     }
 }
 
-/// Files of the old version that no package has any more go before the new ones come.
+/// What the old version has goes before the new one comes. Files that the new one replaces stay until then.
 void PackageFiles::remove_outdated(const Manifest& old, const Manifest& package) {
-    for (auto entry = old.entries.rbegin(); entry != old.entries.rend(); ++entry) {
-        const Entry* successor = package.find(entry->path);
-        if (successor == nullptr) {
-            remove_entry(*entry, false);
-        } else if (successor->backup_md5.empty() && !entry->backup_md5.empty() &&
-                   match_patterns(rules_.patterns.no_upgrade, entry->path) != 1) {
-            // No configuration file any more.
-            const std::string path = writer_.resolve(entry->path);
-            if (diverted(path) == path) (void)save_if_changed(*entry, path);
-        }
-    }
+    for (auto entry = old.entries.rbegin(); entry != old.entries.rend(); ++entry)
+        remove_entry(*entry, &package);
 }
 
 void PackageFiles::remove(const Manifest& package) {
     failpoint("package.remove");
     package_ = package.name;
     for (auto entry = package.entries.rbegin(); entry != package.entries.rend(); ++entry)
-        remove_entry(*entry, true);
+        remove_entry(*entry, nullptr);
     remove_database_entry(package);
 }
 
-void PackageFiles::remove_entry(const Entry& entry, bool is_removal) {
+/// What pacman does not remove though the package that had it goes.
+bool PackageFiles::is_skipped(const Entry& entry, const std::string& path, const Manifest* successor) {
+    if (rules_.moving != nullptr && rules_.moving->contains(entry.path)) return true;
+    const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
+    if (next != nullptr && !next->backup_md5.empty()) return true;
+    if (match_patterns(rules_.patterns.no_upgrade, listed_name(entry)) != 1) return false;
+    special(path);
+    return true;
+}
+
+/// @param successor the package that takes the place of the entry's, null when that one is removed
+void PackageFiles::remove_entry(const Entry& entry, const Manifest* successor) {
     const std::string path = writer_.resolve(entry.path);
     if (is_in_database(path)) return;
     if (entry.kind == EntryKind::directory) {
-        directories_.insert(path);
-        if (layers_.find(path) != nullptr) return;
-        note_directory_of(path);
-        // One that holds files of nobody stays, and is then nobody's itself.
-        if (!writer_.remove(path) && exists_at(writer_.root(), path)) special(path);
+        if (!is_skipped(entry, path, successor)) remove_directory(entry, path, successor);
         return;
     }
+    const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
+    const bool is_replaced = next != nullptr && next->kind != EntryKind::directory && path == entry.path &&
+                             match_patterns(rules_.patterns.no_extract, entry.path) != 1;
     if (const std::string place_of = diverted(path); place_of != path) {
-        writer_.remove(place_of);
+        if (next == nullptr) writer_.remove(place_of);
         return;
     }
-    const TreeEntry* other = layers_.find(path);
-    if (other != nullptr && match_patterns(rules_.patterns.no_extract, entry.path) != 1) {
-        // Another package has it too: what that one brought is what stays. A configuration file that moves
-        // from one to the other is not touched before its new package comes.
-        if ((is_removal || entry.backup_md5.empty()) && other->entry.object != entry.object &&
-            other->entry.kind != EntryKind::directory) {
-            writer_.place(*other);
-        }
-        return;
-    }
-    if (is_left(rules_.patterns, entry.path, {}, false)) {
-        special(path);
+    if (is_skipped(entry, path, successor)) return;
+    const TreeEntry* other = next == nullptr ? layers_.find(path) : nullptr;
+    if (rules_.keeps_shared && other != nullptr) {
+        const bool is_other =
+            other->entry.object != entry.object && other->entry.kind != EntryKind::directory;
+        if ((successor == nullptr || entry.backup_md5.empty()) && is_other) writer_.place(*other);
         return;
     }
     note_directory_of(path);
-    if (save_if_changed(entry, path)) return;
+    if (save_if_changed(entry, path) || is_replaced) return;
     writer_.remove(path);
     special(path);
 }
 
-/// Whether the configuration file is now .pacsave.
-bool PackageFiles::save_if_changed(const Entry& entry, const std::string& path) {
-    if (entry.backup_md5.empty() || rules_.no_save ||
-        !is_saved(entry.backup_md5, md5_in_root(writer_.root(), path))) {
-        return false;
+void PackageFiles::remove_directory(const Entry& entry, const std::string& path, const Manifest* successor) {
+    directories_.insert(path);
+    const TreeEntry* layer = layers_.find(path);
+    if (exists_at(writer_.root(), path) && !is_directory_at(writer_.root(), path)) {
+        // What a user has put in its place goes as pacman would remove it, but not another package's symlink.
+        if (layer != nullptr && layer->entry.kind != EntryKind::directory) return;
+        writer_.remove(path);
+        special(path);
+        return;
     }
-    save_changed(path);
-    return true;
+    const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
+    if (next != nullptr && next->kind == EntryKind::directory) return;
+    if (layer != nullptr && layer->entry.kind == EntryKind::directory) return;
+    note_directory_of(path);
+    // One that holds files of nobody stays, and is then nobody's itself.
+    if (!writer_.remove(path) && exists_at(writer_.root(), path)) special(path);
 }
 
-void PackageFiles::save_changed(const std::string& path) {
+/// Keep a configuration file that is not as it was packaged as .pacsave; true when it was one.
+bool PackageFiles::save_if_changed(const Entry& entry, const std::string& path) {
+    if (entry.backup_md5.empty() || rules_.no_save) return false;
+    const std::string local = md5_in_root(writer_.root(), path);
+    if (local.empty() || local == entry.backup_md5) return false;
+    const auto moved = [&](const std::string& from, const std::string& to) {
+        special(from);
+        special(to, {.moved_from = from});
+    };
     const auto [parent, name] = split_path(path);
     const Fd directory = parent.empty()
                              ? open_dir(writer_.root(), ".")
@@ -247,11 +285,11 @@ void PackageFiles::save_changed(const std::string& path) {
     const std::string prefix = parent.empty() ? "" : std::string(parent) + "/";
     for (const auto& [from, to] : pacsave_renames(std::string(name), names)) {
         writer_.rename(prefix + from, prefix + to);
-        special(prefix + from);
-        special(prefix + to);
+        moved(prefix + from, prefix + to);
     }
-    sink_.message(Severity::warning,
-                  fmt::format("/{} saved as /{}.pacsave", printable(path), printable(path)));
+    const std::string saved = path + ".pacsave";
+    sink_.message(Severity::warning, fmt::format("/{} saved as /{}", printable(path), printable(saved)));
+    return true;
 }
 
 void PackageFiles::install_database_entry(const Manifest& package) {

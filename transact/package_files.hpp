@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -20,6 +21,11 @@ namespace pwstore {
 struct FileRules {
     FilePatterns patterns;
     bool no_save = false;  ///< removal leaves no .pacsave
+    /// Files that one package of the transaction has had and another one gets: their removal with the first
+    /// is left out, so that a configuration file meets its new package as it is.
+    const std::unordered_set<std::string>* moving = nullptr;
+    /// dpkg's rule: of a file that another package has as well, that one's stays. pacman's removal takes it.
+    bool keeps_shared = false;
     Diversions diversions = {};
     FileClaims::Shared shared = {};  ///< with other packages, of the one that comes
 };
@@ -42,22 +48,26 @@ class PackageFiles {
     /// Directories whose content changed or which a changed package names; their metadata is to be settled at
     /// the end.
     [[nodiscard]] const std::unordered_set<std::string>& directories() const noexcept { return directories_; }
+    /// Directories that were not there before, with their modes.
+    [[nodiscard]] const std::unordered_map<std::string, uint32_t>& made_directories() const noexcept {
+        return made_;
+    }
 
  private:
     void install_entry(const Entry& entry, const Manifest* old);
     [[nodiscard]] std::string diverted(const std::string& path);
     void install_backup(const Entry& entry, const Entry* old_entry);
-    void install_pacnew(const Entry& entry, const std::string& path);
     void remove_outdated(const Manifest& old, const Manifest& package);
-    bool save_if_changed(const Entry& entry, const std::string& path);
-    void remove_entry(const Entry& entry, bool is_removal);
-    [[nodiscard]] Occupant occupant(const std::string& path) const;
-    void save_changed(const std::string& path);
+    void remove_entry(const Entry& entry, const Manifest* successor);
+    void remove_directory(const Entry& entry, const std::string& path, const Manifest* successor);
+    [[nodiscard]] bool is_skipped(const Entry& entry, const std::string& path, const Manifest* successor);
+    [[nodiscard]] bool save_if_changed(const Entry& entry, const std::string& path);
     void place(const Entry& entry, std::string_view as = {});
+    void place_new(const Entry& entry, const std::string& path);
     void install_database_entry(const Manifest& package);
     void remove_database_entry(const Manifest& package);
     void note_directory_of(std::string_view path);
-    void special(const std::string& path);
+    void special(const std::string& path, Touch touch = {});
 
     RootWriter& writer_;
     const Tree& layers_;
@@ -66,6 +76,7 @@ class PackageFiles {
     ProgressSink& sink_;
     std::string package_;  ///< name of the one being laid down or removed
     std::unordered_set<std::string> directories_;
+    std::unordered_map<std::string, uint32_t> made_;
 };
 
 }  // namespace pwstore

@@ -131,7 +131,13 @@ Manifest RootBuild::manifest_before(const std::string& package) const {
     const InstalledPackage* installed = work_.before ? work_.before->find_package(package) : nullptr;
     if (installed == nullptr)
         throw Error("find installed package", package, "its record is missing").as(Fault::corrupt);
-    return state_.store.index().read().manifest(installed->manifest);
+    Manifest manifest = state_.store.index().read().manifest(installed->manifest);
+    for (Entry& entry : manifest.entries) {  // as libalpm reads its database
+        const auto recorded = installed->backup_md5.find(entry.path);
+        if (recorded != installed->backup_md5.end())
+            entry.backup_md5 = recorded->second.empty() ? "(null)" : recorded->second;
+    }
+    return manifest;
 }
 
 std::string RootBuild::install_script(const Manifest& manifest) const {
@@ -146,7 +152,8 @@ void RootBuild::add_step_events(const Plan& plan, const Work& owner, HookEvents&
         const InstalledPackage* now = find_planned(owner.packages, name);
         const InstalledPackage* old = owner.before ? owner.before->find_package(name) : nullptr;
         if (step.kind == StepKind::remove) {
-            events.removed_packages.insert(name);
+            // One that goes and comes again was upgraded.
+            if (now == nullptr) events.removed_packages.insert(name);
         } else {
             (old != nullptr ? events.upgraded_packages : events.installed_packages).insert(name);
             add_paths(txn.manifest(now->manifest), events.added_paths, state_.config.no_extract);
@@ -198,7 +205,54 @@ FileRules RootBuild::file_rules() const {
     FileRules rules;
     rules.patterns = {state_.config.no_extract, state_.config.no_upgrade};
     rules.no_save = work_.request.packages.no_save;
+    rules.moving = &moving_;
+    rules.keeps_shared = claims_ != nullptr;
     return rules;
+}
+
+/// Files that upgraded packages no longer have and others of this transaction bring.
+void RootBuild::find_moving_files() {
+    const ReadTxn txn = state_.store.index().read();
+    std::unordered_set<std::string> given_up;
+    std::vector<Manifest> coming;
+    for (const PlanStep& step : work_.plan.steps) {
+        if (step.kind == StepKind::remove) continue;
+        coming.push_back(txn.manifest(find_planned(work_.packages, step.package.name)->manifest));
+        if (step.kind == StepKind::install || !work_.before) continue;
+        for (const Entry& entry : manifest_before(step.package.name).entries) {
+            if (entry.kind != EntryKind::directory && coming.back().find(entry.path) == nullptr)
+                given_up.insert(entry.path);
+        }
+    }
+    for (const Manifest& manifest : coming) {
+        for (const Entry& entry : manifest.entries) {
+            if (given_up.contains(entry.path)) moving_.insert(entry.path);
+        }
+    }
+}
+
+void RootBuild::take_directories(const PackageFiles& files) {
+    directories_.insert(files.directories().begin(), files.directories().end());
+    for (const auto& [path, mode] : files.made_directories())
+        made_directories_.insert_or_assign(path, mode);
+}
+
+/// A directory has the mode with which it was made, whatever other packages say, as with pacman.
+void RootBuild::keep_directory_modes() {
+    for (const std::string& path : directories_) {
+        if (work_.log.paths().contains(path)) continue;
+        const TreeEntry* layer = layers_.find(path);
+        if (layer == nullptr || layer->entry.kind != EntryKind::directory) continue;
+        uint32_t mode = layer->entry.mode;
+        if (const auto made = made_directories_.find(path); made != made_directories_.end()) {
+            mode = made->second;
+        } else if (const TreeEntry* was = initial_.find(path);
+                   was != nullptr && was->entry.kind == EntryKind::directory) {
+            const std::string& from = initial_.layers[was->layer];
+            if (from != kMountPointLayer && from != kDatabaseLayer) mode = was->entry.mode;
+        }
+        if (mode != layer->entry.mode) work_.log.touched(path, {.mode = mode});
+    }
 }
 
 /// What changed below, as far as this root has its own rules about it.
@@ -218,7 +272,7 @@ void RootBuild::follow_packages_below() {
             if (package != nullptr) files.follow_diversions(txn.manifest(package->manifest), is_removal);
         }
     }
-    directories_.insert(files.directories().begin(), files.directories().end());
+    take_directories(files);
     if (!claims_) return;
     for (const PlannedPackage& package : work_.packages)
         (void)claims_->check(state_.store.index().read().manifest(package.installed.manifest),
@@ -254,7 +308,8 @@ void RootBuild::apply_step(const PlanStep& step) {
         const Manifest manifest =
             state_.store.index().read().manifest(find_planned(work_.packages, name)->manifest);
         const std::string script = install_script(manifest);
-        const bool had = work_.before && work_.before->find_package(name) != nullptr;
+        const bool had =
+            step.kind != StepKind::install && work_.before && work_.before->find_package(name) != nullptr;
         const std::optional<Manifest> old = had ? std::optional(manifest_before(name)) : std::nullopt;
         std::vector<std::string> versions{manifest.version};
         if (old) versions.push_back(old->version);
@@ -268,7 +323,7 @@ void RootBuild::apply_step(const PlanStep& step) {
         scripts_->run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install,
                                 versions);
     }
-    directories_.insert(files.directories().begin(), files.directories().end());
+    take_directories(files);
 }
 
 /// In the plan's order; where dpkg itself comes, what it needs is configured before the rest.
@@ -314,6 +369,7 @@ void RootBuild::run_plan() {
     if (!before.empty()) what = events();
     scripts_->run_hooks(Hook::When::pre_transaction, before, what, false, installed);
     failpoint("build.pre-hooks");
+    find_moving_files();
     apply_steps();
     failpoint("build.packages");
     maintainer_scripts_->configure();
@@ -392,12 +448,13 @@ void RootBuild::put_carried() {
 }
 
 void RootBuild::record_delta() {
+    keep_directory_modes();
     if (work_.log.paths().empty() && delta_before_.entries.empty()) return;
     Ingestor ingestor(state_.store, state_.dialogue);
     const auto latest =
         std::getenv("SOURCE_DATE_EPOCH") != nullptr ? std::optional(state_.now) : std::nullopt;
-    work_.delta = build_delta(state_.store.index().read(), ingestor, root_.get(), layers_, delta_before_,
-                              work_.log, latest);
+    work_.delta = build_delta(state_.store.index().read(), ingestor, root_.get(), layers_, initial_,
+                              delta_before_, work_.log, latest);
     state_.stats += ingestor.stats();
     failpoint("build.harvested");
     ingestor.commit(&*state_.lease, false, [&](WriteTxn& txn) {
@@ -424,7 +481,7 @@ void RootBuild::settle() {
     for (const auto& [path, touch] : work_.log.paths()) {
         const TreeEntry* entry = final_.find(path);
         if (entry == nullptr) {
-            writer_->remove(path);
+            if (writer_->resolve(path) == path) writer_->remove(path);  // not what a symlink leads to
         } else if (entry->entry.kind != EntryKind::directory) {
             writer_->place(*entry);
         } else {

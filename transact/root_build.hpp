@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "mount/assembler.hpp"
@@ -54,6 +55,9 @@ class RootBuild {
     void apply_steps();
     void apply_step(const PlanStep& step);
     void follow_packages_below();
+    void find_moving_files();
+    void take_directories(const PackageFiles& files);
+    void keep_directory_modes();
     [[nodiscard]] std::set<std::string> activated_below() const;
     [[nodiscard]] FileRules file_rules() const;
     [[nodiscard]] Manifest manifest_before(const std::string& package) const;
@@ -77,8 +81,10 @@ class RootBuild {
     std::unique_ptr<RootWriter> writer_;
     std::unique_ptr<ScriptRunner> scripts_;
     std::unique_ptr<MaintainerScripts> maintainer_scripts_;
-    std::unique_ptr<FileClaims> claims_;  ///< when there are Debian packages
+    std::unique_ptr<FileClaims> claims_;      ///< when there are Debian packages
+    std::unordered_set<std::string> moving_;  ///< see FileRules
     std::unordered_set<std::string> directories_;
+    std::unordered_map<std::string, uint32_t> made_directories_;
 };
 
 }  // namespace pwstore
