@@ -260,10 +260,12 @@ void PackageFiles::remove_directory(const Entry& entry, const std::string& path,
     }
     const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
     if (next != nullptr && next->kind == EntryKind::directory) return;
-    if (layer != nullptr && layer->entry.kind == EntryKind::directory) return;
+    const bool is_coming =
+        layer != nullptr && rules_.coming != nullptr && rules_.coming->contains(layers_.layers[layer->layer]);
+    if (layer != nullptr && layer->entry.kind == EntryKind::directory && !is_coming) return;
     note_directory_of(path);
     // One that holds files of nobody stays, and is then nobody's itself.
-    if (!writer_.remove(path) && exists_at(writer_.root(), path)) special(path);
+    if (!writer_.remove(path) && exists_at(writer_.root(), path) && !is_coming) special(path);
 }
 
 /// Keep a configuration file that is not as it was packaged as .pacsave; true when it was one.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -24,6 +25,9 @@ struct FileRules {
     /// Files that one package of the transaction has had and another one gets: their removal with the first
     /// is left out, so that a configuration file meets its new package as it is.
     const std::unordered_set<std::string>* moving = nullptr;
+    /// Labels (Tree::layers) of new packages that are not laid down yet: directories that only they have go
+    /// with the last package that has had them, and come anew.
+    const std::set<std::string>* coming = nullptr;
     /// dpkg's rule: of a file that another package has as well, that one's stays. pacman's removal takes it.
     bool keeps_shared = false;
     Diversions diversions = {};

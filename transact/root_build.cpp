@@ -182,14 +182,15 @@ HookEvents RootBuild::events() const {
     return events;
 }
 
-bool RootBuild::is_installed(const std::string& dependency) const {
+bool RootBuild::is_installed(const std::string& dependency, const std::vector<InstalledPackage>& own) const {
     const ReadTxn txn = state_.store.index().read();
-    std::vector<PlannedPackage> packages = state_.upstream_packages(txn, work_);
-    packages.insert(packages.end(), work_.packages.begin(), work_.packages.end());
+    std::vector<InstalledPackage> packages = own;
+    for (const PlannedPackage& package : state_.upstream_packages(txn, work_))
+        packages.push_back(package.installed);
     std::vector<std::pair<std::string, std::string>> provided;
-    for (const PlannedPackage& package : packages) {
-        if (package.installed.manifest == 0) continue;
-        const Manifest manifest = txn.manifest(package.installed.manifest);
+    for (const InstalledPackage& package : packages) {
+        if (package.manifest == 0) continue;
+        const Manifest manifest = txn.manifest(package.manifest);
         provided.emplace_back(manifest.name, manifest.version);
         for (const std::string& provision :
              parse_pkginfo(object_text(state_.store, txn, manifest.pkginfo)).provides) {
@@ -206,6 +207,7 @@ FileRules RootBuild::file_rules() const {
     rules.patterns = {state_.config.no_extract, state_.config.no_upgrade};
     rules.no_save = work_.request.packages.no_save;
     rules.moving = &moving_;
+    rules.coming = &coming_;
     rules.keeps_shared = claims_ != nullptr;
     return rules;
 }
@@ -218,6 +220,8 @@ void RootBuild::find_moving_files() {
     for (const PlanStep& step : work_.plan.steps) {
         if (step.kind == StepKind::remove) continue;
         coming.push_back(txn.manifest(find_planned(work_.packages, step.package.name)->manifest));
+        if (step.kind == StepKind::install)
+            coming_.insert(fmt::format("package {} {}", coming.back().name, coming.back().version));
         if (step.kind == StepKind::install || !work_.before) continue;
         for (const Entry& entry : manifest_before(step.package.name).entries) {
             if (entry.kind != EntryKind::directory && coming.back().find(entry.path) == nullptr)
@@ -318,6 +322,7 @@ void RootBuild::apply_step(const PlanStep& step) {
         maintainer_scripts_->before_unpack(manifest, old ? &*old : nullptr);
         look_at_diversions();
         if (claims_) rules.shared = claims_->check(manifest, rules.diversions);
+        coming_.erase(fmt::format("package {} {}", manifest.name, manifest.version));
         files.install(manifest, old ? &*old : nullptr);
         maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
         scripts_->run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install,
@@ -359,7 +364,13 @@ void RootBuild::run_plan() {
     if (has_debian_packages(visible))
         claims_ = std::make_unique<FileClaims>(state_.store, visible, work_.request.packages.overwrite);
     if (work_.before && work_.before->upstream != work_.after.upstream) follow_packages_below();
-    const auto installed = [this](const std::string& dependency) { return is_installed(dependency); };
+    const auto installed_before = [this](const std::string& dependency) {
+        return is_installed(dependency,
+                            work_.before ? work_.before->packages : std::vector<InstalledPackage>{});
+    };
+    const auto installed = [this](const std::string& dependency) {
+        return is_installed(dependency, work_.after.packages);
+    };
     const auto hooks = [this](Hook::When when) {
         return usable_hooks(read_hooks(hook_directories(root_.get())), when, state_.dialogue);
     };
@@ -367,7 +378,7 @@ void RootBuild::run_plan() {
     // Triggers are looked at only when there is something that they could start.
     HookEvents what;
     if (!before.empty()) what = events();
-    scripts_->run_hooks(Hook::When::pre_transaction, before, what, false, installed);
+    scripts_->run_hooks(Hook::When::pre_transaction, before, what, false, installed_before);
     failpoint("build.pre-hooks");
     find_moving_files();
     apply_steps();

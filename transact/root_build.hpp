@@ -62,7 +62,9 @@ class RootBuild {
     [[nodiscard]] FileRules file_rules() const;
     [[nodiscard]] Manifest manifest_before(const std::string& package) const;
     [[nodiscard]] std::string install_script(const Manifest& manifest) const;
-    [[nodiscard]] bool is_installed(const std::string& dependency) const;
+    /// Among `own` and the packages below.
+    [[nodiscard]] bool is_installed(const std::string& dependency,
+                                    const std::vector<InstalledPackage>& own) const;
     void report_missing_libraries() const;
     void record_delta();
     void settle();
@@ -83,6 +85,7 @@ class RootBuild {
     std::unique_ptr<MaintainerScripts> maintainer_scripts_;
     std::unique_ptr<FileClaims> claims_;      ///< when there are Debian packages
     std::unordered_set<std::string> moving_;  ///< see FileRules
+    std::set<std::string> coming_;            ///< see FileRules
     std::unordered_set<std::string> directories_;
     std::unordered_map<std::string, uint32_t> made_directories_;
 };
