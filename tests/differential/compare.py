@@ -79,6 +79,8 @@ def allowed(pacman: Node, recorded: Recorded, began: float, owned: bool) -> Reco
     if not owned and time == OBJECT_TIME:  # moved: the script saw a root's mode and time
         time = pacman.time
         mode = pacman.mode if mode == root_mode(pacman.kind, pacman.mode) else mode
+    if not owned and pacman.kind == "l" and time >= began:  # moved, which is a copy on an overlay
+        time = pacman.time
     if pacman.kind == "f" and pacman.time >= began > time:  # written once more as it was
         time = pacman.time
     if pacman.kind == "f" and pacman.time >= began and pacman.mode == root_mode(pacman.kind, mode):  # given the mode that a root shows
