@@ -119,7 +119,8 @@ TEST(Hook, ALaterDirectoryReplacesAndANullLinkMasks) {
     other.replace(other.find("PostTransaction"), 15, "PreTransaction");
     dir.write("root/etc/pacman.d/hooks/20-b.hook", other);
     ASSERT_EQ(::symlink("/dev/null", dir.path("root/etc/pacman.d/hooks/30-masked.hook").c_str()), 0);
-    const std::vector<Hook> hooks = read_hooks(hook_directories(open_dir(AT_FDCWD, dir.path("root")).get())).hooks;
+    const std::vector<Hook> hooks =
+        read_hooks(hook_directories(open_dir(AT_FDCWD, dir.path("root")).get())).hooks;
     ASSERT_EQ(hooks.size(), 2U);
     EXPECT_EQ(hooks[0].name, "10-a");
     EXPECT_EQ(hooks[1].name, "20-b");
@@ -136,7 +137,8 @@ TEST(Hook, ALinkNeverLeavesTheRoot) {
     ASSERT_EQ(::symlink("/usr/share/libalpm/hooks/real.txt",
                         dir.path("root/usr/share/libalpm/hooks/in.hook").c_str()),
               0);
-    const std::vector<Hook> hooks = read_hooks(hook_directories(open_dir(AT_FDCWD, dir.path("root")).get())).hooks;
+    const std::vector<Hook> hooks =
+        read_hooks(hook_directories(open_dir(AT_FDCWD, dir.path("root")).get())).hooks;
     ASSERT_EQ(hooks.size(), 1U);
     EXPECT_EQ(hooks[0].name, "in");
 }
