@@ -147,6 +147,8 @@ bool ensure_root(const Store& store, const ContainerName& name, uint64_t generat
                          fmt::format("{} files of {} had to be copied: the file system does not link them",
                                      stats.fallback_copies, label));
         }
+        // Its generation is recorded already: what lies there after a power cut has to be all of it.
+        sync_filesystem(root.get(), label);
         publish_root(store, staging.fd(), "root", name, generation);
         sink.progress("assemble", label, tree.entries.size(), tree.entries.size());
     });

@@ -199,9 +199,13 @@ Delta build_delta(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& 
         auto entry = builder.difference(path, touch);
         if (!entry) continue;
         DeltaEntry result;
-        const bool kept = earlier != nullptr && (touch == nullptr || touch->cause == Cause::engine);
-        result.cause = kept ? earlier->cause : touch->cause;
-        result.agent = kept ? earlier->agent : touch->agent;
+        if (earlier != nullptr && (touch == nullptr || touch->cause == Cause::engine)) {
+            result.cause = earlier->cause;
+            result.agent = earlier->agent;
+        } else if (touch != nullptr) {
+            result.cause = touch->cause;
+            result.agent = touch->agent;
+        }
         result.entry = std::move(*entry);
         if (const TreeEntry* below = layers.find(path); below != nullptr)
             result.below = entry_digest(txn, *below);

@@ -27,8 +27,6 @@ using test::PackageSpec;
 using test::TestDir;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Not;
 
 /// Agrees to everything and remembers what it was told.
 class YesDialogue final : public Dialogue {
