@@ -97,7 +97,9 @@ def main(name: str, test) -> None:
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} PROGRAMS-DIR")
     if os.geteuid() != 0:
-        sys.exit(f"{name}: needs root, to mount an image")
+        # Skipped by an ordinary user, and seen to be; the continuous integration runs these as root and does without none.
+        print(f"{name}: SKIPPED, nothing was tested: it needs root, to mount an image")
+        sys.exit(1 if os.environ.get("CI") else 77)
     parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
     top = Path(tempfile.mkdtemp(prefix="pwstore-root.", dir=parent))
     os.chmod(top, 0o755)
