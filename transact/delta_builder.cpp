@@ -90,9 +90,7 @@ class DeltaBuilder {
             case EntryKind::whiteout:
                 break;
         }
-        const bool has_other_time =
-            below != nullptr && touch != nullptr && touch->mtime && *touch->mtime != below->mtime;
-        if (!differs && !has_other_time) return std::nullopt;
+        if (!differs && !has_other_time(entry, touch, below, was)) return std::nullopt;
         settle_time(entry, touch, below, was);
         return entry;
     }
@@ -152,19 +150,30 @@ class DeltaBuilder {
         return nullptr;
     }
 
+    static bool is_as_it_was(const Entry& entry, const Touch* touch, const Entry* was) {
+        return was != nullptr && was->kind == entry.kind && was->object == entry.object &&
+               was->size == entry.size && was->target == entry.target &&
+               (touch == nullptr || entry.mtime == kObjectTime || entry.mtime == was->mtime ||
+                !touch->moved_from.empty());
+    }
+
+    /// What is in the layers as well, but from another time.
+    static bool has_other_time(const Entry& entry, const Touch* touch, const Entry* below, const Entry* was) {
+        if (below == nullptr || entry.kind == EntryKind::directory) return false;
+        if (touch != nullptr && touch->mtime) return *touch->mtime != below->mtime;
+        return is_as_it_was(entry, touch, was) && was->mtime != below->mtime;
+    }
+
     /// Of what is as it was: time and owner. Nothing new is later than `latest_`.
     void settle_time(Entry& entry, const Touch* touch, const Entry* below, const Entry* was) const {
-        const bool as_it_was = was != nullptr && was->kind == entry.kind && was->object == entry.object &&
-                               was->size == entry.size && was->target == entry.target &&
-                               (touch == nullptr || entry.mtime == kObjectTime || !touch->moved_from.empty());
-        if (as_it_was) {
+        if (touch != nullptr && touch->mtime) {
+            entry.mtime = *touch->mtime;
+            entry.mtime_ns = 0;
+        } else if (is_as_it_was(entry, touch, was)) {
             entry.mtime = was->mtime;
             entry.mtime_ns = was->mtime_ns;
             entry.uid = was->uid;
             entry.gid = was->gid;
-        } else if (touch != nullptr && touch->mtime) {
-            entry.mtime = *touch->mtime;
-            entry.mtime_ns = 0;
         } else if (const Entry* same = unwritten(entry, below, was)) {
             entry.mtime = same->mtime;
             entry.mtime_ns = same->mtime_ns;

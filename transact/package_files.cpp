@@ -52,9 +52,9 @@ bool is_same(const Entry& a, const Entry& b) {
 
 }  // namespace
 
-PackageFiles::PackageFiles(RootWriter& writer, const Tree& layers, const FileRules& rules, ActLog& log,
-                           ProgressSink& sink)
-    : writer_(writer), layers_(layers), rules_(rules), log_(log), sink_(sink) {}
+PackageFiles::PackageFiles(RootWriter& writer, const Tree& layers, const Delta& delta, const FileRules& rules,
+                           ActLog& log, ProgressSink& sink)
+    : writer_(writer), layers_(layers), delta_(delta), rules_(rules), log_(log), sink_(sink) {}
 
 void PackageFiles::note_directory_of(std::string_view path) {
     const std::string_view parent = split_path(path).first;
@@ -71,8 +71,8 @@ void PackageFiles::place(const Entry& entry, std::string_view as) {
     tree_entry.entry = entry;
     const std::string path = writer_.place(tree_entry, as);
     note_directory_of(path);
-    // What a script or an earlier package did there is over.
-    if (entry.kind != EntryKind::directory && log_.paths().contains(path))
+    // What somebody did there is over, in this transaction or before it.
+    if (entry.kind != EntryKind::directory && (log_.paths().contains(path) || delta_.find(path) != nullptr))
         special(path, {.mode = entry.mode, .mtime = entry.mtime});
 }
 
@@ -260,8 +260,9 @@ void PackageFiles::remove_directory(const Entry& entry, const std::string& path,
     }
     const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
     if (next != nullptr && next->kind == EntryKind::directory) return;
-    const bool is_coming =
-        layer != nullptr && rules_.coming != nullptr && rules_.coming->contains(layers_.layers[layer->layer]);
+    const bool is_coming = layer != nullptr && rules_.coming != nullptr &&
+                           rules_.coming->contains(layers_.layers[layer->layer]) &&
+                           !rules_.present->has_directory_of_another(entry.path, package_);
     if (layer != nullptr && layer->entry.kind == EntryKind::directory && !is_coming) return;
     note_directory_of(path);
     // One that holds files of nobody stays, and is then nobody's itself.

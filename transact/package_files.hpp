@@ -15,6 +15,7 @@
 #include "transact/diversions.hpp"
 #include "transact/file_claims.hpp"
 #include "transact/file_rules.hpp"
+#include "transact/present_packages.hpp"
 
 namespace pwstore {
 
@@ -25,9 +26,11 @@ struct FileRules {
     /// Files that one package of the transaction has had and another one gets: their removal with the first
     /// is left out, so that a configuration file meets its new package as it is.
     const std::unordered_set<std::string>* moving = nullptr;
-    /// Labels (Tree::layers) of new packages that are not laid down yet: directories that only they have go
-    /// with the last package that has had them, and come anew.
+    /// Labels (Tree::layers) of packages, and versions of them, that are not laid down yet.
     const std::set<std::string>* coming = nullptr;
+    /// What is there now: a directory that only those to come have goes with the last package that has had
+    /// it, and comes anew.
+    PresentPackages* present = nullptr;
     /// dpkg's rule: of a file that another package has as well, that one's stays. pacman's removal takes it.
     bool keeps_shared = false;
     Diversions diversions = {};
@@ -40,8 +43,9 @@ struct FileRules {
 class PackageFiles {
  public:
     /// @param layers the merge of all layers as it will be when the transaction is done, without the delta
-    PackageFiles(RootWriter& writer, const Tree& layers, const FileRules& rules, ActLog& log,
-                 ProgressSink& sink);
+    /// @param delta what differed from the layers when the transaction began
+    PackageFiles(RootWriter& writer, const Tree& layers, const Delta& delta, const FileRules& rules,
+                 ActLog& log, ProgressSink& sink);
 
     /// @param old the manifest that it takes the place of, null on a fresh install
     void install(const Manifest& package, const Manifest* old);
@@ -75,6 +79,7 @@ class PackageFiles {
 
     RootWriter& writer_;
     const Tree& layers_;
+    const Delta& delta_;
     const FileRules& rules_;
     ActLog& log_;
     ProgressSink& sink_;

@@ -50,7 +50,11 @@ void add_paths(const Manifest& manifest, std::set<std::string>& paths,
 }  // namespace
 
 RootBuild::RootBuild(TransactionState& state, Work& work, ScriptMode mode)
-    : state_(state), work_(work), mode_(mode), directory_("root-" + work.name.str()) {}
+    : state_(state),
+      work_(work),
+      mode_(mode),
+      directory_("root-" + work.name.str()),
+      present_(state.store.index()) {}
 
 RootBuild::~RootBuild() = default;
 
@@ -202,12 +206,13 @@ bool RootBuild::is_installed(const std::string& dependency, const std::vector<In
     return is_satisfied(dependency, provided);
 }
 
-FileRules RootBuild::file_rules() const {
+FileRules RootBuild::file_rules() {
     FileRules rules;
     rules.patterns = {state_.config.no_extract, state_.config.no_upgrade};
     rules.no_save = work_.request.packages.no_save;
     rules.moving = &moving_;
     rules.coming = &coming_;
+    rules.present = &present_;
     rules.keeps_shared = claims_ != nullptr;
     return rules;
 }
@@ -220,8 +225,7 @@ void RootBuild::find_moving_files() {
     for (const PlanStep& step : work_.plan.steps) {
         if (step.kind == StepKind::remove) continue;
         coming.push_back(txn.manifest(find_planned(work_.packages, step.package.name)->manifest));
-        if (step.kind == StepKind::install)
-            coming_.insert(fmt::format("package {} {}", coming.back().name, coming.back().version));
+        coming_.insert(fmt::format("package {} {}", coming.back().name, coming.back().version));
         if (step.kind == StepKind::install || !work_.before) continue;
         for (const Entry& entry : manifest_before(step.package.name).entries) {
             if (entry.kind != EntryKind::directory && coming.back().find(entry.path) == nullptr)
@@ -233,6 +237,15 @@ void RootBuild::find_moving_files() {
             if (given_up.contains(entry.path)) moving_.insert(entry.path);
         }
     }
+}
+
+void RootBuild::find_present_packages() {
+    const ReadTxn txn = state_.store.index().read();
+    for (const PlannedPackage& package : state_.upstream_packages(txn, work_))
+        present_.put(package.installed.name, package.installed.manifest);
+    if (!work_.before) return;
+    for (const InstalledPackage& package : work_.before->packages)
+        present_.put(package.name, package.manifest);
 }
 
 void RootBuild::take_directories(const PackageFiles& files) {
@@ -263,7 +276,7 @@ void RootBuild::keep_directory_modes() {
 void RootBuild::follow_packages_below() {
     FileRules rules = file_rules();
     rules.diversions = Diversions(root_.get());
-    PackageFiles files(*writer_, layers_, rules, work_.log, state_.dialogue);
+    PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
     for (const std::string& name : work_.upstream) {
         const Work* below = state_.find(name);
         if (below == nullptr || !below->affected || rules.diversions.empty()) continue;
@@ -297,7 +310,7 @@ void RootBuild::apply_step(const PlanStep& step) {
     const std::string& name = step.package.name;
     const ResolveRequest& wanted = work_.request.packages;
     FileRules rules = file_rules();
-    PackageFiles files(*writer_, layers_, rules, work_.log, state_.dialogue);
+    PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
     const auto look_at_diversions = [&] { rules.diversions = Diversions(root_.get()); };
     if (step.kind == StepKind::remove) {
         const Manifest old = manifest_before(name);
@@ -306,6 +319,7 @@ void RootBuild::apply_step(const PlanStep& step) {
         maintainer_scripts_->before_removal(old);
         look_at_diversions();
         files.remove(old);
+        present_.take(name);
         scripts_->run_scriptlet(name, script, ScriptletKind::post_remove, {old.version});
         maintainer_scripts_->after_removal(old, wanted.no_save);
     } else {
@@ -324,6 +338,7 @@ void RootBuild::apply_step(const PlanStep& step) {
         if (claims_) rules.shared = claims_->check(manifest, rules.diversions);
         coming_.erase(fmt::format("package {} {}", manifest.name, manifest.version));
         files.install(manifest, old ? &*old : nullptr);
+        present_.put(name, find_planned(work_.packages, name)->manifest);
         maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
         scripts_->run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install,
                                 versions);
@@ -381,6 +396,7 @@ void RootBuild::run_plan() {
     scripts_->run_hooks(Hook::When::pre_transaction, before, what, false, installed_before);
     failpoint("build.pre-hooks");
     find_moving_files();
+    find_present_packages();
     apply_steps();
     failpoint("build.packages");
     maintainer_scripts_->configure();

@@ -56,10 +56,11 @@ class RootBuild {
     void apply_step(const PlanStep& step);
     void follow_packages_below();
     void find_moving_files();
+    void find_present_packages();
     void take_directories(const PackageFiles& files);
     void keep_directory_modes();
     [[nodiscard]] std::set<std::string> activated_below() const;
-    [[nodiscard]] FileRules file_rules() const;
+    [[nodiscard]] FileRules file_rules();
     [[nodiscard]] Manifest manifest_before(const std::string& package) const;
     [[nodiscard]] std::string install_script(const Manifest& manifest) const;
     /// Among `own` and the packages below.
@@ -86,6 +87,7 @@ class RootBuild {
     std::unique_ptr<FileClaims> claims_;      ///< when there are Debian packages
     std::unordered_set<std::string> moving_;  ///< see FileRules
     std::set<std::string> coming_;            ///< see FileRules
+    PresentPackages present_;
     std::unordered_set<std::string> directories_;
     std::unordered_map<std::string, uint32_t> made_directories_;
 };
