@@ -16,21 +16,8 @@ namespace pwstore {
 
 namespace {
 
-std::string listed_path(const Entry& entry) {
-    return entry.kind == EntryKind::directory ? entry.path + "/" : entry.path;
-}
-
-std::string without_slash(const std::string& listed) {
-    return listed.ends_with('/') ? listed.substr(0, listed.size() - 1) : listed;
-}
-
 PackageFileList list_of(const PackageContents& contents) {
-    PackageFileList list;
-    list.name = contents.manifest.name;
-    list.version = contents.manifest.version;
-    for (const Entry& entry : contents.manifest.entries)
-        list.paths.push_back(listed_path(entry));
-    std::sort(list.paths.begin(), list.paths.end());
+    PackageFileList list = file_list(contents.manifest);
     for (const std::string& path : parse_pkginfo(contents.pkginfo).backup) {
         const Entry* entry = contents.manifest.find(path);
         list.backup[path] = entry != nullptr ? entry->backup_md5 : "";
@@ -248,32 +235,6 @@ void InPlaceFiles::compare(const Entry& entry, ArchiveReader& reader, const std:
                         fmt::format("{} installed as {}", shown(entry.path), shown(pacnew)));
             return;
     }
-}
-
-// --- Files that change packages ----------------------------------------------------------------------------
-
-std::set<std::string> moved_files(const PlainRoot& root, const std::vector<PackageChange>& changes) {
-    std::set<std::string> moved;
-    const auto has = [](const PackageFileList* list, const std::string& path) {
-        return list != nullptr && list->has(path);
-    };
-    for (const PackageChange& comes : changes) {
-        if (comes.after == nullptr) continue;
-        for (const std::string& listed : comes.after->paths) {
-            if (has(comes.old, listed)) continue;
-            const std::string path = without_slash(listed);
-            const bool is_directory = listed.ends_with('/');
-            const auto there = root.look(path);
-            if (!there || (is_directory && (S_ISDIR(there->st_mode) || has(comes.old, path)))) continue;
-            bool leaves = false, goes = false;
-            for (const PackageChange& other : changes) {
-                if (&other == &comes || !has(other.old, path)) continue;
-                (other.after == nullptr ? goes : leaves) = true;
-            }
-            if (leaves && !goes) moved.insert(path);
-        }
-    }
-    return moved;
 }
 
 }  // namespace pwstore

@@ -16,6 +16,7 @@
 #include "store/package_contents.hpp"
 #include "store/packed_stream.hpp"
 #include "transact/file_rules.hpp"
+#include "transact/moved_files.hpp"
 
 namespace pwstore {
 
@@ -95,14 +96,5 @@ class InPlaceFiles {
     Report report_;
     PackedBuffer buffer_;
 };
-
-/// Files that are in another package after the transaction and must not go with the old one, as libalpm's
-/// search for file conflicts finds them.
-struct PackageChange {
-    const PackageFileList* old = nullptr;    ///< null: it is new
-    const PackageFileList* after = nullptr;  ///< null: it goes
-};
-[[nodiscard]] std::set<std::string> moved_files(const PlainRoot& root,
-                                                const std::vector<PackageChange>& changes);
 
 }  // namespace pwstore

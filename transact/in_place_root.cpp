@@ -135,7 +135,7 @@ void InPlaceRoot::find_moved_files(const Plan& plan) {
         changes.push_back(
             {installed(step.package.name), goes ? nullptr : &archives_.at(step.package.name).list()});
     }
-    rules.moved = moved_files(root_, changes);
+    rules.moved = moved_files([this](const std::string& path) { return root_.look(path); }, changes);
     files_.emplace(root_, std::move(rules), owners_,
                    InPlaceFiles::Report{shown_root_, [this](Severity severity, const std::string& text) {
                                             dialogue_.message(severity, text);

@@ -12,6 +12,7 @@
 #include "store/base/path_at.hpp"
 #include "store/digest.hpp"
 #include "transact/hook.hpp"
+#include "transact/moved_files.hpp"
 
 namespace pwstore {
 
@@ -35,14 +36,15 @@ std::string database_prefix(const Manifest& package) {
     return fmt::format("{}{}-{}/", kDatabase, package.name, package.version);
 }
 
-/// As the package's list of files has it, which is what patterns are compared with.
-std::string listed_name(const Entry& entry) {
-    return entry.kind == EntryKind::directory ? entry.path + "/" : entry.path;
-}
-
 bool is_directory_at(int root, const std::string& path) {
     const auto info = try_stat_at(root, path);
     return info && S_ISDIR(info->st_mode);
+}
+
+Occupant occupant_of(int root, const std::string& path) {
+    const auto info = try_stat_at(root, path);
+    if (!info) return Occupant::nothing;
+    return S_ISDIR(info->st_mode) ? Occupant::directory : Occupant::other;
 }
 
 bool is_same(const Entry& a, const Entry& b) {
@@ -124,21 +126,21 @@ void PackageFiles::follow_diversions(const Manifest& package, bool is_removal) {
 void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     const std::string path = writer_.resolve(entry.path);
     if (is_in_database(path)) return;
-    const std::string name = listed_name(entry);
-    if (match_patterns(rules_.patterns.no_extract, name) == 1) {
-        special(entry.path);
-        return;
-    }
-    const bool exists = exists_at(writer_.root(), path);
-    if (entry.kind == EntryKind::directory) {
-        directories_.insert(path);
-        if (!exists) made_.insert_or_assign(path, entry.mode);
-        place(entry);
-        return;
-    }
     const Entry* old_entry = old != nullptr ? old->find(entry.path) : nullptr;
     const bool is_backup =
-        !entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty());
+        entry.kind == EntryKind::file &&
+        (!entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty()));
+    const Arrival how =
+        arrival(rules_.patterns, listed_path(entry), occupant_of(writer_.root(), path), is_backup);
+    if (how == Arrival::left_out) {
+        note_elsewhere(entry, path);
+        special(path);
+        return;
+    }
+    if (entry.kind == EntryKind::directory) {
+        install_directory(entry, path);
+        return;
+    }
     if (const std::string place_to = diverted(path); place_to != path) {
         place(entry, place_to);
         return;
@@ -148,50 +150,76 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
         special(path);
         return;
     }
-    if (exists && is_directory_at(writer_.root(), path)) {
-        throw Error("install", path, "there is a directory of that name")
-            .as(Fault::refused)
-            .with_hint("the package has a file there; move the directory away first");
+    switch (how) {
+        case Arrival::obstructed:
+            throw Error("install", path, "there is a directory of that name")
+                .as(Fault::refused)
+                .with_hint("the package has a file there; move the directory away first");
+        case Arrival::beside:
+            place_new(entry, path);
+            special(path);
+            break;
+        case Arrival::compared:
+            install_backup(entry, path, old_entry);
+            break;
+        case Arrival::laid_down: {
+            place(entry);
+            // Of several packages that have it, this one came last.
+            const TreeEntry* layer = layers_.find(path);
+            if (layer == nullptr || !is_same(layer->entry, entry))
+                special(path, {.mode = entry.mode, .mtime = entry.mtime});
+            break;
+        }
+        case Arrival::left_out:
+        case Arrival::stays:
+            break;
     }
-    if (exists && match_patterns(rules_.patterns.no_upgrade, name) == 1) {
-        place_new(entry, path);
-        special(path);
-    } else if (exists && is_backup && entry.kind == EntryKind::file) {
-        install_backup(entry, old_entry);
-    } else {
-        place(entry);
-        // Of several packages that have it, this one came last.
-        const TreeEntry* layer = layers_.find(path);
-        if (layer == nullptr || !is_same(layer->entry, entry))
-            special(path, {.mode = entry.mode, .mtime = entry.mtime});
-    }
+    note_elsewhere(entry, path);
 }
 
-/// Three-way rule of pacman(8) "Handling config files": what the package had, what is there, what it has now.
-void PackageFiles::install_backup(const Entry& entry, const Entry* old_entry) {
-    const std::string path = writer_.resolve(entry.path);
+/// The layers have it behind a symlink that this root does not have.
+void PackageFiles::note_elsewhere(const Entry& entry, const std::string& path) {
+    if (layers_.find(path) != nullptr) return;
+    const TreeEntry* layer = layers_.resolve(entry.path);
+    if (layer != nullptr && layer->entry.path != path) special(layer->entry.path);
+}
+
+void PackageFiles::install_directory(const Entry& entry, const std::string& path) {
+    const Occupant there = occupant_of(writer_.root(), path);
+    const bool stays = there == Occupant::directory || (there == Occupant::other && rules_.follows_symlinks);
+    directories_.insert(path);
+    if (!stays) made_.insert_or_assign(path, entry.mode);
+    if (there == Occupant::other && !stays) {
+        writer_.remove(path);
+        special(path, {.mode = entry.mode});
+    }
+    place(entry);
+}
+
+/// What the package had, what is there, what it has now.
+void PackageFiles::install_backup(const Entry& entry, const std::string& path, const Entry* old_entry) {
     const std::string beside = path + ".pacnew";
     const bool has_older_offer = exists_at(writer_.root(), beside);
-    const std::string local = md5_in_root(writer_.root(), path);
-    const std::string original = old_entry != nullptr ? old_entry->backup_md5 : "";
-    const std::string& packaged = entry.backup_md5;
-    const bool same_as_new = !local.empty() && local == packaged;
-    const bool package_unchanged = !original.empty() && original == packaged;
-    const bool untouched = !local.empty() && local == original;
-    if (same_as_new || (untouched && !package_unchanged)) {
-        place(entry);
-        if (has_older_offer) {  // pacman unpacks beside and renames: an older .pacnew is gone
-            writer_.remove(beside);
-            special(beside);
-        }
-        return;
-    }
-    special(path);
-    if (!package_unchanged) {
-        place_new(entry, path);
-    } else if (has_older_offer) {
-        place(entry, beside);
-        special(beside, {.mode = entry.mode, .mtime = entry.mtime});
+    switch (three_way(old_entry != nullptr ? old_entry->backup_md5 : "", md5_in_root(writer_.root(), path),
+                      entry.backup_md5)) {
+        case Verdict::take_new:
+            place(entry);
+            if (has_older_offer) {  // pacman unpacks beside and renames: an older .pacnew is gone
+                writer_.remove(beside);
+                special(beside);
+            }
+            break;
+        case Verdict::keep_old:
+            special(path);
+            if (has_older_offer) {
+                place(entry, beside);
+                special(beside, {.mode = entry.mode, .mtime = entry.mtime});
+            }
+            break;
+        case Verdict::pacnew:
+            special(path);
+            place_new(entry, path);
+            break;
     }
 }
 
@@ -211,10 +239,11 @@ void PackageFiles::remove(const Manifest& package) {
 
 /// What pacman does not remove though the package that had it goes.
 bool PackageFiles::is_skipped(const Entry& entry, const std::string& path, const Manifest* successor) {
-    if (rules_.moving != nullptr && rules_.moving->contains(entry.path)) return true;
     const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
-    if (next != nullptr && !next->backup_md5.empty()) return true;
-    if (match_patterns(rules_.patterns.no_upgrade, listed_name(entry)) != 1) return false;
+    static const std::set<std::string> none;
+    if (!is_left(rules_.patterns, listed_path(entry), rules_.moving != nullptr ? *rules_.moving : none,
+                 next != nullptr && !next->backup_md5.empty()))
+        return false;
     special(path);
     return true;
 }
@@ -252,8 +281,8 @@ void PackageFiles::remove_directory(const Entry& entry, const std::string& path,
     directories_.insert(path);
     const TreeEntry* layer = layers_.find(path);
     if (exists_at(writer_.root(), path) && !is_directory_at(writer_.root(), path)) {
-        // What a user has put in its place goes as pacman would remove it, but not another package's symlink.
-        if (layer != nullptr && layer->entry.kind != EntryKind::directory) return;
+        // What is in its place goes as pacman would remove it.
+        if (rules_.follows_symlinks && layer != nullptr && layer->entry.kind != EntryKind::directory) return;
         writer_.remove(path);
         special(path);
         return;

@@ -23,9 +23,9 @@ namespace pwstore {
 struct FileRules {
     FilePatterns patterns;
     bool no_save = false;  ///< removal leaves no .pacsave
-    /// Files that one package of the transaction has had and another one gets: their removal with the first
-    /// is left out, so that a configuration file meets its new package as it is.
-    const std::unordered_set<std::string>* moving = nullptr;
+    /// See moved_files(): their removal with the old package is left out, so that a configuration file meets
+    /// its new package as it is.
+    const std::set<std::string>* moving = nullptr;
     /// Labels (Tree::layers) of packages, and versions of them, that are not laid down yet.
     const std::set<std::string>* coming = nullptr;
     /// What is there now: a directory that only those to come have goes with the last package that has had
@@ -33,6 +33,8 @@ struct FileRules {
     PresentPackages* present = nullptr;
     /// dpkg's rule: of a file that another package has as well, that one's stays. pacman's removal takes it.
     bool keeps_shared = false;
+    /// dpkg's rule: where the package has a directory, a symlink to one stays. pacman makes the directory.
+    bool follows_symlinks = false;
     Diversions diversions = {};
     FileClaims::Shared shared = {};  ///< with other packages, of the one that comes
 };
@@ -64,13 +66,15 @@ class PackageFiles {
  private:
     void install_entry(const Entry& entry, const Manifest* old);
     [[nodiscard]] std::string diverted(const std::string& path);
-    void install_backup(const Entry& entry, const Entry* old_entry);
+    void install_directory(const Entry& entry, const std::string& path);
+    void install_backup(const Entry& entry, const std::string& path, const Entry* old_entry);
     void remove_outdated(const Manifest& old, const Manifest& package);
     void remove_entry(const Entry& entry, const Manifest* successor);
     void remove_directory(const Entry& entry, const std::string& path, const Manifest* successor);
     [[nodiscard]] bool is_skipped(const Entry& entry, const std::string& path, const Manifest* successor);
     [[nodiscard]] bool save_if_changed(const Entry& entry, const std::string& path);
     void place(const Entry& entry, std::string_view as = {});
+    void note_elsewhere(const Entry& entry, const std::string& path);
     void place_new(const Entry& entry, const std::string& path);
     void install_database_entry(const Manifest& package);
     void remove_database_entry(const Manifest& package);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <deque>
 
 #include "mount/container_config.hpp"
 #include "resolver/session.hpp"
@@ -21,6 +22,7 @@
 #include "transact/harvest.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/layering.hpp"
+#include "transact/moved_files.hpp"
 #include "transact/package_files.hpp"
 #include "transact/recipe.hpp"
 
@@ -217,26 +219,26 @@ FileRules RootBuild::file_rules() {
     return rules;
 }
 
-/// Files that upgraded packages no longer have and others of this transaction bring.
+/// Before anything changes: see FileRules.
 void RootBuild::find_moving_files() {
     const ReadTxn txn = state_.store.index().read();
-    std::unordered_set<std::string> given_up;
-    std::vector<Manifest> coming;
+    std::deque<PackageFileList> lists;
+    std::vector<PackageChange> changes;
     for (const PlanStep& step : work_.plan.steps) {
-        if (step.kind == StepKind::remove) continue;
-        coming.push_back(txn.manifest(find_planned(work_.packages, step.package.name)->manifest));
-        coming_.insert(fmt::format("package {} {}", coming.back().name, coming.back().version));
-        if (step.kind == StepKind::install || !work_.before) continue;
-        for (const Entry& entry : manifest_before(step.package.name).entries) {
-            if (entry.kind != EntryKind::directory && coming.back().find(entry.path) == nullptr)
-                given_up.insert(entry.path);
+        const std::string& name = step.package.name;
+        PackageChange change;
+        if (work_.before && work_.before->find_package(name) != nullptr)
+            change.old = &lists.emplace_back(file_list(manifest_before(name)));
+        if (step.kind != StepKind::remove) {
+            const Manifest manifest = txn.manifest(find_planned(work_.packages, name)->manifest);
+            coming_.insert(fmt::format("package {} {}", manifest.name, manifest.version));
+            change.after = &lists.emplace_back(file_list(manifest));
         }
+        changes.push_back(change);
     }
-    for (const Manifest& manifest : coming) {
-        for (const Entry& entry : manifest.entries) {
-            if (given_up.contains(entry.path)) moving_.insert(entry.path);
-        }
-    }
+    moving_ = moved_files(
+        [this](const std::string& path) { return try_stat_at(root_.get(), writer_->resolve(path)); },
+        changes);
 }
 
 void RootBuild::find_present_packages() {
@@ -310,6 +312,7 @@ void RootBuild::apply_step(const PlanStep& step) {
     const std::string& name = step.package.name;
     const ResolveRequest& wanted = work_.request.packages;
     FileRules rules = file_rules();
+    rules.follows_symlinks = is_deb_version(step.package.version);
     PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
     const auto look_at_diversions = [&] { rules.diversions = Diversions(root_.get()); };
     if (step.kind == StepKind::remove) {

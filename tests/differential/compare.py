@@ -76,7 +76,7 @@ def shown(content: bytes) -> str:
 def allowed(pacman: Node, recorded: Recorded, began: float, owned: bool) -> Recorded:
     """`recorded` as pacman has it, where a script's work cannot be told from none (docs/architecture.md)."""
     mode, time = recorded.mode, recorded.time
-    if not owned and time == OBJECT_TIME:  # moved: the script saw a root's mode and time
+    if not owned and time in (OBJECT_TIME, pacman.time):  # moved or copied: the script saw a root's mode and time
         time = pacman.time
         mode = pacman.mode if mode == root_mode(pacman.kind, pacman.mode) else mode
     if not owned and pacman.kind == "l" and time >= began:  # moved, which is a copy on an overlay

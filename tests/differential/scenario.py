@@ -4,15 +4,18 @@
 A scenario is a value of lists, dicts, strings and numbers, so that it can be kept as JSON and be cut down:
 
     layered    the container is built on another one, which has the two packages of SYSTEM
+    overlay    scripts run on an overlay, not on a private copy
     packages   id → package (alpm_packages)
     releases   lists of ids: the repository, one state after another
-    steps      dicts, see Sequence in sides.py
+    steps      dicts, see Sequence in sides.py; made by steps.py
 """
 import random
 from pathlib import Path
 
+from steps import Steps
+
 APPLETS = ("sh", "cat", "cp", "mv", "rm", "ln", "mkdir", "chmod", "touch", "true", "false", "echo", "sed", "sort", "test", "rmdir")
-NAMES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
+NAMES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 VIRTUAL = ("virtual-a", "virtual-b")
 MODES = (0o644, 0o644, 0o644, 0o755, 0o600, 0o664, 0o444, 0o4755, 0o2755)
 DIRECTORY_MODES = (0o755, 0o755, 0o755, 0o700, 0o775, 0o1777)
@@ -40,39 +43,70 @@ SYSTEM = ("filesystem", "busybox")
 
 
 class Generator:
+    """Packages and releases. Files of a package lie below usr/share/PLACE, which stays when it gets another name."""
+
     def __init__(self, seed: int):
         self.chance = random.Random(seed)
-        self.names = self.chance.sample(NAMES, self.chance.randint(4, 7))
+        names = self.chance.sample(NAMES, len(NAMES))
+        count = self.chance.randint(4, 6)
+        self.names, self.spare = names[:count], names[count:]
+        self.place = {name: name for name in names}
+        self.owners: dict[str, str | None] = {path: self.chance.choice([*self.names, None]) for path in FLOATING}
+        self.owners |= {f"etc/{name}.conf": name for name in self.names if self.yes(0.8)}
+        self.versions: dict[str, str] = {}
+        self.succeeded: dict[str, tuple[str, str]] = {}  # by whom: whom, and its last version
+        self.parts: dict[str, list[str]] = {}  # what was split off, which it needs
+        self.is_linked = {name: self.yes(0.5) for name in names if self.yes(0.35)}  # a directory or a symlink to one
         self.packages: dict[str, dict] = {}
         self.releases: list[list[str]] = []
-        self.epoch = dict.fromkeys(self.names, 0)
+        self.epoch = dict.fromkeys(names, 0)
         self.clock = BIRTH
-        self.probably: set[str] = set()  # installed, as far as can be told without resolving anything
 
     def yes(self, probability: float) -> bool:
         return self.chance.random() < probability
 
     def scenario(self) -> dict:
-        owners: dict[str, str | None] = {path: self.owner() for path in FLOATING}
-        versions: dict[str, str] = {}
-        for _ in range(self.chance.randint(3, 5)):
-            for path in FLOATING:
-                if self.yes(0.3):
-                    owners[path] = self.owner()
+        for number in range(self.chance.randint(4, 6)):
+            changed = self.change_hands() if number else set()
             release = []
             for name in self.names:
-                if name not in versions or self.yes(0.7):
-                    versions[name] = self.next_version(name, versions.get(name))
-                    package = self.package(name, versions[name], [path for path in FLOATING if owners[path] == name])
-                    self.packages[f"{name}-{versions[name]}"] = package
-                if len(self.releases) == 0 or not self.yes(0.07):
-                    release.append(f"{name}-{versions[name]}")
+                if name not in self.versions or name in changed or self.yes(0.6):
+                    self.versions[name] = self.next_version(name, self.versions.get(name))
+                    self.packages[f"{name}-{self.versions[name]}"] = self.package(name, self.versions[name])
+                if number == 0 or not self.yes(0.03):
+                    release.append(f"{name}-{self.versions[name]}")
             self.releases.append(release)
         return {"layered": self.yes(0.35), "overlay": not self.yes(0.15), "packages": self.packages, "releases": self.releases,
-                "steps": self.steps()}
+                "steps": Steps(self.chance, self.packages, self.releases, self.place).steps()}
 
-    def owner(self) -> str | None:
-        return self.chance.choice([*self.names, None])
+    def change_hands(self) -> set[str]:
+        """Files, names and directories between two releases; the packages that are others by that."""
+        changed = set()
+        for path, owner in list(self.owners.items()):
+            if self.yes(0.25):
+                self.owners[path] = self.chance.choice([*self.names, None])
+                changed |= {name for name in (owner, self.owners[path]) if name}
+        if self.spare and self.yes(0.3):
+            old, new = self.chance.choice(self.names), self.spare.pop()
+            self.names[self.names.index(old)] = new
+            self.place[new] = self.place[old]
+            self.succeeded[new] = (old, self.versions[old])
+            self.parts[new] = self.parts.pop(old, [])
+            self.owners = {path: new if owner == old else owner for path, owner in self.owners.items()}
+            changed = {new if name == old else name for name in changed} | {new}
+        if self.spare and self.yes(0.2):
+            whole, part = self.chance.choice(self.names), self.spare.pop()
+            for path, owner in self.owners.items():
+                if owner == whole and self.yes(0.7):
+                    self.owners[path] = part
+            self.names.insert(0, part)
+            self.parts.setdefault(whole, []).append(part)
+            changed |= {whole, part}
+        for name in self.names:
+            if self.place[name] in self.is_linked and self.yes(0.3):
+                self.is_linked[self.place[name]] ^= True
+                changed.add(name)
+        return changed
 
     def next_version(self, name: str, before: str | None) -> str:
         used = {package["version"] for package in self.packages.values() if package["name"] == name}
@@ -81,7 +115,7 @@ class Generator:
             if before is not None and self.yes(0.1):
                 self.epoch[name] += 1
             text = f"{number}-{self.chance.randint(1, 2)}"
-            if before is not None and self.yes(0.15):
+            if before is not None and self.yes(0.1):
                 text = f"0.{number}-1"
             version = f"{self.epoch[name]}:{text}" if self.epoch[name] else text
             if version not in used:
@@ -89,12 +123,12 @@ class Generator:
 
     # --- A package ---
 
-    def package(self, name: str, version: str, floating: list[str]) -> dict:
+    def package(self, name: str, version: str) -> dict:
         self.clock += self.chance.randint(1, 5_000_000)
         package: dict = {"name": name, "version": version, "time": self.clock, "entries": [], "backup": []}
         self.relations(package)
         self.own_files(package)
-        for path in floating:
+        for path in [path for path, owner in self.owners.items() if owner == name]:
             self.config_or_file(package, path)
         self.unusual_files(package)
         if self.yes(0.4):
@@ -111,29 +145,41 @@ class Generator:
         name = package["name"]
         lower = self.names[:self.names.index(name)]
         others = [other for other in self.names if other != name]
+
+        def add(key: str, *values: str) -> None:
+            package.setdefault(key, []).extend(values)
+
+        add("depends", *self.parts.get(name, ()))
         for other in lower:
-            if self.yes(0.25):
-                package.setdefault("depends", []).append(other + self.chance.choice(("", "", "", ">=1", ">=2-1", "<9")))
-        if self.yes(0.1):
-            package.setdefault("depends", []).append(self.chance.choice(VIRTUAL))
-        if self.yes(0.02):
-            package.setdefault("depends", []).append("nowhere")
+            if self.yes(0.2):
+                add("depends", other + self.chance.choice(("", "", "", f">={self.versions[other]}", "<9:")))
+        offered = sorted({provision.split("=")[0] for other in lower if f"{other}-{self.versions[other]}" in self.packages
+                          for provision in self.packages[f"{other}-{self.versions[other]}"].get("provides", ())})
+        if offered and self.yes(0.15):
+            add("depends", self.chance.choice(offered))
+        if self.yes(0.01):
+            add("depends", self.chance.choice(("nowhere", *VIRTUAL)))
         if self.yes(0.3):
-            package["provides"] = [self.chance.choice(VIRTUAL) + self.chance.choice(("", "=1", "=2"))]
-        if self.yes(0.07):
-            package["conflicts"] = [self.chance.choice([*others, *VIRTUAL])]
-        if self.yes(0.1):
-            package["replaces"] = [self.chance.choice(others)]
-            if self.yes(0.7):
-                package.setdefault("conflicts", []).extend(package["replaces"])
+            add("provides", self.chance.choice(VIRTUAL) + self.chance.choice(("", "=1", "=2")))
+        if self.yes(0.04):
+            add("conflicts", self.chance.choice([*others, *VIRTUAL]))
+        if self.yes(0.04):
+            add("replaces", self.chance.choice(others))
+            add("conflicts", *package["replaces"])
+        if name in self.succeeded:
+            old, last = self.succeeded[name]
+            add("replaces", old)
+            if self.yes(0.8):
+                add("conflicts", old)
+            add("provides", f"{old}={last}")
         if self.yes(0.35):
-            package["groups"] = [self.chance.choice(("tools", "games"))]
+            add("groups", self.chance.choice(("tools", "games")))
         if self.yes(0.2):
-            package["optdepends"] = [f"{self.chance.choice(others)}: for more"]
+            add("optdepends", f"{self.chance.choice(others)}: for more")
 
     def own_files(self, package: dict) -> None:
         name, entries = package["name"], package["entries"]
-        place = f"usr/share/{name}"
+        place = f"usr/share/{self.place[name]}"
         for file in ("a", "b", "c"):
             if self.yes(0.75):
                 text = f"{name} {file}\n" if self.yes(0.4) else f"{name} {file} {package['version']}\n" if self.yes(0.8) else ""
@@ -145,41 +191,46 @@ class Generator:
             entries.append([f"{place}/hard", "file", mode, f"{name} hard {self.chance.choice(TEXTS)}"])
             for number in range(self.chance.randint(1, 2)):
                 entries.append([f"{place}/hard{number}", "hard", mode, f"{place}/hard"])
-        if self.yes(0.7):
-            self.config_or_file(package, f"etc/{name}.conf")
         if self.yes(0.2):
-            self.config_or_file(package, f"etc/{name}.d/extra.conf")
+            self.config_or_file(package, f"etc/{self.place[name]}.d/extra.conf")
 
     def config_or_file(self, package: dict, path: str) -> None:
         package["entries"].append([path, "file", self.chance.choice((0o644, 0o644, 0o600)), self.chance.choice(TEXTS)])
-        if self.yes(0.75):
+        if self.yes(0.8):
             package["backup"].append(path)
 
     def unusual_files(self, package: dict) -> None:
         name, entries = package["name"], package["entries"]
+        place = f"usr/share/{self.place[name]}"
         if self.yes(0.3):
             entries.append(["usr/share/shared", "dir", self.chance.choice(DIRECTORY_MODES), ""])
             entries.append([f"usr/share/shared/{name}", "file", 0o644, f"{name}\n"])
         if self.yes(0.25):
-            entries.append([f"var/lib/{name}", "dir", self.chance.choice(DIRECTORY_MODES), ""])
-        if self.yes(0.08):
+            entries.append([f"var/lib/{self.place[name]}", "dir", self.chance.choice(DIRECTORY_MODES), ""])
+        if self.yes(0.06):
             entries.append(["usr/share/clash", "file", 0o644, f"{name}\n"])
-        if self.yes(0.03):  # refused: bin is a symlink
+        if self.yes(0.01):  # refused: bin is a symlink
             entries.append([f"bin/{name}", "file", 0o755, f"#!/bin/sh\n# {package['version']}\n"])
-        if self.yes(0.15):
-            morph = f"usr/share/{name}/morph"
+        if self.yes(0.2):
             kind = self.chance.choice(("file", "link", "dir"))
             if kind == "dir":
-                entries.append([f"{morph}/inside", "file", 0o644, "inside\n"])
+                entries.append([f"{place}/morph/inside", "file", 0o644, "inside\n"])
             else:
-                entries.append([morph, kind, 0o644 if kind == "file" else 0o777, "morph\n" if kind == "file" else "a"])
+                entries.append([f"{place}/morph", kind, 0o644 if kind == "file" else 0o777, "morph\n" if kind == "file" else "a"])
+        linked = self.is_linked.get(self.place[name])
+        if linked is not None:
+            entries.append([f"{place}/{'real' if linked else 'data'}/inside", "file", 0o644, self.chance.choice(TEXTS)])
+            if linked:
+                entries.append([f"{place}/data", "link", 0o777, "real"])
 
     def scriptlet(self, name: str) -> str:
-        acts = (f"echo more >> /etc/{name}.conf", f"mkdir -p /srv/{name}; echo $1 > /srv/{name}/state",
-                f"test ! -e /usr/share/{name}/a || chmod 600 /usr/share/{name}/a", f"rm -f /usr/share/{name}/b",
-                f"cp /etc/{name}.conf /etc/{name}.copy", "false", f"rm -rf /srv/{name}", f"rm -f /var/log/{name}",
-                f"ln -sf a /usr/share/{name}/made", f"mkdir -p /usr/share/{name}/cache; touch /usr/share/{name}/cache/entry",
-                f"echo edited > /usr/share/{name}/c", f"mkdir -p /var/lib/{name}; chmod 711 /var/lib/{name}")
+        place = self.place[name]
+        acts = (f"echo more >> /etc/{place}.conf", f"mkdir -p /srv/{name}; echo $1 > /srv/{name}/state",
+                f"test ! -e /usr/share/{place}/a || chmod 600 /usr/share/{place}/a", f"rm -f /usr/share/{place}/b",
+                f"cp /etc/{place}.conf /etc/{place}.copy", "false", f"rm -rf /srv/{name}", f"rm -f /var/log/{name}",
+                f"ln -sf a /usr/share/{place}/made", f"mkdir -p /usr/share/{place}/cache; touch /usr/share/{place}/cache/entry",
+                f"echo edited > /usr/share/{place}/c", f"mkdir -p /var/lib/{place}; chmod 711 /var/lib/{place}",
+                f"test -e /etc/{place}.conf || echo made > /etc/{place}.conf", f"mv /srv/{name} /srv/{name}.old")
         text = ""
         for function in ("pre_install", "post_install", "pre_upgrade", "post_upgrade", "pre_remove", "post_remove"):
             if self.yes(0.5):
@@ -201,100 +252,18 @@ class Generator:
                           for _ in range(self.chance.choice((1, 2)))]
         when = self.chance.choice(("PreTransaction", "PostTransaction", "PostTransaction"))
         lines += ["[Action]", f"When = {when}"]
-        if self.yes(0.5):
+        if self.yes(0.4):
             lines += ["NeedsTargets"]
             command = f"/bin/sh -c 'cat >> /var/log/hook-{name}'"
+        elif self.yes(0.5):
+            command = f"/bin/sh -c 'cat /usr/share/*/a /usr/share/shared/* > /var/lib/index-{name}; true'"
         else:
             command = f"/bin/sh -c \"echo {when} >> /var/log/hook-{name}\""
-        if self.yes(0.12):
+        if self.yes(0.1):
             command = "/usr/bin/false"
-        if self.yes(0.2):
+        if self.yes(0.15):
             lines += ["AbortOnFail"]
         if self.yes(0.1):
             lines += [f"Depends = {self.chance.choice(self.names)}"]
         lines += [f"Exec = {command}"]
         package["entries"].append([f"usr/share/libalpm/hooks/{self.chance.randint(1, 9)}-{name}.hook", "file", 0o644, "\n".join(lines) + "\n"])
-
-    # --- What is done ---
-
-    def steps(self) -> list[dict]:
-        steps = [self.step_install(0)]
-        release = 0
-        for _ in range(self.chance.randint(7, 11)):
-            what = self.chance.choices(("install", "archive", "upgrade", "remove", "edit", "configure"), (28, 12, 24, 18, 22, 6))[0]
-            if what == "upgrade" and release + 1 < len(self.releases) and self.yes(0.85):
-                release += 1
-            steps.append(getattr(self, f"step_{what}")(release))
-        return steps
-
-    def some(self, most: int, choices: list[str] | None = None) -> list[str]:
-        choices = choices or self.names
-        return self.chance.sample(choices, min(len(choices), self.chance.randint(1, most)))
-
-    def install_flags(self) -> list[str]:
-        flags = [flag for flag, probability in (("--needed", 0.2), ("--asdeps", 0.15)) if self.yes(probability)]
-        if not flags and self.yes(0.1):
-            flags = ["--asexplicit"]
-        if self.yes(0.15):
-            flags.append(f"--overwrite={self.chance.choice(('usr/*', 'usr/*', 'etc/*', 'usr/share/clash'))}")
-        return flags
-
-    def step_install(self, release: int) -> dict:
-        offered = [self.packages[one]["name"] for one in self.releases[release]]
-        targets = self.some(3, self.names if self.yes(0.05) else offered)
-        self.probably.update(targets)
-        if self.yes(0.15):
-            targets = [self.chance.choice((*VIRTUAL, "tools", "games", f"test/{targets[0]}", "nowhere"))]
-        step = {"do": "install", "targets": targets, "flags": self.install_flags()}
-        if self.yes(0.15):
-            step |= {"release": release, "flags": ["--refresh", *step["flags"]]}
-        return step
-
-    def step_archive(self, release: int) -> dict:
-        targets = self.some(2, list(self.packages))
-        self.probably.update(self.packages[one]["name"] for one in targets)
-        return {"do": "archive", "targets": targets, "flags": self.install_flags()}
-
-    def step_upgrade(self, release: int) -> dict:
-        flags = ["--downgrade"] if self.yes(0.2) else []
-        if self.yes(0.12):
-            flags.append(f"--ignore={self.chance.choice(self.names)}")
-        return {"do": "upgrade", "release": release, "flags": flags}
-
-    def step_remove(self, release: int) -> dict:
-        flags = [flag for flag, probability in (("-s", 0.4), ("-c", 0.4), ("-n", 0.35)) if self.yes(probability)]
-        if self.yes(0.1):
-            flags.append("-u")
-        targets = self.some(2, self.names if self.yes(0.08) else sorted(self.probably))
-        self.probably.difference_update(targets)
-        return {"do": "remove", "targets": targets, "flags": flags}
-
-    def step_configure(self, release: int) -> dict:
-        lines = []
-        if self.yes(0.5):
-            lines.append(f"NoUpgrade = {self.chance.choice(('etc/*.conf', 'usr/share/alpha/*', 'usr/share/float/m0', 'etc/float/c0'))}")
-        if self.yes(0.4):
-            lines.append(f"NoExtract = {self.chance.choice(('usr/share/*/b', 'etc/float/*', 'usr/share/float/sub/*', 'var/lib/* !var/lib/alpha'))}")
-        if self.yes(0.4):
-            lines.append(f"IgnorePkg = {' '.join(self.some(2))}")
-        if self.yes(0.1):
-            lines.append("IgnoreGroup = games")
-        return {"do": "configure", "lines": lines}
-
-    def step_edit(self, release: int) -> dict:
-        commands = []
-        for _ in range(self.chance.randint(1, 3)):
-            name = self.chance.choice(self.names)
-            config = self.chance.choice((f"etc/{name}.conf", f"etc/{name}.d/extra.conf", "etc/float/c0", "etc/float/c1"))
-            commands.append(self.chance.choice((
-                f"test ! -f /{config} || echo mine >> /{config}", f"test ! -f /{config} || echo mine >> /{config}",
-                f"test ! -f /{config} || echo second > /{config}", f"test ! -f /{config} || echo third > /{config}",
-                f"rm -f /{config}", f"test ! -f /{config} || chmod 640 /{config}", f"echo save > /{config}.pacsave",
-                f"mkdir -p /usr/share/{name}/extra; echo mine > /usr/share/{name}/extra/file", f"mkdir -p /usr/share/{name}",
-                f"rm -rf /usr/share/{name}/b", f"rm -rf /usr/share/{name}", "test -e /usr/share/clash || echo mine > /usr/share/clash",
-                f"mkdir -p /usr/share/{name}; rm -rf /usr/share/{name}/c; echo mine > /usr/share/{name}/c",
-                f"mkdir -p /usr/share/float; test -e /usr/share/float/m0 || echo mine > /usr/share/float/m0",
-                f"test -L /usr/share/{name} || test ! -d /usr/share/{name} || (mv /usr/share/{name} /opt/{name}; ln -s ../../opt/{name} /usr/share/{name})",
-                f"test ! -d /var/lib/{name} || chmod 751 /var/lib/{name}", f"rm -f /{config}; ln -s ../passwd /{config}",
-                f"rm -f /etc/{name}.conf; mkdir /etc/{name}.conf")))
-        return {"do": "edit", "commands": commands}

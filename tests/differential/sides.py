@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A scenario carried out twice: by pacman on a root of its own in a user namespace, and by pwstore on a container."""
 import os
+import re
 import shutil
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import compare
@@ -13,6 +15,18 @@ from scenario import SYSTEM, system_packages
 
 REMOVAL = {"-s": "--recursive", "-c": "--cascade", "-n": "--nosave", "-u": "--unneeded"}
 PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
+
+
+# What pacman says → what it did.
+EFFECTS = {"installs": r"^installing ", "reinstalls": r"^reinstalling ", "upgrades": r"^upgrading ", "downgrades": r"^downgrading ",
+           "removes": r"^removing ", "replaces": r"^:: Replace ", "makes .pacnew": r"\.pacnew$", "makes .pacsave": r"\.pacsave$",
+           "runs hooks": r"^\(\d+/\d+\) .*\.hook$", "script fails": "^error: command failed", "nothing to do": "there is nothing to do"}
+REASONS = {"dependencies": "could not satisfy dependencies", "conflicts": "conflicting dependencies", "files": "conflicting files",
+           "unknown": "target not found|database not found"}
+
+
+def matching(patterns: dict[str, str], text: str) -> list[str]:
+    return [name for name, pattern in patterns.items() if re.search(pattern, text, re.MULTILINE)]
 
 
 class Difference(Exception):
@@ -123,7 +137,7 @@ class Sequence:
         self.configured: list[str] = []
         self.said = ""
         self.step = -1
-        self.transactions = self.failed = self.aborted = 0
+        self.counts: Counter[str] = Counter()  # of transactions, of what kind and with what effect
         self.repository = world.top / "repository"
         self.repository.mkdir()
         if not scenario["overlay"]:
@@ -186,15 +200,15 @@ class Sequence:
             raise Difference(self.step, f"exit {pacman.returncode} with pacman, {pwstore.returncode} with pwstore")
         if kept is None:
             return
-        self.transactions += 1
+        self.counts.update(["transactions", step["do"], *matching(EFFECTS, pacman.stdout)])
         if pacman.returncode == 0:
             clear(kept)
             return
-        self.failed += 1
+        self.counts.update(["refused", f"{step['do']} refused", f"refused for {(matching(REASONS, pacman.stdout) or ['other reasons'])[0]}"])
         now = self.pacman.root
         if without_inodes(compare.listing(kept)) != without_inodes(compare.listing(now)) or compare.database(kept) != compare.database(now):
             # pacman stops where it is when a hook forbids the rest or a file cannot be written; pwstore does nothing then.
-            self.aborted += 1
+            self.counts["refused after pacman had begun"] += 1
         self.pacman.go_back(kept)
 
     def compare(self) -> None:
