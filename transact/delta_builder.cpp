@@ -112,7 +112,9 @@ class DeltaBuilder {
             seen = *touch->mode;
         }
         // A script that did not set another mode left that of the file that it found, which is a layer's.
-        if (touch != nullptr && shows_mode(below, kind, seen)) return below->mode;
+        // What the engine did not lay down is as it was.
+        if (touch != nullptr && touch->cause != Cause::engine && shows_mode(below, kind, seen))
+            return below->mode;
         if (shows_mode(was, kind, seen)) return was->mode;
         return shows_mode(below, kind, seen) ? below->mode : seen;
     }

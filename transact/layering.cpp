@@ -4,11 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
+#include <map>
 #include <set>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/digest.hpp"
 #include "store/keyed_file.hpp"
+#include "transact/moved_files.hpp"
 
 namespace pwstore {
 
@@ -18,15 +22,104 @@ bool same_content(const Entry& a, const Entry& b) {
     return a.kind == b.kind && a.object == b.object && a.target == b.target && a.mode == b.mode;
 }
 
+/// What becomes of one configuration file that somebody changed above, while packages below come and go.
+class Configuration {
+ public:
+    /// @param local MD5 of what is there; empty: somebody removed it
+    Configuration(const std::string& path, std::string local, const FilePatterns& patterns,
+                  const std::set<std::string>& moved)
+        : path_(path), local_(std::move(local)), patterns_(patterns), moved_(moved) {}
+
+    void follow(const ChangeBelow& change) {
+        const Entry* old = change.old ? change.old->find(path_) : nullptr;
+        const Entry* comes = change.after ? change.after->find(path_) : nullptr;
+        if (old != nullptr) leave(*old, comes, change.no_save);
+        if (comes != nullptr) arrive(*comes, old);
+    }
+
+    [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }    ///< what somebody made of it is there
+    [[nodiscard]] bool is_saved() const noexcept { return is_saved_; }  ///< … is .pacsave
+    [[nodiscard]] const Entry* offer() const noexcept { return offer_; }
+    /// An offer made before is gone, or another one by now.
+    [[nodiscard]] bool was_compared() const noexcept { return was_compared_; }
+    /// What is to take the place of an offer made before.
+    [[nodiscard]] const Entry* unchanged() const noexcept { return unchanged_; }
+
+ private:
+    void leave(const Entry& old, const Entry* comes, bool no_save) {
+        if (is_left(patterns_, path_, moved_, comes != nullptr && !comes->backup_md5.empty())) return;
+        if (is_kept_ && !local_.empty() && !old.backup_md5.empty() && !no_save)
+            is_saved_ = is_saved_ || pwstore::is_saved(old.backup_md5, local_);
+        is_kept_ = false;
+        local_.clear();
+    }
+
+    void take(const Entry& packaged) {
+        is_kept_ = false;
+        local_ = packaged.backup_md5.empty() ? "packaged" : packaged.backup_md5;
+    }
+
+    void arrive(const Entry& packaged, const Entry* old) {
+        const bool is_backup = !packaged.backup_md5.empty() || (old != nullptr && !old->backup_md5.empty());
+        const Occupant there = local_.empty() ? Occupant::nothing : Occupant::other;
+        switch (arrival(patterns_, path_, there, is_backup)) {
+            case Arrival::laid_down:
+                take(packaged);
+                return;
+            case Arrival::beside:
+                offer_ = &packaged;
+                return;
+            case Arrival::compared:
+                break;
+            case Arrival::left_out:
+            case Arrival::stays:
+            case Arrival::obstructed:
+                return;
+        }
+        was_compared_ = true;
+        switch (three_way(old != nullptr ? old->backup_md5 : "", local_, packaged.backup_md5)) {
+            case Verdict::take_new:
+                take(packaged);
+                offer_ = unchanged_ = nullptr;
+                return;
+            case Verdict::keep_old:
+                unchanged_ = &packaged;
+                return;
+            case Verdict::pacnew:
+                offer_ = &packaged;
+                return;
+        }
+    }
+
+    const std::string& path_;
+    std::string local_;
+    const FilePatterns& patterns_;
+    const std::set<std::string>& moved_;
+    bool is_kept_ = true;
+    bool is_saved_ = false;
+    bool was_compared_ = false;
+    const Entry* offer_ = nullptr;
+    const Entry* unchanged_ = nullptr;
+};
+
 class CarryOver {
  public:
-    CarryOver(const ReadTxn& txn, const ObjectStore& objects, const Tree& before, const Tree& layers,
-              const std::string& container)
-        : txn_(txn), objects_(objects), before_(before), layers_(layers), container_(container) {}
+    CarryOver(const ReadTxn& txn, const ObjectStore& objects, const Delta& delta, const Tree& before,
+              const Tree& layers, const ChangesBelow& changes, const std::string& container)
+        : txn_(txn),
+          objects_(objects),
+          delta_(delta),
+          before_(before),
+          layers_(layers),
+          changes_(changes),
+          container_(container) {
+        find_moved_files();
+    }
 
     void entry(const DeltaEntry& old) {
         const TreeEntry* below = layers_.find(old.entry.path);
         const Sha256 ground = below != nullptr ? entry_digest(txn_, *below) : Sha256{};
+        if (is_settled(old.entry.path) || configured(old, ground)) return;
         if (ground == old.below) {
             keep(old, ground);
             return;
@@ -51,7 +144,10 @@ class CarryOver {
 
     LayeredDelta finish() {
         auto& entries = result_.delta.entries;
-        std::erase_if(entries, [&](const DeltaEntry& entry) { return relinked_.contains(entry.entry.path); });
+        std::erase_if(entries, [&](const DeltaEntry& entry) {
+            return relinked_.contains(entry.entry.path) || gone_.contains(entry.entry.path);
+        });
+        entries.insert(entries.end(), made_.begin(), made_.end());
         std::stable_sort(entries.begin(), entries.end(), [](const DeltaEntry& a, const DeltaEntry& b) {
             return a.entry.path < b.entry.path;
         });
@@ -97,35 +193,129 @@ class CarryOver {
         return true;
     }
 
+    void find_moved_files() {
+        std::deque<PackageFileList> lists;
+        std::vector<PackageChange> changes;
+        for (const ChangeBelow& change : changes_.packages) {
+            PackageChange& lists_of = changes.emplace_back();
+            if (change.old) lists_of.old = &lists.emplace_back(file_list(*change.old));
+            if (change.after) lists_of.after = &lists.emplace_back(file_list(*change.after));
+        }
+        const auto look = [this](const std::string& path) -> std::optional<struct stat> {
+            const DeltaEntry* changed = delta_.find(path);
+            const TreeEntry* layer = before_.find(path);
+            if (changed == nullptr && layer == nullptr) return std::nullopt;
+            const EntryKind kind = changed != nullptr ? changed->entry.kind : layer->entry.kind;
+            if (kind == EntryKind::whiteout) return std::nullopt;
+            struct stat info {};
+            info.st_mode = kind == EntryKind::directory ? S_IFDIR : S_IFREG;
+            return info;
+        };
+        moved_ = moved_files(look, changes);
+    }
+
+    /// What was offered or saved beside a configuration file that is looked at is that one's to say.
+    [[nodiscard]] bool is_settled(const std::string& path) const { return gone_.contains(path); }
+
+    [[nodiscard]] bool is_configuration(const std::string& path) const {
+        const auto has_backup = [&](const std::optional<Manifest>& package) {
+            const Entry* entry = package ? package->find(path) : nullptr;
+            return entry != nullptr && !entry->backup_md5.empty();
+        };
+        return std::any_of(
+            changes_.packages.begin(), changes_.packages.end(),
+            [&](const ChangeBelow& change) { return has_backup(change.old) || has_backup(change.after); });
+    }
+
+    /// A configuration file of a package that comes, goes or changes below is what pacman would make of it.
+    bool configured(const DeltaEntry& old, const Sha256& ground) {
+        const std::string& path = old.entry.path;
+        const bool is_removed = old.entry.kind == EntryKind::whiteout;
+        const bool is_somebodys = old.cause == Cause::user || old.cause == Cause::scriptlet ||
+                                  (old.cause == Cause::engine && !is_removed);
+        if (!is_somebodys || is_keyed_file(path) || (!is_removed && old.entry.kind != EntryKind::file) ||
+            !is_configuration(path))
+            return false;
+        Configuration file(path, is_removed ? "" : md5_hex(text_of(old.entry, "")), changes_.patterns,
+                           moved_);
+        for (const ChangeBelow& change : changes_.packages)
+            file.follow(change);
+        if (file.is_kept()) keep(old, ground);
+        const std::string offered = path + ".pacnew";
+        if (file.was_compared() && delta_.find(offered) != nullptr) gone_.insert(offered);
+        if (const Entry* offer = file.offer(); offer != nullptr) {
+            gone_.insert(offered);
+            made_.push_back(offer_of(*offer));
+            say("{} was changed here and below; the new one is {}.pacnew", path);
+        } else if (file.is_kept() && file.unchanged() != nullptr && delta_.find(offered) != nullptr) {
+            made_.push_back(offer_of(*file.unchanged()));
+        }
+        if (file.is_saved()) save(old);
+        return true;
+    }
+
+    void say(fmt::format_string<const std::string&, const std::string&> text, const std::string& path) {
+        const std::string shown = "/" + printable(path);
+        result_.messages.push_back(fmt::format(text, shown, shown));
+    }
+
+    /// As .pacsave; earlier ones move on by a number.
+    void save(const DeltaEntry& old) {
+        const auto [directory, name] = split_path(old.entry.path);
+        const std::string prefix = directory.empty() ? "" : std::string(directory) + "/";
+        std::vector<std::string> names;
+        for (const DeltaEntry& other : delta_.entries) {
+            const std::string_view path = other.entry.path;
+            if (split_path(path).first == directory && other.entry.kind != EntryKind::whiteout)
+                names.emplace_back(split_path(path).second);
+        }
+        for (const auto& [from, to] : pacsave_renames(std::string(name), names)) {
+            const DeltaEntry* moved = delta_.find(prefix + from);
+            gone_.insert(prefix + from);
+            made_.push_back(*moved);
+            made_.back().entry.path = prefix + to;
+            made_.back().below = {};
+        }
+        say("{} saved as {}.pacsave", old.entry.path);
+    }
+
     void keep(const DeltaEntry& old, const Sha256& ground) {
         result_.delta.entries.push_back(old);
         result_.delta.entries.back().below = ground;
     }
 
-    void offer_new(Entry packaged) {
+    void offer_new(const Entry& packaged) { result_.delta.entries.push_back(offer_of(packaged)); }
+
+    static DeltaEntry offer_of(Entry packaged) {
         packaged.path += ".pacnew";
         packaged.backup_md5.clear();
         packaged.link_group = 0;
         DeltaEntry offered;
         offered.entry = std::move(packaged);
         offered.cause = Cause::engine;
-        result_.delta.entries.push_back(std::move(offered));
+        return offered;
     }
 
     const ReadTxn& txn_;
     const ObjectStore& objects_;
+    const Delta& delta_;
     const Tree& before_;
     const Tree& layers_;
+    const ChangesBelow& changes_;
     const std::string& container_;
     LayeredDelta result_;
     std::set<std::string> relinked_;
+    std::set<std::string> moved_;   ///< see moved_files()
+    std::set<std::string> gone_;    ///< what is no longer there, or made anew
+    std::vector<DeltaEntry> made_;  ///< offers and saved files
 };
 
 }  // namespace
 
 LayeredDelta carry_over(const ReadTxn& txn, const ObjectStore& objects, const Delta& delta,
-                        const Tree& before, const Tree& layers, const std::string& container) {
-    CarryOver work(txn, objects, before, layers, container);
+                        const Tree& before, const Tree& layers, const ChangesBelow& changes,
+                        const std::string& container) {
+    CarryOver work(txn, objects, delta, before, layers, changes, container);
     for (const DeltaEntry& entry : delta.entries)
         work.entry(entry);
     return work.finish();

@@ -73,8 +73,12 @@ void PackageFiles::place(const Entry& entry, std::string_view as) {
     tree_entry.entry = entry;
     const std::string path = writer_.place(tree_entry, as);
     note_directory_of(path);
-    // What somebody did there is over, in this transaction or before it.
-    if (entry.kind != EntryKind::directory && (log_.paths().contains(path) || delta_.find(path) != nullptr))
+    if (entry.kind == EntryKind::directory) return;
+    // What somebody did there is over, in this transaction or before it. Of several packages that have it,
+    // this one came last.
+    const TreeEntry* layer = layers_.find(path);
+    if (layer == nullptr || !is_same(layer->entry, entry) || log_.paths().contains(path) ||
+        delta_.find(path) != nullptr)
         special(path, {.mode = entry.mode, .mtime = entry.mtime});
 }
 
@@ -162,14 +166,9 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
         case Arrival::compared:
             install_backup(entry, path, old_entry);
             break;
-        case Arrival::laid_down: {
+        case Arrival::laid_down:
             place(entry);
-            // Of several packages that have it, this one came last.
-            const TreeEntry* layer = layers_.find(path);
-            if (layer == nullptr || !is_same(layer->entry, entry))
-                special(path, {.mode = entry.mode, .mtime = entry.mtime});
             break;
-        }
         case Arrival::left_out:
         case Arrival::stays:
             break;
@@ -257,8 +256,10 @@ void PackageFiles::remove_entry(const Entry& entry, const Manifest* successor) {
         return;
     }
     const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
-    const bool is_replaced = next != nullptr && next->kind != EntryKind::directory && path == entry.path &&
-                             match_patterns(rules_.patterns.no_extract, entry.path) != 1;
+    const bool is_replaced =
+        next != nullptr && next->kind != EntryKind::directory && path == entry.path &&
+        entry.backup_md5.empty() &&
+        arrival(rules_.patterns, listed_path(*next), Occupant::other, false) == Arrival::laid_down;
     if (const std::string place_of = diverted(path); place_of != path) {
         if (next == nullptr) writer_.remove(place_of);
         return;

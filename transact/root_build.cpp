@@ -79,6 +79,26 @@ void RootBuild::draft_generation() {
     if (work_.before) delta_before_ = txn.delta(work_.before->delta);
 }
 
+ChangesBelow RootBuild::changes_below() {
+    ChangesBelow changes;
+    changes.patterns = {state_.config.no_extract, state_.config.no_upgrade};
+    for (const std::string& name : work_.upstream) {
+        const Work* below = state_.find(name);
+        if (below == nullptr || !below->affected) continue;
+        for (const PlanStep& step : below->plan.steps) {
+            ChangeBelow& change = changes.packages.emplace_back();
+            change.no_save = below->request.packages.no_save;
+            if (below->before && below->before->find_package(step.package.name) != nullptr)
+                change.old = manifest_before(*below, step.package.name);
+            if (step.kind != StepKind::remove) {
+                const InstalledPackage* package = find_planned(below->packages, step.package.name);
+                change.after = state_.store.index().read().manifest(package->manifest);
+            }
+        }
+    }
+    return changes;
+}
+
 /// The container as it was, on top of what is below it now.
 Tree RootBuild::start_tree() {
     Generation start = work_.after;
@@ -96,7 +116,7 @@ Tree RootBuild::start_tree() {
             const Tree ground =
                 tree_without_own_delta(txn, state_.store.objects(), start, state_.generation_source());
             carried_ = carry_over(txn, state_.store.objects(), delta_before_, ground_before, ground,
-                                  work_.name.str());
+                                  changes_below(), work_.name.str());
         }
         for (const std::string& text : carried_.messages) {
             state_.dialogue.message(Severity::warning, fmt::format("{}: {}", work_.name.str(), text));
@@ -133,8 +153,8 @@ void RootBuild::start() {
                                               staging + "/" + scratch, &work_.log, state_.dialogue);
 }
 
-Manifest RootBuild::manifest_before(const std::string& package) const {
-    const InstalledPackage* installed = work_.before ? work_.before->find_package(package) : nullptr;
+Manifest RootBuild::manifest_before(const Work& work, const std::string& package) const {
+    const InstalledPackage* installed = work.before ? work.before->find_package(package) : nullptr;
     if (installed == nullptr)
         throw Error("find installed package", package, "its record is missing").as(Fault::corrupt);
     Manifest manifest = state_.store.index().read().manifest(installed->manifest);
@@ -228,7 +248,7 @@ void RootBuild::find_moving_files() {
         const std::string& name = step.package.name;
         PackageChange change;
         if (work_.before && work_.before->find_package(name) != nullptr)
-            change.old = &lists.emplace_back(file_list(manifest_before(name)));
+            change.old = &lists.emplace_back(file_list(manifest_before(work_, name)));
         if (step.kind != StepKind::remove) {
             const Manifest manifest = txn.manifest(find_planned(work_.packages, name)->manifest);
             coming_.insert(fmt::format("package {} {}", manifest.name, manifest.version));
@@ -316,7 +336,7 @@ void RootBuild::apply_step(const PlanStep& step) {
     PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
     const auto look_at_diversions = [&] { rules.diversions = Diversions(root_.get()); };
     if (step.kind == StepKind::remove) {
-        const Manifest old = manifest_before(name);
+        const Manifest old = manifest_before(work_, name);
         const std::string script = install_script(old);
         scripts_->run_scriptlet(name, script, ScriptletKind::pre_remove, {old.version});
         maintainer_scripts_->before_removal(old);
@@ -331,7 +351,7 @@ void RootBuild::apply_step(const PlanStep& step) {
         const std::string script = install_script(manifest);
         const bool had =
             step.kind != StepKind::install && work_.before && work_.before->find_package(name) != nullptr;
-        const std::optional<Manifest> old = had ? std::optional(manifest_before(name)) : std::nullopt;
+        const std::optional<Manifest> old = had ? std::optional(manifest_before(work_, name)) : std::nullopt;
         std::vector<std::string> versions{manifest.version};
         if (old) versions.push_back(old->version);
         scripts_->run_scriptlet(name, script, old ? ScriptletKind::pre_upgrade : ScriptletKind::pre_install,

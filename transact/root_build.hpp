@@ -48,6 +48,7 @@ class RootBuild {
  private:
     void draft_generation();
     Tree start_tree();
+    [[nodiscard]] ChangesBelow changes_below();
     void put_carried();
     void put(const std::string& path, const std::string& content, mode_t mode);
     HookEvents events() const;
@@ -61,7 +62,7 @@ class RootBuild {
     void keep_directory_modes();
     [[nodiscard]] std::set<std::string> activated_below() const;
     [[nodiscard]] FileRules file_rules();
-    [[nodiscard]] Manifest manifest_before(const std::string& package) const;
+    [[nodiscard]] Manifest manifest_before(const Work& work, const std::string& package) const;
     [[nodiscard]] std::string install_script(const Manifest& manifest) const;
     /// Among `own` and the packages below.
     [[nodiscard]] bool is_installed(const std::string& dependency,

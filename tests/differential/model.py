@@ -111,8 +111,9 @@ class Model:
         overwrite = next((flag.split("=")[1] for flag in flags if flag.startswith("--overwrite=")), "")
         return None if self.broken(after) or self.at_odds(after) or self.clash(came, after, overwrite) else after
 
-    def upgrade(self, offered: list[str], flags: list[str]) -> dict[str, str] | None:
-        ignored = self.ignored | {flag.split("=")[1] for flag in flags if flag.startswith("--ignore=")}
+    def upgrade(self, offered: list[str], flags: list[str], others: set[str] = frozenset()) -> dict[str, str] | None:
+        """`others` are not looked at."""
+        ignored = self.ignored | others | {flag.split("=")[1] for flag in flags if flag.startswith("--ignore=")}
         came: dict[str, str] = {}
         gone = set()
         for name, one in self.installed.items():

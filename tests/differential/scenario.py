@@ -4,6 +4,7 @@
 A scenario is a value of lists, dicts, strings and numbers, so that it can be kept as JSON and be cut down:
 
     layered    the container is built on another one, which has the two packages of SYSTEM
+    below      names of packages that are in the lower one as well: steps with "where": "base" are about it
     overlay    scripts run on an overlay, not on a private copy
     packages   id → package (alpm_packages)
     releases   lists of ids: the repository, one state after another
@@ -59,6 +60,11 @@ class Generator:
         self.is_linked = {name: self.yes(0.5) for name in names if self.yes(0.35)}  # a directory or a symlink to one
         self.packages: dict[str, dict] = {}
         self.releases: list[list[str]] = []
+        # By place: what belongs to one is never given to a package of the other.
+        self.below = set(self.chance.sample(self.names, len(self.names) // 2)) if self.yes(0.25) else set()
+        if self.below:  # a file is of one layer
+            self.owners = {path: owner for path, owner in self.owners.items() if owner}
+        self.lower_paths = {path for path, owner in self.owners.items() if owner in self.below}
         self.epoch = dict.fromkeys(names, 0)
         self.clock = BIRTH
 
@@ -76,15 +82,24 @@ class Generator:
                 if number == 0 or not self.yes(0.03):
                     release.append(f"{name}-{self.versions[name]}")
             self.releases.append(release)
-        return {"layered": self.yes(0.35), "overlay": not self.yes(0.15), "packages": self.packages, "releases": self.releases,
-                "steps": Steps(self.chance, self.packages, self.releases, self.place).steps()}
+        below = sorted({package["name"] for package in self.packages.values() if self.is_below(package["name"])})
+        return {"layered": bool(below) or self.yes(0.35), "below": below, "overlay": not self.yes(0.15), "packages": self.packages,
+                "releases": self.releases, "steps": Steps(self.chance, self.packages, self.releases, self.place, below).steps()}
+
+    def is_below(self, name: str) -> bool:
+        return self.place[name] in self.below
+
+    def layer(self, name: str) -> list[str]:
+        """Packages of the same container."""
+        return [other for other in self.names if self.is_below(other) == self.is_below(name)]
 
     def change_hands(self) -> set[str]:
         """Files, names and directories between two releases; the packages that are others by that."""
         changed = set()
         for path, owner in list(self.owners.items()):
             if self.yes(0.25):
-                self.owners[path] = self.chance.choice([*self.names, None])
+                layer = [name for name in self.names if not self.below or self.is_below(name) == (path in self.lower_paths)]
+                self.owners[path] = self.chance.choice([*layer, None])
                 changed |= {name for name in (owner, self.owners[path]) if name}
         if self.spare and self.yes(0.3):
             old, new = self.chance.choice(self.names), self.spare.pop()
@@ -96,6 +111,8 @@ class Generator:
             changed = {new if name == old else name for name in changed} | {new}
         if self.spare and self.yes(0.2):
             whole, part = self.chance.choice(self.names), self.spare.pop()
+            if self.is_below(whole):
+                self.below.add(part)
             for path, owner in self.owners.items():
                 if owner == whole and self.yes(0.7):
                     self.owners[path] = part
@@ -143,8 +160,8 @@ class Generator:
 
     def relations(self, package: dict) -> None:
         name = package["name"]
-        lower = self.names[:self.names.index(name)]
-        others = [other for other in self.names if other != name]
+        lower = [other for other in self.names[:self.names.index(name)] if self.is_below(other) or not self.is_below(name)]
+        others = [other for other in self.layer(name) if other != name] or ["nobody"]
 
         def add(key: str, *values: str) -> None:
             package.setdefault(key, []).extend(values)
@@ -153,6 +170,7 @@ class Generator:
         for other in lower:
             if self.yes(0.2):
                 add("depends", other + self.chance.choice(("", "", "", f">={self.versions[other]}", "<9:")))
+        virtual = VIRTUAL if not self.below else [f"{one}-{'below' if self.is_below(name) else 'above'}" for one in VIRTUAL]
         offered = sorted({provision.split("=")[0] for other in lower if f"{other}-{self.versions[other]}" in self.packages
                           for provision in self.packages[f"{other}-{self.versions[other]}"].get("provides", ())})
         if offered and self.yes(0.15):
@@ -160,9 +178,9 @@ class Generator:
         if self.yes(0.01):
             add("depends", self.chance.choice(("nowhere", *VIRTUAL)))
         if self.yes(0.3):
-            add("provides", self.chance.choice(VIRTUAL) + self.chance.choice(("", "=1", "=2")))
+            add("provides", self.chance.choice(virtual) + self.chance.choice(("", "=1", "=2")))
         if self.yes(0.04):
-            add("conflicts", self.chance.choice([*others, *VIRTUAL]))
+            add("conflicts", self.chance.choice([*others, *virtual]))
         if self.yes(0.04):
             add("replaces", self.chance.choice(others))
             add("conflicts", *package["replaces"])
@@ -196,18 +214,19 @@ class Generator:
 
     def config_or_file(self, package: dict, path: str) -> None:
         package["entries"].append([path, "file", self.chance.choice((0o644, 0o644, 0o600)), self.chance.choice(TEXTS)])
-        if self.yes(0.8):
+        if self.yes(0.8) or self.below:  # what else is below etc/ is kept when its ground changes, which pacman does not do
             package["backup"].append(path)
 
     def unusual_files(self, package: dict) -> None:
         name, entries = package["name"], package["entries"]
         place = f"usr/share/{self.place[name]}"
         if self.yes(0.3):
-            entries.append(["usr/share/shared", "dir", self.chance.choice(DIRECTORY_MODES), ""])
+            # A directory has the mode of who made it first, which is the lowest layer.
+            entries.append(["usr/share/shared", "dir", 0o755 if self.below else self.chance.choice(DIRECTORY_MODES), ""])
             entries.append([f"usr/share/shared/{name}", "file", 0o644, f"{name}\n"])
         if self.yes(0.25):
             entries.append([f"var/lib/{self.place[name]}", "dir", self.chance.choice(DIRECTORY_MODES), ""])
-        if self.yes(0.06):
+        if self.yes(0.06) and not self.below:
             entries.append(["usr/share/clash", "file", 0o644, f"{name}\n"])
         if self.yes(0.01):  # refused: bin is a symlink
             entries.append([f"bin/{name}", "file", 0o755, f"#!/bin/sh\n# {package['version']}\n"])
@@ -225,6 +244,9 @@ class Generator:
 
     def scriptlet(self, name: str) -> str:
         place = self.place[name]
+        if self.is_below(name):  # sees its own layer only: what an upper one made of these files is for the rules of deltas
+            return "".join(f"{function}() {{\n  echo {function} $* >> /var/log/{name}\n}}\n" for function in ("post_install", "post_upgrade", "post_remove")
+                           if self.yes(0.5)) or "post_install() {\n  true\n}\n"
         acts = (f"echo more >> /etc/{place}.conf", f"mkdir -p /srv/{name}; echo $1 > /srv/{name}/state",
                 f"test ! -e /usr/share/{place}/a || chmod 600 /usr/share/{place}/a", f"rm -f /usr/share/{place}/b",
                 f"cp /etc/{place}.conf /etc/{place}.copy", "false", f"rm -rf /srv/{name}", f"rm -f /var/log/{name}",
@@ -240,6 +262,11 @@ class Generator:
 
     def add_hook(self, package: dict) -> None:
         name = package["name"]
+        if self.below:  # runs in each layer, and again: what it makes is made of the tree
+            text = ("[Trigger]\nOperation = Install\nOperation = Upgrade\nOperation = Remove\nType = Path\nTarget = usr/share/*\n[Action]\n"
+                    f"When = PostTransaction\nExec = /bin/sh -c 'cat /usr/share/*/a /usr/share/shared/* > /var/lib/index-{name}; true'\n")
+            package["entries"].append([f"usr/share/libalpm/hooks/{name}.hook", "file", 0o644, text])
+            return
         lines = []
         for _ in range(self.chance.choice((1, 1, 2))):
             lines.append("[Trigger]")

@@ -118,9 +118,9 @@ class Pwstore:
         return self.world.root(self.container).resolve()
 
     def rebuild(self) -> None:
-        """Delete the root; its next use makes it again."""
+        """Delete all roots; their next use makes them again."""
         roots = self.world.data / "roots"
-        for one in roots.glob(f"{self.container}*"):
+        for one in roots.iterdir():
             if one.is_dir() and not one.is_symlink():
                 clear(one)
             else:
@@ -143,7 +143,8 @@ class Sequence:
         if not scenario["overlay"]:
             world.env["PWSTORE_NO_OVERLAY"] = "1"
         self.pacman = Pacman(world.top)
-        self.pwstore = Pwstore(world, "app" if scenario["layered"] else "box")
+        self.container = "app" if scenario["layered"] else "box"
+        self.pwstore = Pwstore(world, self.container)
 
     # --- The repository ---
 
@@ -181,10 +182,17 @@ class Sequence:
         if step["do"] == "archive":
             return side.archive([str(self.repository / file_name(self.scenario["packages"][one])) for one in step["targets"]], step["flags"])
         if step["do"] == "upgrade":
-            return side.upgrade(step["flags"])
+            return side.upgrade([*step["flags"], *self.others_ignored(side, step)])
         if step["do"] == "remove":
             return side.remove(step["targets"], step["flags"])
         return side.edit("\n".join(step["commands"]))
+
+    def others_ignored(self, side: Pacman | Pwstore, step: dict) -> list[str]:
+        """What makes an upgrade of a root with the packages of two containers one of a single container's."""
+        names = {package["name"] for package in self.scenario["packages"].values()}
+        below = set(self.scenario.get("below", ()))
+        others = names - below if step.get("where") == "base" else below
+        return [f"--ignore={','.join(sorted(others))}"] if below and others and side is self.pacman else []
 
     def apply(self, step: dict) -> None:
         if step["do"] == "configure":
@@ -193,14 +201,17 @@ class Sequence:
         if "release" in step:
             self.publish(step["release"])
         kept = self.pacman.keep() if step["do"] != "edit" else None
+        self.pwstore.container = step.get("where", self.container)
         pacman = self.take(self.pacman, step)
         pwstore = self.take(self.pwstore, step)
+        self.pwstore.container = self.container
         self.said = f"--- pacman: exit {pacman.returncode}\n{pacman.stdout}--- pwstore: exit {pwstore.returncode}\n{pwstore.stdout}"
         if pacman.returncode != pwstore.returncode:
             raise Difference(self.step, f"exit {pacman.returncode} with pacman, {pwstore.returncode} with pwstore")
         if kept is None:
             return
-        self.counts.update(["transactions", step["do"], *matching(EFFECTS, pacman.stdout)])
+        where = ["below another container"] if step.get("where") == "base" else []
+        self.counts.update(["transactions", step["do"], *where, *matching(EFFECTS, pacman.stdout)])
         if pacman.returncode == 0:
             clear(kept)
             return

@@ -11,9 +11,12 @@ WEIGHTS = {"install": 22, "archive": 10, "upgrade": 28, "remove": 12, "edit": 21
 
 
 class Steps:
-    def __init__(self, chance: random.Random, packages: dict[str, dict], releases: list[list[str]], place: dict[str, str]):
+    def __init__(self, chance: random.Random, packages: dict[str, dict], releases: list[list[str]], place: dict[str, str],
+                 below: list[str]):
         self.chance, self.packages, self.releases, self.place = chance, packages, releases, place
         self.model = Model(packages)
+        self.below = set(below)
+        self.where: str | None = None  # the container of the step at hand, when there are two
         self.release = 0  # that the package lists show
 
     def yes(self, probability: float) -> bool:
@@ -28,28 +31,49 @@ class Steps:
 
     def transaction(self, what: str) -> dict:
         """One that does something, in most cases."""
-        any_will_do = self.yes(REFUSABLE)
+        any_will_do = self.yes(REFUSABLE) and not self.below
+        if self.below:
+            self.where = self.chance.choice(("app", "base"))
         for _ in range(TRIES):
-            if what != "install" and not self.model.installed:
+            if what != "install" and not self.here():
                 what = "install"
             step = getattr(self, f"step_{what}")()
+            if self.where:
+                step["where"] = self.where
             after, explicit = self.outcome(step)
             if any_will_do or (after is not None and (after != self.model.installed or self.yes(0.1))):
                 break
             if self.yes(0.2):
                 what = self.chance.choice(("install", "archive", "upgrade", "remove"))
+        if after is None and self.below:  # rather nothing than what only one of two layers is asked about
+            return {"do": "edit", "commands": ["true"]}
         self.release = step.get("release", self.release)
         if after is not None:
             self.model.accept(after, explicit)
         return step
 
+    def is_here(self, name: str) -> bool:
+        return not self.below or (name in self.below) == (self.where == "base")
+
+    def here(self) -> list[str]:
+        """What is installed in the container of the step."""
+        return sorted(name for name in self.model.installed if self.is_here(name))
+
     def outcome(self, step: dict) -> tuple[dict[str, str] | None, set[str]]:
+        after, explicit = self.whole_outcome(step)
+        before = self.model.installed
+        if after is not None and any(before.get(name) != after.get(name) and not self.is_here(name) for name in before.keys() | after.keys()):
+            return None, set()
+        return after, explicit
+
+    def whole_outcome(self, step: dict) -> tuple[dict[str, str] | None, set[str]]:
         offered = self.releases[step.get("release", self.release)]
+        offered = [one for one in offered if self.is_here(self.packages[one]["name"])]
         if step["do"] == "upgrade":
-            return self.model.upgrade(offered, step["flags"]), set()
+            return self.model.upgrade(offered, step["flags"], {name for name in self.model.installed if not self.is_here(name)}), set()
         if step["do"] == "remove":
             return self.model.remove(step["targets"], step["flags"]), set()
-        explicit = set() if "--asdeps" in step["flags"] else {target.split("-")[0] for target in step["targets"]}
+        explicit = set() if "--asdeps" in step["flags"] else {target.removeprefix("test/").split("-")[0] for target in step["targets"]}
         return self.model.install(step["targets"], offered, step["flags"]), explicit
 
     # --- Transactions ---
@@ -71,17 +95,20 @@ class Steps:
         if self.yes(0.2):
             release = min(self.release + 1, len(self.releases) - 1)
             step |= {"release": release, "flags": ["--refresh", *step["flags"]]}
-        offered = [self.packages[one]["name"] for one in self.releases[release]]
+        offered = [self.packages[one]["name"] for one in self.releases[release] if self.is_here(self.packages[one]["name"])]
         absent = [name for name in offered if name not in self.model.installed]
+        if not offered:
+            return step | {"targets": ["nowhere"]}
         step["targets"] = self.some(3, absent if absent and self.yes(0.8) else offered)
-        if self.yes(0.12):
+        if self.yes(0.12) and not self.below:
             step["targets"] = [self.chance.choice((*VIRTUAL, "tools", "games", f"test/{step['targets'][0]}", "nowhere"))]
         return step
 
     def step_archive(self) -> dict:
         """Other versions of what is installed, older ones too, or anything."""
-        others = [one for one, package in self.packages.items() if self.model.installed.get(package["name"], one) != one]
-        return {"do": "archive", "targets": self.some(2, others if others and self.yes(0.7) else list(self.packages)), "flags": self.install_flags()}
+        known = [one for one, package in self.packages.items() if self.is_here(package["name"])]
+        others = [one for one in known if self.model.installed.get(self.packages[one]["name"], one) != one]
+        return {"do": "archive", "targets": self.some(2, others if others and self.yes(0.7) else known), "flags": self.install_flags()}
 
     def step_upgrade(self) -> dict:
         flags, release = [], min(self.release + 1, len(self.releases) - 1)
@@ -89,19 +116,23 @@ class Steps:
             flags.append("--downgrade")
             release = max(0, self.release - self.chance.choice((0, 1)))
         if self.yes(0.1):
-            flags.append(f"--ignore={self.chance.choice(sorted(self.model.installed))}")
+            flags.append(f"--ignore={self.chance.choice(self.here())}")
         return {"do": "upgrade", "release": release, "flags": flags}
 
     def step_remove(self) -> dict:
         flags = [flag for flag, probability in (("-s", 0.4), ("-c", 0.4), ("-n", 0.35)) if self.yes(probability)]
         if self.yes(0.1):
             flags.append("-u")
+        if self.below:  # the lower container does not know what the upper one needs
+            flags = [flag for flag in flags if flag == "-n"]
         known = sorted({package["name"] for package in self.packages.values()})
-        return {"do": "remove", "targets": self.some(2, known if self.yes(0.05) else sorted(self.model.installed)), "flags": flags}
+        return {"do": "remove", "targets": self.some(2, known if self.yes(0.05) else self.here()), "flags": flags}
 
     # --- Between them ---
 
     def step_configure(self) -> dict:
+        if self.below:
+            return self.step_edit()
         place = self.chance.choice(sorted(set(self.place.values())))
         lines = []
         if self.yes(0.5):
@@ -125,6 +156,12 @@ class Steps:
     def command(self, place: str) -> str:
         config = self.chance.choice((f"etc/{place}.conf", f"etc/{place}.conf", f"etc/{place}.d/extra.conf", "etc/float/c0", "etc/float/c1"))
         share = f"usr/share/{place}"
+        if self.below:
+            return self.chance.choice((
+                f"test ! -f /{config} || echo mine >> /{config}", f"test ! -f /{config} || echo first > /{config}",
+                f"test ! -f /{config} || echo second > /{config}", f"test ! -f /{config} || echo third > /{config}", f"rm -f /{config}.pacnew",
+                f"test ! -f /{config} || chmod 640 /{config}", f"rm -f /{config}",
+                f"mkdir -p /{share}/extra; echo mine > /{share}/extra/file"))
         if self.yes(0.6):
             return self.chance.choice((
                 f"test ! -f /{config} || echo mine >> /{config}", f"test ! -f /{config} || echo mine >> /{config}",
