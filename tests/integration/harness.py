@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ class World:
 
     def __init__(self, programs: str, name: str):
         self.programs = Path(programs).resolve()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever ends the test gets its directory removed
         parent = os.environ.get("PWSTORE_TEST_DIR") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
         self.top = Path(tempfile.mkdtemp(prefix=f"pwstore-{name}.", dir=parent))
         drop_privileges(self.top, self.programs)
