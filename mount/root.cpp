@@ -11,9 +11,11 @@
 #include <map>
 #include <set>
 
+#include "mount/twin.hpp"
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "store/replacements.hpp"
 
 namespace pwstore {
 
@@ -118,6 +120,7 @@ void publish_root(const Store& store, int dir, const std::string& staged, const 
     in_step("publish root '" + root_label(name, generation) + "'", [&] {
         make_lease_file(store, name, generation);
         if (try_stat_at(data, root)) discard(store, root, "replace root " + root_label(name, generation));
+        publish_seal(store, dir, staged, name, generation);
         rename_at(dir, staged, data, root, RENAME_NOREPLACE);
         failpoint("root.published");
     });
@@ -141,12 +144,15 @@ bool ensure_root(const Store& store, const ContainerName& name, uint64_t generat
         const Staging staging = Staging::create(store, "build root " + label);
         make_directory(staging.fd(), "root", 0700);
         const Fd root = open_dir(staging.fd(), "root");
+        const uint64_t replaced = replacements(store);
         const AssembleStats stats = assemble(store, tree, root.get());
         if (stats.fallback_copies != 0) {
             sink.message(Severity::warning,
                          fmt::format("{} files of {} had to be copied: the file system does not link them",
                                      stats.fallback_copies, label));
         }
+        if (stats.fallback_copies == 0)
+            write_staged_seal(staging.fd(), "root", seal_of(tree, root.get(), replaced));
         // Its generation is recorded already: what lies there after a power cut has to be all of it.
         sync_filesystem(root.get(), label);
         publish_root(store, staging.fd(), "root", name, generation);
@@ -197,9 +203,22 @@ bool remove_root(const Store& store, const ContainerName& name, uint64_t generat
         // From here on nobody starts on it: whoever waits for this lease finds its file gone and looks again.
         const std::string root = Layout::root_name(name, generation);
         if (try_stat_at(data, root)) discard(store, root, "remove root " + label);
+        remove_file(data, seal_name(name, generation));
         remove_file(data, lease);
     });
     return true;
+}
+
+std::optional<uint64_t> newest_retired_root(const Store& store, const ContainerName& name) {
+    const auto roots = roots_on_disk(store);
+    const auto numbers = roots.find(name.str());
+    if (numbers == roots.end()) return std::nullopt;
+    const Retirement retirement = retirement_of(numbers->second, store.index().read().container(name));
+    const auto twin =
+        std::find_if(retirement.recorded.begin(), retirement.recorded.end(), [&](uint64_t number) {
+            return is_directory(store.layout().data(), Layout::root_name(name, number));
+        });
+    return twin != retirement.recorded.end() ? std::optional(*twin) : std::nullopt;
 }
 
 void remove_retired_roots(const Store& store, bool keep_twin) {

@@ -15,8 +15,8 @@ namespace pwstore {
 /// A root on disk is roots/NAME@N, complete or absent. Its run lease is a flock on roots/NAME@N.lock, shared
 /// by every sandbox that runs on it.
 
-/// Move the finished tree `staged` (name under `dir`, same file system) to roots/NAME@N; what lay there
-/// unpublished is removed first. Not synced.
+/// Move the finished tree `staged` (name under `dir`, same file system) to roots/NAME@N, and its seal with it
+/// when it has one (twin.hpp); what lay there unpublished is removed first. Not synced.
 void publish_root(const Store& store, int dir, const std::string& staged, const ContainerName& name,
                   uint64_t generation);
 
@@ -30,6 +30,9 @@ void repair_root_links(const Store& store);
 
 /// Remove roots/NAME@N and its lock file when no sandbox runs on it. False when one does.
 bool remove_root(const Store& store, const ContainerName& name, uint64_t generation);
+
+/// The newest root on disk that was current once and is not any more, used or not.
+[[nodiscard]] std::optional<uint64_t> newest_retired_root(const Store& store, const ContainerName& name);
 
 /// Remove every root that is neither current nor in use, except the newest retired one per container when
 /// `keep_twin`.

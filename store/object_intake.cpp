@@ -14,6 +14,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "store/object_xattrs.hpp"
+#include "store/replacements.hpp"
 
 namespace pwstore {
 
@@ -407,6 +408,7 @@ ObjectId ObjectIntake::create(const ObjectKey& key, Content& content) {
 }
 
 void ObjectIntake::heal(const ObjectKey& key, Content& content) {
+    count_replacement(store_);
     content.replace(*this, key);
     healed_.fetch_add(1, std::memory_order_relaxed);
     report(fmt::format("object {} was damaged or missing; the content of '{}' replaced it", key.path(0),

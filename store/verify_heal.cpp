@@ -16,6 +16,7 @@
 #include "store/base/path_at.hpp"
 #include "store/object_intake.hpp"
 #include "store/object_xattrs.hpp"
+#include "store/replacements.hpp"
 #include "store/verify_parts.hpp"
 
 namespace pwstore::verifying {
@@ -251,6 +252,7 @@ std::unordered_set<ObjectId> heal_objects(const Store& store, const Catalog& cat
                                           const std::vector<ObjectScan::Damage>& damages,
                                           const std::vector<OpenRoot>& roots, const VerifyOptions& options,
                                           ProgressSink& sink) {
+    count_replacement(store);
     return Healer(store, users, roots, options, sink).run(catalog, damages);
 }
 

@@ -133,15 +133,19 @@ void RootBuild::start() {
     draft_generation();
     failpoint("build.drafted");
     initial_ = start_tree();
-    remove_tree(state_.staging->fd(), directory_);
-    make_directory(state_.staging->fd(), directory_, 0755);
-    root_ = open_dir(state_.staging->fd(), directory_);
     const LinkPolicy policy = mode_ == ScriptMode::overlay ? LinkPolicy::link : LinkPolicy::private_copies;
-    AssembleOptions options;
-    options.policy = policy;
     stop_if_interrupted("build");
     state_.dialogue.progress("assemble", work_.name.str(), 0, initial_.entries.size());
-    assemble(state_.store, initial_, root_.get(), options);
+    remove_tree(state_.staging->fd(), directory_);
+    if (policy == LinkPolicy::link) {
+        lay(initial_);
+    } else {
+        make_directory(state_.staging->fd(), directory_, 0755);
+        root_ = open_dir(state_.staging->fd(), directory_);
+        AssembleOptions options;
+        options.policy = policy;
+        assemble(state_.store, initial_, root_.get(), options);
+    }
     failpoint("build.assembled");
     writer_ = std::make_unique<RootWriter>(state_.store, root_.get(), policy);
     put_carried();
@@ -151,6 +155,12 @@ void RootBuild::start() {
     const std::string staging = state_.store.layout().path(state_.staging->name());
     scripts_ = std::make_unique<ScriptRunner>(mode_, staging + "/" + directory_, root_.get(),
                                               staging + "/" + scratch, &work_.log, state_.dialogue);
+}
+
+/// A root of links.
+void RootBuild::lay(const Tree& tree) {
+    laid_ = lay_root(state_.store, work_.name, tree, state_.staging->fd(), directory_);
+    root_ = open_dir(state_.staging->fd(), directory_);
 }
 
 Manifest RootBuild::manifest_before(const Work& work, const std::string& package) const {
@@ -523,9 +533,7 @@ void RootBuild::settle() {
         scripts_.reset();
         root_.reset();
         remove_tree(state_.staging->fd(), directory_);
-        make_directory(state_.staging->fd(), directory_, 0755);
-        root_ = open_dir(state_.staging->fd(), directory_);
-        assemble(state_.store, final_, root_.get());
+        lay(final_);
         return;
     }
     for (const auto& [path, touch] : work_.log.paths()) {
@@ -540,6 +548,14 @@ void RootBuild::settle() {
         directories_.emplace(split_path(path).first);
     }
     writer_->settle_directories(final_, directories_);
+}
+
+/// So that the root after the next can be made of this one. Where the file system does not link, a file may
+/// have been copied that its tree says is a link: nothing is made of such a root.
+void RootBuild::seal() {
+    const uint64_t copies = laid_.stats.fallback_copies + (writer_ ? writer_->stats().fallback_copies : 0);
+    if (copies == 0)
+        write_staged_seal(state_.staging->fd(), directory_, seal_of(final_, root_.get(), laid_.replacements));
 }
 
 void RootBuild::digest() {
@@ -559,6 +575,7 @@ void RootBuild::finish() {
         tree_of(state_.store.index().read(), state_.store.objects(), work_.after, state_.generation_source());
     settle();
     digest();
+    seal();
     root_.reset();
     work_.staged_root = directory_;
     failpoint("build.done");

@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "mount/assembler.hpp"
+#include "mount/twin.hpp"
 #include "transact/file_claims.hpp"
 #include "transact/hook.hpp"
 #include "transact/layering.hpp"
@@ -69,7 +70,9 @@ class RootBuild {
                                     const std::vector<InstalledPackage>& own) const;
     void report_missing_libraries() const;
     void record_delta();
+    void lay(const Tree& tree);
     void settle();
+    void seal();
     void digest();
 
     TransactionState& state_;
@@ -77,6 +80,7 @@ class RootBuild {
     ScriptMode mode_;
     std::string directory_;  ///< below the staging folder
     Fd root_;
+    LaidRoot laid_;
     Tree layers_;  ///< of the draft, without its delta
     Delta delta_before_;
     LayeredDelta carried_;  ///< what start() has put into the root of it

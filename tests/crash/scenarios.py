@@ -116,6 +116,14 @@ def power_cut(stage: Stage) -> None:
                     env={"PWSTORE_FAILPOINT": "ingest.done:kill", "PWSTORE_BOOT_ID": "before"})
 
 
+def make_twins(stage: Stage) -> None:
+    """Seals do not hold in what was copied: two roots of each container are made anew."""
+    for version in ("2-1", "3-1"):
+        repository(stage.world, version)
+        stage.world.run("upgrade", "--refresh", "--noconfirm")
+    repository(stage.world, "4-1")
+
+
 def next_version(stage: Stage) -> None:
     repository(stage.world, "2-1")
 
@@ -164,6 +172,7 @@ SCENARIOS = [
     Scenario("create", "fleet", ["create", "more", "--aggregate", "--dep=base", "late", "--target-only"]),
     Scenario("install", "fleet", ["install", "base", "late"]),
     Scenario("upgrade", "fleet", ["upgrade", "--refresh"], prepare=next_version),
+    Scenario("upgrade-twins", "fleet", ["upgrade", "--refresh"], prepare=make_twins),
     Scenario("upgrade-no-overlay", "fleet", ["upgrade", "--refresh"], prepare=next_version, env={"PWSTORE_NO_OVERLAY": "1"}),
     Scenario("remove", "fleet", ["remove", "base", "hooked"]),
     Scenario("shell", "fleet", ["shell", "base", "-r"], typed="echo hello > /etc/motd; rm -f /usr/share/pkg0/dir0/file0\n"),

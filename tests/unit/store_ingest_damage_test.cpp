@@ -11,6 +11,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/ingest.hpp"
+#include "store/replacements.hpp"
 #include "tests/support/ingest_fixture.hpp"
 #include "tests/support/rerun.hpp"
 
@@ -36,6 +37,7 @@ class StoreIngestDamage : public IngestFixture {
     template <typename Damage>
     void expect_healed(const Damage& damage) {
         const IngestedArchive before = ingest(package(1));
+        uint64_t replaced = replacements(store_);
         for (const char* path : {"small", "large"}) {
             SCOPED_TRACE(path);
             const ObjectId id = entry(before.id, path).object;
@@ -45,6 +47,7 @@ class StoreIngestDamage : public IngestFixture {
             EXPECT_THAT(stats_.findings, SizeIs(1));
             EXPECT_THAT(stats_.findings, ::testing::Contains(HasSubstr(key(id).path(0))));
             EXPECT_EQ(entry(after.id, path).object, id);
+            EXPECT_EQ(replacements(store_), ++replaced) << "no older root may be a twin";
             expect_consistent();
         }
         (void)ingest(package(version_++));

@@ -12,6 +12,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/ingest.hpp"
+#include "store/replacements.hpp"
 #include "store/spill.hpp"
 #include "store/verify.hpp"
 #include "tests/support/damage.hpp"
@@ -130,6 +131,7 @@ TEST_P(ObjectDamage, IsFoundNamedAndHealed) {
     EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
     EXPECT_EQ(read_file(AT_FDCWD, path), content);
     EXPECT_EQ(test::inode_number(path) != inode, damage.replaces);
+    EXPECT_GT(replacements(made.store), 0U) << "no older root may be a twin";
 }
 
 INSTANTIATE_TEST_SUITE_P(
