@@ -5,9 +5,10 @@
 //     pwstore-stages decode @LIST                read and digest them, keep nothing: an ingest's floor
 //     pwstore-stages container DATA              record a container of every package that the store holds
 //     pwstore-stages assemble DATA ROOT          the root of this container, at ROOT
-//     pwstore-stages remove ROOT                 a root or any other tree
-//     pwstore-stages verify DATA                 re-hash every object
-//     pwstore-stages prefault MEGABYTES          touch memory, so that the machine has it at hand
+//     pwstore-stages change DATA ROOT            make of the root at ROOT one with 5 % other files, as of a
+//     twin pwstore-stages remove ROOT                 a root or any other tree pwstore-stages verify DATA
+//     re-hash every object pwstore-stages prefault MEGABYTES          touch memory, so that the machine has
+//     it at hand
 //
 // Each prints one line of JSON with what it did and the seconds of its phases.
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "mount/assembler.hpp"
+#include "mount/twin.hpp"
 #include "store/base/error.hpp"
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
@@ -131,23 +133,58 @@ void record_container(const std::string& data) {
     fmt::print("{{\"packages\": {}}}\n", generation.packages.size());
 }
 
+Tree tree_of_container(const Store& store, const std::string& data) {
+    const ReadTxn txn = store.index().read();
+    const auto generation = txn.generation(ContainerName(kContainer), 1);
+    if (!generation) throw Error("read container", data, "there is none: pwstore-stages container makes it");
+    return tree_of(txn, store.objects(), *generation);
+}
+
 void assemble_root(const std::string& data, const std::string& root) {
     Clock clock;
     const auto store = Store::open_read_only(directories_of(data));
     if (!store) throw Error("open store", data, "there is none");
-    const Tree tree = [&] {
-        const ReadTxn txn = store->index().read();
-        const auto generation = txn.generation(ContainerName(kContainer), 1);
-        if (!generation)
-            throw Error("read container", data, "there is none: pwstore-stages container makes it");
-        return tree_of(txn, store->objects(), *generation);
-    }();
+    const Tree tree = tree_of_container(*store, data);
     const double planned = clock.lap();
     make_directory(AT_FDCWD, root, 0755);
     const AssembleStats stats = assemble(*store, tree, open_dir(AT_FDCWD, root).get());
     fmt::print(R"({{"plan": {:.4f}, "assemble": {:.4f}, "entries": {}, "linked": {}, "copied": {}}})"
                "\n",
                planned, clock.lap(), tree.entries.size(), stats.linked, stats.copied);
+}
+
+/// `tree` with another content in every twentieth file.
+Tree with_changes(Tree tree) {
+    const std::vector<bool> copied = copied_entries(tree);
+    std::vector<Entry*> files;
+    for (size_t at = 0; at < tree.entries.size(); ++at) {
+        Entry& entry = tree.entries[at].entry;
+        if (entry.kind == EntryKind::file && entry.link_group == 0 && !copied[at]) files.push_back(&entry);
+    }
+    for (size_t at = 0; at + 10 < files.size(); at += 20) {
+        files[at]->object = files[at + 10]->object;
+        files[at]->size = files[at + 10]->size;
+    }
+    return tree;
+}
+
+void change(const std::string& data, const std::string& root) {
+    const auto store = Store::open_read_only(directories_of(data));
+    if (!store) throw Error("open store", data, "there is none");
+    const Tree before = tree_of_container(*store, data);
+    const Tree after = with_changes(before);
+    const Fd fd = open_dir(AT_FDCWD, root);
+    Clock clock;
+    const RootSeal checked = seal_of(before, fd.get(), 0);
+    const double looked_at = clock.lap();
+    const AssembleStats stats = change_root(*store, before, after, fd.get());
+    const double changed = clock.lap();
+    const RootSeal made = seal_of(after, fd.get(), 0);
+    const double sealed = clock.lap();
+    if (made.text() == checked.text()) throw Error("change", root, "nothing changed");
+    fmt::print(R"({{"check": {:.4f}, "change": {:.4f}, "seal": {:.4f}, "together": {:.4f}, "linked": {}}})"
+               "\n",
+               looked_at, changed, sealed, looked_at + changed + sealed, stats.linked);
 }
 
 int verify_store(const std::string& data) {
@@ -180,6 +217,8 @@ int run(const std::vector<std::string>& words) {
         record_container(words[1]);
     } else if (verb == "assemble" && words.size() == 3) {
         assemble_root(words[1], words[2]);
+    } else if (verb == "change" && words.size() == 3) {
+        change(words[1], words[2]);
     } else if (verb == "remove" && words.size() == 2) {
         remove_root_tree(AT_FDCWD, words[1]);
     } else if (verb == "verify" && words.size() == 2) {
