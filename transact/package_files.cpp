@@ -238,12 +238,14 @@ void PackageFiles::remove(const Manifest& package) {
 
 /// What pacman does not remove though the package that had it goes.
 bool PackageFiles::is_skipped(const Entry& entry, const std::string& path, const Manifest* successor) {
-    const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
     static const std::set<std::string> none;
-    if (!is_left(rules_.patterns, listed_path(entry), rules_.moving != nullptr ? *rules_.moving : none,
-                 next != nullptr && !next->backup_md5.empty()))
-        return false;
-    special(path);
+    const std::set<std::string>& moved = rules_.moving != nullptr ? *rules_.moving : none;
+    const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
+    const bool is_configuration = next != nullptr && !next->backup_md5.empty();
+    const std::string listed = listed_path(entry);
+    if (!is_left(rules_.patterns, listed, moved, is_configuration)) return false;
+    // What another package or version takes over is as that one laid it down, or will.
+    if (!is_configuration && !moved.contains(listed)) special(path);
     return true;
 }
 
