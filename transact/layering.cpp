@@ -37,8 +37,9 @@ class Configuration {
         if (comes != nullptr) arrive(*comes, old);
     }
 
-    [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }    ///< what somebody made of it is there
-    [[nodiscard]] bool is_saved() const noexcept { return is_saved_; }  ///< … is .pacsave
+    [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }  ///< what somebody made of it is there
+    [[nodiscard]] const Entry* packaged() const noexcept { return packaged_; }  ///< … this one is
+    [[nodiscard]] bool is_saved() const noexcept { return is_saved_; }          ///< … is .pacsave
     [[nodiscard]] const Entry* offer() const noexcept { return offer_; }
     /// An offer made before is gone, or another one by now.
     [[nodiscard]] bool was_compared() const noexcept { return was_compared_; }
@@ -51,11 +52,13 @@ class Configuration {
         if (is_kept_ && !local_.empty() && !old.backup_md5.empty() && !no_save)
             is_saved_ = is_saved_ || pwstore::is_saved(old.backup_md5, local_);
         is_kept_ = false;
+        packaged_ = nullptr;
         local_.clear();
     }
 
     void take(const Entry& packaged) {
         is_kept_ = false;
+        packaged_ = &packaged;
         local_ = packaged.backup_md5.empty() ? "packaged" : packaged.backup_md5;
     }
 
@@ -98,6 +101,7 @@ class Configuration {
     bool is_kept_ = true;
     bool is_saved_ = false;
     bool was_compared_ = false;
+    const Entry* packaged_ = nullptr;
     const Entry* offer_ = nullptr;
     const Entry* unchanged_ = nullptr;
 };
@@ -119,7 +123,7 @@ class CarryOver {
     void entry(const DeltaEntry& old) {
         const TreeEntry* below = layers_.find(old.entry.path);
         const Sha256 ground = below != nullptr ? entry_digest(txn_, *below) : Sha256{};
-        if (is_settled(old.entry.path) || configured(old, ground)) return;
+        if (is_settled(old.entry.path) || configured(old, ground) || offered_before(old.entry.path)) return;
         if (ground == old.below) {
             keep(old, ground);
             return;
@@ -240,18 +244,73 @@ class CarryOver {
                            moved_);
         for (const ChangeBelow& change : changes_.packages)
             file.follow(change);
-        if (file.is_kept()) keep(old, ground);
-        const std::string offered = path + ".pacnew";
-        if (file.was_compared() && delta_.find(offered) != nullptr) gone_.insert(offered);
-        if (const Entry* offer = file.offer(); offer != nullptr) {
-            gone_.insert(offered);
-            made_.push_back(offer_of(*offer));
-            say("{} was changed here and below; the new one is {}.pacnew", path);
-        } else if (file.is_kept() && file.unchanged() != nullptr && delta_.find(offered) != nullptr) {
-            made_.push_back(offer_of(*file.unchanged()));
+        if (file.is_kept()) {
+            keep(old, ground);
+        } else {
+            settle(path, file.packaged());
         }
-        if (file.is_saved()) save(old);
+        const std::string offered = path + ".pacnew";
+        if (file.offer() != nullptr) {
+            settle(offered, file.offer());
+            say("{} was changed here and below; the new one is {}.pacnew", path);
+        } else if (file.was_compared()) {
+            const bool had = delta_.find(offered) != nullptr || before_.find(offered) != nullptr;
+            settle(offered, file.is_kept() && had ? file.unchanged() : nullptr);
+        } else {
+            stay(offered);
+        }
+        if (file.is_saved()) {
+            save(old);
+        } else {
+            stay(path + ".pacsave");
+        }
         return true;
+    }
+
+    /// What was offered beside a configuration file that nobody changed since.
+    bool offered_before(const std::string& path) {
+        constexpr std::string_view kSuffix = ".pacnew";
+        if (!path.ends_with(kSuffix)) return false;
+        const std::string configuration = path.substr(0, path.size() - kSuffix.size());
+        const TreeEntry* was = before_.find(configuration);
+        if (was == nullptr || was->entry.kind != EntryKind::file || delta_.find(configuration) != nullptr ||
+            !is_configuration(configuration))
+            return false;
+        Configuration file(configuration, md5_hex(text_of(was->entry, was->inlined)), changes_.patterns,
+                           moved_);
+        for (const ChangeBelow& change : changes_.packages)
+            file.follow(change);
+        if (file.offer() == nullptr && !file.was_compared()) return false;
+        settle(path, file.offer() != nullptr ? file.offer() : file.unchanged());
+        return true;
+    }
+
+    /// At `path` is `wanted` (null: nothing), whatever the layers have.
+    void settle(const std::string& path, const Entry* wanted) {
+        gone_.insert(path);
+        const TreeEntry* below = layers_.find(path);
+        if (wanted == nullptr && below == nullptr) return;
+        if (wanted != nullptr && below != nullptr && same_content(*wanted, below->entry) &&
+            wanted->mtime == below->entry.mtime)
+            return;
+        DeltaEntry& made = made_.emplace_back();
+        if (wanted != nullptr) {
+            made.entry = *wanted;
+        } else {
+            made.entry.kind = EntryKind::whiteout;
+        }
+        made.entry.path = path;
+        made.entry.backup_md5.clear();
+        made.entry.link_group = 0;
+        made.cause = Cause::engine;
+        if (below != nullptr) made.below = entry_digest(txn_, *below);
+    }
+
+    /// What a container below has there since is not what this one would have there.
+    void stay(const std::string& path) {
+        if (delta_.find(path) != nullptr) return;
+        const TreeEntry* was = before_.find(path);
+        settle(path, was != nullptr ? &was->entry : nullptr);
     }
 
     void say(fmt::format_string<const std::string&, const std::string&> text, const std::string& path) {
@@ -274,7 +333,8 @@ class CarryOver {
             gone_.insert(prefix + from);
             made_.push_back(*moved);
             made_.back().entry.path = prefix + to;
-            made_.back().below = {};
+            const TreeEntry* below = layers_.find(prefix + to);
+            made_.back().below = below != nullptr ? entry_digest(txn_, *below) : Sha256{};
         }
         say("{} saved as {}.pacsave", old.entry.path);
     }
