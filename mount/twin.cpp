@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <tuple>
 #include <unordered_map>
 #include <vector>
@@ -28,6 +29,7 @@ namespace {
 
 constexpr const char* kSeals = "store/seals";
 constexpr size_t kChunk = 1024;  ///< entries that a thread looks at in turn
+constexpr size_t kChanges = 64;  ///< and of those that it changes
 
 // --- Seals ---
 
@@ -42,19 +44,6 @@ Trace trace_of(int root, const Entry& entry) {
     if (::fstatat(root, entry.path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
         throw Error::from_errno("stat", entry.path);
     return {info.st_dev, info.st_ino, info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
-}
-
-/// Of the entries that are not links of objects; of those all zero.
-std::vector<Trace> traces_of(const Tree& tree, const std::vector<bool>& copied, int root) {
-    std::vector<Trace> traces(tree.entries.size());
-    parallel_for((traces.size() + kChunk - 1) / kChunk, default_threads(), [&](size_t chunk) {
-        const size_t end = std::min(traces.size(), (chunk + 1) * kChunk);
-        for (size_t at = chunk * kChunk; at < end; ++at) {
-            const Entry& entry = tree.entries[at].entry;
-            if (entry.kind != EntryKind::file || copied[at]) traces[at] = trace_of(root, entry);
-        }
-    });
-    return traces;
 }
 
 void put_entry(ByteWriter& out, const TreeEntry& entry, bool copied, const Trace& trace) {
@@ -83,20 +72,26 @@ std::string RootSeal::text() const {
 
 RootSeal seal_of(const Tree& tree, int root, uint64_t replacements) {
     const std::vector<bool> copied = copied_entries(tree);
-    const std::vector<Trace> traces = traces_of(tree, copied, root);
-    DigestStream digest{DigestFunction()};
+    const DigestFunction function;
     // Publishing it changes the time of the root itself: what lies in it is looked at instead.
     ByteWriter top;
     top.put(stat_fd(root, "root").st_ino);
     for (const DirectoryItem& item : list_directory(root))
         top.put_string(item.name);
-    digest.update(top.bytes());
-    for (size_t at = 0; at < tree.entries.size(); ++at) {
-        ByteWriter line;
-        put_entry(line, tree.entries[at], copied[at], traces[at]);
-        digest.update(line.bytes());
-    }
-    return {replacements, digest.finish()};
+    std::vector<Digest> digests((tree.entries.size() + kChunk - 1) / kChunk);
+    parallel_for(digests.size(), default_threads(), [&](size_t chunk) {
+        ByteWriter lines;
+        const size_t end = std::min(tree.entries.size(), (chunk + 1) * kChunk);
+        for (size_t at = chunk * kChunk; at < end; ++at) {
+            const TreeEntry& entry = tree.entries[at];
+            const bool is_link = entry.entry.kind == EntryKind::file && !copied[at];
+            put_entry(lines, entry, copied[at], is_link ? Trace{} : trace_of(root, entry.entry));
+        }
+        digests[chunk] = function(lines.bytes());
+    });
+    for (const Digest& digest : digests)
+        top.put_bytes({reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()});
+    return {replacements, function(top.bytes())};
 }
 
 std::string seal_name(const ContainerName& container, uint64_t generation) {
@@ -152,11 +147,35 @@ struct LinkedEntries {
     Groups groups;
 };
 
+/// Opens directories of a root; entries of one directory are mostly neighbours.
+class Parents {
+ public:
+    explicit Parents(int root) : root_(root) {}
+
+    /// The directory of `path`, and the last component.
+    std::pair<int, const char*> place_of(const std::string& path) {
+        const size_t slash = path.rfind('/');
+        if (slash == std::string::npos) return {root_, path.c_str()};
+        const std::string_view parent = std::string_view(path).substr(0, slash);
+        if (!fd_ || parent != path_) {
+            fd_ = open_dir(root_, std::string(parent));
+            path_ = parent;
+        }
+        return {fd_.get(), path.c_str() + slash + 1};
+    }
+
+ private:
+    int root_;
+    std::string path_;
+    Fd fd_;
+};
+
 /// Carries out change_root().
 class Change {
  public:
     Change(const Store& store, const Tree& before, const Tree& after, int root)
-        : before_(before),
+        : store_(store),
+          before_(before),
           after_(after),
           root_(root),
           maker_(store, LinkPolicy::link),
@@ -167,15 +186,24 @@ class Change {
 
     AssembleStats run() {
         compare();
-        for (auto at = removed_.rbegin(); at != removed_.rend(); ++at)
-            remove(before_.entries[*at].entry);
+        // Entries of one kind do not get in each other's way: each lot is done by all threads.
+        in_parallel(removed_files_.size(), [&](Worker& worker, size_t at) {
+            remove(worker.parents, before_.entries[removed_files_[at]].entry);
+        });
+        Parents parents(root_);
+        for (auto at = removed_directories_.rbegin(); at != removed_directories_.rend(); ++at)
+            remove(parents, before_.entries[*at].entry);
+        for (const size_t at : made_directories_)
+            make_directory_of(parents, after_.entries[at].entry);
         make_groups();
-        for (const size_t at : made_)
-            make(at);
+        look_up_keys();
+        in_parallel(made_files_.size(),
+                    [&](Worker& worker, size_t at) { make(worker, made_files_[at], keys_[at]); });
         if (group_dir_ && ::unlinkat(root_, group_name_.c_str(), AT_REMOVEDIR) != 0)
             throw Error::from_errno("remove directory", group_name_);
-        for (auto path = touched_.rbegin(); path != touched_.rend(); ++path)
-            settle(path->first, path->second);
+        const std::vector<std::pair<std::string, const Entry*>> touched(touched_.begin(), touched_.end());
+        in_parallel(touched.size(),
+                    [&](Worker&, size_t at) { settle(touched[at].first, touched[at].second); });
         settle_directory(root_, nullptr, ".");
         return stats_;
     }
@@ -251,15 +279,17 @@ class Change {
 
     void drop(size_t old) {
         const std::string_view parent = split_path(before_.entries[old].entry.path).first;
-        removed_.push_back(old);
+        const bool is_directory = before_.entries[old].entry.kind == EntryKind::directory;
+        (is_directory ? removed_directories_ : removed_files_).push_back(old);
         touch(parent);
     }
 
     void add(size_t at) {
         const Entry& entry = after_.entries[at].entry;
-        made_.push_back(at);
+        const bool is_directory = entry.kind == EntryKind::directory;
+        (is_directory ? made_directories_ : made_files_).push_back(at);
         touch(split_path(entry.path).first);
-        if (entry.kind == EntryKind::directory) touched_[entry.path] = &entry;
+        if (is_directory) touched_[entry.path] = &entry;
     }
 
     /// Its content changes: it gets its time back at the end.
@@ -272,27 +302,40 @@ class Change {
 
     // --- Act ---
 
-    /// The directory of `path`, and the last component.
-    std::pair<int, const char*> place_of(const std::string& path) {
-        const size_t slash = path.rfind('/');
-        if (slash == std::string::npos) return {root_, path.c_str()};
-        const std::string_view parent = std::string_view(path).substr(0, slash);
-        if (!parent_ || parent != parent_path_) {
-            parent_ = open_dir(root_, std::string(parent));
-            parent_path_ = parent;
-        }
-        return {parent_.get(), path.c_str() + slash + 1};
+    /// What one thread keeps while it does a chunk.
+    struct Worker {
+        Parents parents;
+        AssembleStats stats;
+    };
+
+    template <typename Act>
+    void in_parallel(size_t count, const Act& act) {
+        parallel_for((count + kChanges - 1) / kChanges, default_threads(), [&](size_t chunk) {
+            Worker worker{Parents(root_), {}};
+            const size_t end = std::min(count, (chunk + 1) * kChanges);
+            for (size_t at = chunk * kChanges; at < end; ++at)
+                act(worker, at);
+            const std::scoped_lock lock(guard_);
+            stats_ += worker.stats;
+        });
     }
 
-    void remove(const Entry& entry) {
-        const auto [dir, name] = place_of(entry.path);
+    static void remove(Parents& parents, const Entry& entry) {
+        const auto [dir, name] = parents.place_of(entry.path);
         if (::unlinkat(dir, name, entry.kind == EntryKind::directory ? AT_REMOVEDIR : 0) != 0)
             throw Error::from_errno("remove", entry.path);
     }
 
+    void make_directory_of(Parents& parents, const Entry& entry) {
+        const auto [dir, name] = parents.place_of(entry.path);
+        if (::mkdirat(dir, name, root_directory_mode(entry.mode)) != 0)
+            throw Error::from_errno("make directory", entry.path);
+        ++stats_.directories;
+    }
+
     /// All names of one inode beforehand, in a folder of their own: it needs room for all of them.
     void make_groups() {
-        for (const size_t at : made_) {
+        for (const size_t at : made_files_) {
             const size_t leader = linked_after_.leader[at];
             if (leader == 0 || leader - 1 != at) continue;
             if (!group_dir_) {
@@ -311,39 +354,50 @@ class Change {
         }
     }
 
-    void make(size_t at) {
-        const TreeEntry& entry = after_.entries[at];
-        const auto [dir, name] = place_of(entry.entry.path);
-        if (entry.entry.kind == EntryKind::directory) {
-            if (::mkdirat(dir, name, root_directory_mode(entry.entry.mode)) != 0)
-                throw Error::from_errno("make directory", entry.entry.path);
-            ++stats_.directories;
-        } else if (entry.entry.kind != EntryKind::file) {
-            make_special_file(entry.entry, dir, name, stats_);
-        } else if (linked_after_.leader[at] != 0) {
-            rename_at(group_dir_.get(), std::to_string(at), dir, name, RENAME_NOREPLACE);
-        } else {
-            const ObjectKey key = entry.entry.object != 0 ? maker_.key_of(entry.entry.object) : ObjectKey{};
-            maker_.make(entry, key, !copied_after_[at] && entry.entry.object != 0, dir, name, stats_);
+    /// Of made_files_, in one read transaction, which is over before anything is made of them.
+    void look_up_keys() {
+        const ReadTxn txn = store_.index().read();
+        keys_.resize(made_files_.size());
+        for (size_t at = 0; at < made_files_.size(); ++at) {
+            const Entry& entry = after_.entries[made_files_[at]].entry;
+            if (entry.kind != EntryKind::file || entry.object == 0) continue;
+            const auto key = txn.object_key(entry.object);
+            if (!key)
+                throw Error("make", entry.path, "the index does not know its object").as(Fault::corrupt);
+            keys_[at] = *key;
         }
     }
 
-    void settle(const std::string& path, const Entry* entry) {
+    void make(Worker& worker, size_t at, const ObjectKey& key) {
+        const TreeEntry& entry = after_.entries[at];
+        const auto [dir, name] = worker.parents.place_of(entry.entry.path);
+        if (entry.entry.kind != EntryKind::file) {
+            make_special_file(entry.entry, dir, name, worker.stats);
+        } else if (linked_after_.leader[at] != 0) {
+            rename_at(group_dir_.get(), std::to_string(at), dir, name, RENAME_NOREPLACE);
+        } else {
+            maker_.make(entry, key, !copied_after_[at] && entry.entry.object != 0, dir, name, worker.stats);
+        }
+    }
+
+    void settle(const std::string& path, const Entry* entry) const {
         const Fd directory = open_dir(root_, path);
         settle_directory(directory.get(), entry, path);
     }
 
+    const Store& store_;
     const Tree& before_;
     const Tree& after_;
     int root_;
     FileMaker maker_;
     const std::vector<bool> copied_before_, copied_after_;
     const LinkedEntries linked_before_, linked_after_;
-    std::vector<size_t> removed_, made_;
+    std::vector<size_t> removed_files_, removed_directories_, made_files_, made_directories_;
+    std::vector<ObjectKey> keys_;  ///< of made_files_
     std::map<std::string, const Entry*, std::less<>> touched_;
-    std::string parent_path_;
     std::string group_name_ = ".pwstore-links";
-    Fd parent_, group_dir_;
+    Fd group_dir_;
+    std::mutex guard_;  ///< of stats_
     AssembleStats stats_;
 };
 
