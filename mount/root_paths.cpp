@@ -203,6 +203,7 @@ std::optional<RootPaths::Directory> RootPaths::find_directory(std::string_view p
 
 std::string RootPaths::resolve(std::string_view path) const {
     const auto [parent, name] = split_path(path);
+    if (parent.empty() || Fd(open_straight(root_, std::string(parent)))) return std::string(path);
     Walk walk(*this, parent);
     (void)walk.advance();
     const std::string resolved = walk.whole();
