@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""File systems of their own for tests that run as root: an ext4 image, loop-mounted, with a World on it."""
+"""File systems of their own for tests that run as root: an image, loop-mounted, with a World on it."""
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,18 +14,31 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 from harness import Failure, World, drop_privileges  # noqa: E402
 
 
-class Disk:
-    """An ext4 image, mounted at `top`/`name`."""
+MAKERS = {"ext4": ["mkfs.ext4", "-q", "-F", "-m", "0"], "xfs": ["mkfs.xfs", "-q", "-f"], "btrfs": ["mkfs.btrfs", "-q", "-f"]}
 
-    def __init__(self, top: Path, name: str, size: int = 0, image: Path | None = None):
+
+def missing_for(kind: str) -> str:
+    """Why there can be no Disk of this kind here; empty when there can."""
+    if shutil.which(MAKERS[kind][0]) is None:
+        return f"{MAKERS[kind][0]} is not installed"
+    known = {line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()}
+    return "" if kind in known else f"this kernel does not know {kind}"
+
+
+class Disk:
+    """An image with a file system, mounted at `top`/`name`."""
+
+    def __init__(self, top: Path, name: str, size: int = 0, image: Path | None = None, kind: str = "ext4"):
         self.image = image or top / f"{name}.image"
         self.mount = top / name
         self.mount.mkdir(exist_ok=True)
         if image is None:
             with open(self.image, "wb") as file:
                 file.truncate(size)
-            subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(self.image)], check=True)
-        subprocess.run(["mount", "-o", "loop", str(self.image), str(self.mount)], check=True)
+            subprocess.run([*MAKERS[kind], str(self.image)], check=True)
+        # The disk that a copy was made of may still be mounted in a namespace of somebody else's, with the same UUID.
+        options = "loop,nouuid" if kind == "xfs" else "loop"
+        subprocess.run(["mount", "-t", kind, "-o", options, str(self.image), str(self.mount)], check=True)
         os.chmod(self.mount, 0o755)
 
     def after_power_cut(self, top: Path, name: str) -> "Disk":
@@ -100,6 +114,7 @@ def main(name: str, test) -> None:
         # Skipped by an ordinary user, and seen to be; the continuous integration runs these as root and does without none.
         print(f"{name}: SKIPPED, nothing was tested: it needs root, to mount an image")
         sys.exit(1 if os.environ.get("CI") else 77)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is below is tidied up
     parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
     top = Path(tempfile.mkdtemp(prefix="pwstore-root.", dir=parent))
     os.chmod(top, 0o755)
