@@ -33,9 +33,10 @@ constexpr size_t kChanges = 64;  ///< and of those that it changes
 
 // --- Seals ---
 
-/// What nobody can give a file back once it was touched.
+/// What nobody can give a file back once it was touched. Not the device: its number is another one after the
+/// next mount.
 struct Trace {
-    uint64_t device = 0, inode = 0;
+    uint64_t inode = 0;
     int64_t seconds = 0, nanoseconds = 0;
 };
 
@@ -43,7 +44,7 @@ Trace trace_of(int root, const Entry& entry) {
     struct stat info {};
     if (::fstatat(root, entry.path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
         throw Error::from_errno("stat", entry.path);
-    return {info.st_dev, info.st_ino, info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
+    return {info.st_ino, info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
 }
 
 void put_entry(ByteWriter& out, const TreeEntry& entry, bool copied, const Trace& trace) {
@@ -58,7 +59,6 @@ void put_entry(ByteWriter& out, const TreeEntry& entry, bool copied, const Trace
     out.put(what.link_group);
     out.put_string(what.target);
     out.put_string(entry.inlined);
-    out.put(trace.device);
     out.put(trace.inode);
     out.put(trace.seconds);
     out.put(trace.nanoseconds);
