@@ -69,6 +69,12 @@ def mtree(package: dict, entries: list[list], contents: dict[str, bytes]) -> byt
 
 
 def write_package(package: dict, directory: Path) -> Path:
+    target = directory / file_name(package)
+    target.write_bytes(packed(package))
+    return target
+
+
+def packed(package: dict) -> bytes:
     entries = full_entries(package)
     contents = {path: value.encode("latin-1") for path, kind, _, value in entries if kind == "file"}
     contents |= {path: contents[value] for path, kind, _, value in entries if kind == "hard"}
@@ -93,9 +99,7 @@ def write_package(package: dict, directory: Path) -> Path:
                 add(path, TYPES[kind], mode, contents[path])
             else:
                 add(path, TYPES[kind], mode, target=value)
-    target = directory / file_name(package)
-    target.write_bytes(zstd(out.getvalue()))
-    return target
+    return zstd(out.getvalue())
 
 
 def description(package: dict, archive: Path) -> str:

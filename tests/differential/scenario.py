@@ -10,6 +10,7 @@ A scenario is a value of lists, dicts, strings and numbers, so that it can be ke
     releases   lists of ids: the repository, one state after another
     steps      dicts, see Sequence in sides.py; made by steps.py
 """
+import functools
 import random
 from pathlib import Path
 
@@ -25,6 +26,7 @@ FLOATING = ("usr/share/float/m0", "usr/share/float/m1", "usr/share/float/sub/m2"
 BIRTH = 1_100_000_000
 
 
+@functools.cache
 def system_packages() -> dict[str, dict]:
     """A root in which scripts run: a shell with its programs, and the usual directories."""
     busybox = {"name": "busybox", "version": "1-1", "time": BIRTH, "entries": [
