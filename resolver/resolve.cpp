@@ -164,8 +164,9 @@ void Resolution::begin(int flags) {
 }
 
 /// What -R with -s, -c or -u makes of `names` on the installed set, without what is upstream. libalpm knows
-/// these only for transactions that add nothing, and it would take orphans of upstream along. Dependencies come
-/// first: of such a list libalpm makes the order again in which it would remove what it has found itself.
+/// these only for transactions that add nothing, and it would take orphans of upstream along. Dependencies
+/// come first: of such a list libalpm makes the order again in which it would remove what it has found
+/// itself.
 std::vector<std::string> Resolution::removal_closure(const std::vector<std::string>& names) {
     int all = flags() | ALPM_TRANS_FLAG_NOLOCK;
     // Whether the rest still fits is for the real transaction to say, which knows what is added.
