@@ -278,6 +278,16 @@ class RealBackend final : public Backend {
         view.root = store.layout().path(Layout::root_name(name, lease->generation));
         view.database = store.layout().path(staging.name());
         view.config = file.path;
+        view.cache = store.layout().directories().cache + "/pkg";
+        view.gnupg_dir = store.layout().path(names::kGnupg);
+        view.log_file = store.layout().path(names::kLog);
+        const ReadTxn txn = store.index().read();
+        for (const ContainerName& container : txn.containers()) {
+            const auto generation = txn.generation(container, state_of(txn, container).generation);
+            if (!generation) continue;
+            for (const InstalledPackage& package : generation->packages)
+                view.installed_anywhere.emplace(package.name, package.version);
+        }
         link_to(view.root + "/var/lib/pacman/local", staging.fd(), "local");
         link_to(store.layout().path(names::kSync), staging.fd(), "sync");
         view.hold = std::make_shared<Held>(Held{std::move(store), std::move(staging), std::move(*lease)});

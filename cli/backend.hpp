@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -101,9 +102,13 @@ struct VerifyRequest {
 
 /// A container's files and databases, as pacman's queries look at them.
 struct PacmanView {
-    std::string root;            ///< absolute
-    std::string database;        ///< DBPath: its packages, and the sync databases of the store
-    std::string config;          ///< repositories.conf
+    std::string root;      ///< absolute
+    std::string database;  ///< DBPath: its packages, and the sync databases of the store
+    std::string config;    ///< repositories.conf
+    std::string cache;     ///< where archives of all containers lie
+    std::string gnupg_dir, log_file;
+    /// (name, version) of the packages of all containers.
+    std::set<std::pair<std::string, std::string>> installed_anywhere;
     std::shared_ptr<void> hold;  ///< keeps all that there; the paths are good while it lives
 };
 

@@ -29,5 +29,7 @@ package_commands();  ///< install, remove, upgrade, sync, rebuild, query, search
 [[nodiscard]] std::vector<Option> with_transaction_options(std::vector<Option> own);
 /// Take --wait, --preview and the like from `arguments`, ask, do it, tell, log. Returns the exit code.
 int transact(Context& context, const Arguments& arguments, TransactionRequest request);
+/// For the log.
+[[nodiscard]] std::string result_in_words(const TransactionReport& report);
 
 }  // namespace pwstore::cli

@@ -74,7 +74,7 @@ int run_look(Context& context, const pacman::Screen& screen, const pacman::Optio
     }
     pacman::PacmanDialogue sink(screen, options, false);
     const auto catalogue = pacman::open_catalogue(options, places, sink);
-    const pacman::Query query{screen, options, places, *catalogue};
+    const pacman::Query query{context, screen, options, places, *catalogue};
     switch (options.operation) {
         case pacman::Operation::query:
             return pacman::run_query(query);
@@ -92,32 +92,9 @@ int run_look(Context& context, const pacman::Screen& screen, const pacman::Optio
     return options.clean > 0 ? pacman::run_clean(query) : pacman::run_sync_query(query);
 }
 
-/// What would have to bypass the container's generations.
-void refuse_on_container(const pacman::Options& options) {
-    const bool reasons = options.operation == pacman::Operation::database && options.check == 0;
-    const char* what = reasons                 ? "-D without -k"
-                       : options.clean > 0     ? "-Sc"
-                       : options.db_only       ? "--dbonly"
-                       : options.download_only ? "--downloadonly"
-                       : options.no_scriptlet  ? "--noscriptlet"
-                                               : nullptr;
-    if (what != nullptr)
-        throw pacman::Usage(fmt::format("error: {} is not there for containers, only for directories", what));
-}
-
 pacman::Places places_of(Context& context, const pacman::Options& options) {
     if (!options.container) return pacman::find_places(options);
-    refuse_on_container(options);
-    const ContainerName name(*options.container);
-    const PacmanView view = context.backend.pacman_view(name);
-    pacman::Places places;
-    places.container = name.str();
-    places.root = view.root + "/";
-    places.database = view.database + "/";
-    places.config = view.config;
-    places.settings = parse_pacman_config(view.config);
-    places.hold = view.hold;
-    return places;
+    return pacman::container_places(options, context.backend.pacman_view(ContainerName(*options.container)));
 }
 
 /// What -v says before anything else.

@@ -70,6 +70,8 @@ bool Cleaner::is_wanted(const std::string& path) {
         const PackageRef archive = catalogue.load_archive(path, false);
         const std::string name = catalogue.name(archive);
         if (keeps_installed_ && has(catalogue.find_installed(name), archive)) return true;
+        if (keeps_installed_ && query_.places.installed_anywhere.contains({name, catalogue.version(archive)}))
+            return true;
         if (!keeps_current_) return false;
         const std::vector<std::string> repositories = catalogue.repositories();
         return std::any_of(repositories.begin(), repositories.end(), [&](const std::string& repository) {
@@ -95,6 +97,7 @@ void Cleaner::clean_cache(const std::string& directory) {
         return;
     }
     for (const DirectoryItem& item : list_directory(open->get())) {
+        if (item.name == kDownloadLock) continue;
         if (all) {
             remove(directory, item.name, Absence::is_error);
             continue;
@@ -130,6 +133,8 @@ void Cleaner::clean_databases() {
         }
         const bool used =
             std::any_of(repositories.begin(), repositories.end(), [&](const std::string& repository) {
+                // Of Debian repositories there is more than a database.
+                if (!query_.places.container.empty()) return item.name.starts_with(repository + ".");
                 return std::any_of(kDatabaseEnds.begin(), kDatabaseEnds.end(),
                                    [&](const char* end) { return item.name == repository + end; });
             });

@@ -17,6 +17,25 @@ namespace pwstore::cli::pacman {
 
 namespace {
 
+/// Returns whether the reason could be set.
+bool change_reason(const Query& query, const std::string& target) {
+    const auto package = query.catalogue.find_installed(target);
+    // Those of a container are set by one transaction, which has succeeded.
+    const bool in_place = query.places.container.empty();
+    if (!package || (in_place && !query.catalogue.set_reason(*package, query.options.as_explicit))) {
+        query.screen.error(
+            fmt::format("could not set install reason for package {} ({})", target,
+                        package ? "could not update database" : "could not find or read package"));
+        return false;
+    }
+    if (!query.options.quiet) {
+        query.screen.print(
+            fmt::format("{}: install reason has been set to '{}'\n", query.screen.shown(target),
+                        query.options.as_explicit ? "explicitly installed" : "installed as dependency"));
+    }
+    return true;
+}
+
 int change_reasons(const Query& query) {
     const Screen& screen = query.screen;
     if (query.options.targets.empty()) {
@@ -24,26 +43,24 @@ int change_reasons(const Query& query) {
         return 1;
     }
     std::shared_ptr<void> lock;
-    try {
-        lock = query.catalogue.lock();
-    } catch (const Error& error) {
-        print_lock_failure(screen, query.places.database, error);
-        return 1;
+    if (query.places.container.empty()) {
+        try {
+            lock = query.catalogue.lock();
+        } catch (const Error& error) {
+            print_lock_failure(screen, query.places.database, error);
+            return 1;
+        }
+    } else {
+        std::vector<std::string> names;
+        for (const std::string& target : query.options.targets) {
+            if (query.catalogue.find_installed(target)) names.push_back(target);
+        }
+        const int code = change_reasons(query.context, screen, query.options, query.places, names);
+        if (code != 0) return code;
     }
     int code = 0;
-    for (const std::string& target : query.options.targets) {
-        const auto package = query.catalogue.find_installed(target);
-        if (!package || !query.catalogue.set_reason(*package, query.options.as_explicit)) {
-            screen.error(
-                fmt::format("could not set install reason for package {} ({})", target,
-                            package ? "could not update database" : "could not find or read package"));
-            code = 1;
-        } else if (!query.options.quiet) {
-            screen.print(
-                fmt::format("{}: install reason has been set to '{}'\n", screen.shown(target),
-                            query.options.as_explicit ? "explicitly installed" : "installed as dependency"));
-        }
-    }
+    for (const std::string& target : query.options.targets)
+        if (!change_reason(query, target)) code = 1;
     return code;
 }
 

@@ -396,7 +396,11 @@ void check(const Options& o) {
         check_apart("--container", {{o.in_place, "--in-place"},
                                     {o.root.has_value(), "--root"},
                                     {o.sysroot.has_value(), "--sysroot"},
-                                    {o.database.has_value(), "--dbpath"}});
+                                    {o.database.has_value(), "--dbpath"},
+                                    {!o.cache_dirs.empty(), "--cachedir"},
+                                    {!o.hook_dirs.empty(), "--hookdir"},
+                                    {o.gnupg_dir.has_value(), "--gpgdir"},
+                                    {o.log_file.has_value(), "--logfile"}});
     switch (o.operation) {
         case Operation::database:
             if (o.as_deps)

@@ -41,13 +41,13 @@ std::string real_directory(const std::string& path) {
     return with_slash(real ? real.get() : absolute(path));
 }
 
-PacmanConfig read_config(const std::string& path) {
+PacmanConfig read_config(const std::string& path, ConfigUser user = ConfigUser::pacman) {
     errno = 0;
     struct stat status {};
     const bool there = ::stat(path.c_str(), &status) == 0;
     if (there) {
         std::ifstream file(path);
-        if (file) return parse_pacman_config(path, "/etc/apt", ConfigUser::pacman);
+        if (file) return parse_pacman_config(path, "/etc/apt", user);
     }
     throw Usage(fmt::format("error: config file {} could not be read: {}", printable(path),
                             std::strerror(errno != 0 ? errno : EACCES)));
@@ -135,6 +135,23 @@ Places Finder::find() {
 
 Places find_places(const Options& options) {
     return Finder(options).find();
+}
+
+Places container_places(const Options& options, PacmanView view) {
+    Places places;
+    places.container = options.container.value();
+    places.root = with_slash(view.root);
+    places.database = with_slash(view.database);
+    places.config = options.config ? absolute(*options.config) : view.config;
+    places.settings = read_config(places.config, ConfigUser::containers);
+    if (!options.architectures.empty()) places.settings.architectures = options.architectures;
+    places.log_file = view.log_file;
+    places.gnupg_dir = with_slash(view.gnupg_dir);
+    places.cache_dirs = {with_slash(view.cache)};
+    places.hook_dirs = {places.root + "etc/pacman.d/hooks/"};
+    places.installed_anywhere = std::move(view.installed_anywhere);
+    places.hold = std::move(view.hold);
+    return places;
 }
 
 }  // namespace pwstore::cli::pacman

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "cli/backend.hpp"
 #include "cli/pacman_options.hpp"
 #include "resolver/repositories.hpp"
 
@@ -17,6 +20,8 @@ struct Places {
     std::string root, database, config, log_file, gnupg_dir;
     std::vector<std::string> cache_dirs, hook_dirs;
     PacmanConfig settings;
+    /// Of containers: (name, version) of what any of them has installed. They share one package cache.
+    std::set<std::pair<std::string, std::string>> installed_anywhere = {};
     std::shared_ptr<void> hold = {};  ///< keeps what belongs to a container there while it is looked at
 };
 
@@ -25,5 +30,8 @@ struct Places {
 /// @throws Usage in pacman's words: no root is named, the configuration cannot be read, a directory is
 /// missing
 [[nodiscard]] Places find_places(const Options& options);
+/// Of a container; the configuration is that of `view` unless the options name one.
+/// @throws Usage in pacman's words
+[[nodiscard]] Places container_places(const Options& options, PacmanView view);
 
 }  // namespace pwstore::cli::pacman

@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kNotSatisfied = 127;
 constexpr std::string_view kLocal = "local/";
+constexpr const char* kContainerPath = "usr/local/bin:usr/bin:bin:usr/sbin:sbin";
 
 bool passes(const Query& query, PackageRef package) {
     const Options& options = query.options;
@@ -85,15 +86,17 @@ std::string real_path(const std::string& path) {
 }
 
 /// A word without a slash that is no file here may be a program.
-bool find_program(std::string& name, struct stat& status) {
-    const char* path = std::getenv("PATH");
+bool find_program(const Query& query, std::string& name, struct stat& status) {
+    const bool in_container = !query.places.container.empty();
+    const char* path = in_container ? kContainerPath : std::getenv("PATH");
     for (std::string_view rest = path == nullptr ? "" : path; !rest.empty();) {
         const size_t colon = std::min(rest.find(':'), rest.size());
         std::string directory(rest.substr(0, colon));
         rest.remove_prefix(std::min(colon + 1, rest.size()));
         while (!directory.empty() && directory.back() == '/')
             directory.pop_back();
-        const std::string candidate = fmt::format("{}/{}", directory, name);
+        std::string candidate = fmt::format("{}/{}", directory, name);
+        if (in_container) candidate.insert(0, query.places.root);
         if (::lstat(candidate.c_str(), &status) != 0) continue;
         name = candidate;
         return true;
@@ -108,6 +111,10 @@ bool print_owner(const Query& query, std::string name) {
         screen.error("empty string passed to file owner query");
         return false;
     }
+    // Of a container, a path as programs see it in there.
+    const std::string& top = query.places.root;
+    if (!query.places.container.empty() && name.starts_with('/') && !name.starts_with(top))
+        name.replace(0, 1, top);
     bool is_directory = false;
     while (name.size() > 1 && name.back() == '/') {
         name.pop_back();
@@ -115,7 +122,7 @@ bool print_owner(const Query& query, std::string name) {
     }
     struct stat status {};
     bool missing = ::lstat(name.c_str(), &status) != 0;
-    if (missing && name.find('/') == std::string::npos) missing = !find_program(name, status);
+    if (missing && name.find('/') == std::string::npos) missing = !find_program(query, name, status);
     std::string path = real_path(name);
     if (path.empty()) path = name;
     const std::string& root = query.places.root;
@@ -240,7 +247,7 @@ std::unique_ptr<Catalogue> open_catalogue(const Options& options, const Places& 
     spec.cache_dirs = places.cache_dirs;
     spec.config = places.settings;
     spec.no_confirm = true;
-    spec.is_pacmans = true;
+    spec.is_pacmans = spec.speaks_as_pacman = true;
     spec.debug = options.debug;
     auto& ignored = spec.config.ignore_packages;
     ignored.insert(ignored.end(), options.ignore.begin(), options.ignore.end());

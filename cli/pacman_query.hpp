@@ -13,6 +13,7 @@ namespace pwstore::cli::pacman {
 
 /// What a query works with.
 struct Query {
+    Context& context;
     const Screen& screen;
     const Options& options;
     const Places& places;

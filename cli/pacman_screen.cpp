@@ -99,12 +99,9 @@ bool Screen::yes_or_no(const std::string& question, bool default_answer) const {
         return default_answer;
     }
     const auto line = context_->io.read_line();
-    if (!line) {
-        stream << '\n' << std::flush;
-        return false;
-    }
-    const std::string answer = lower(trimmed(*line));
-    if (!context_->io.in_tty && !answer.empty()) stream << printable(answer) << '\n' << std::flush;
+    if (!line) return false;
+    const std::string typed = trimmed(*line), answer = lower(typed);
+    if (!context_->io.in_tty && !answer.empty()) stream << printable(typed) << '\n' << std::flush;
     if (answer.empty()) return default_answer;
     return answer == "y" || answer == "yes";
 }

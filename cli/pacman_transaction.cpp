@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "cli/cmd.hpp"
 #include "cli/pacman_plan.hpp"
 #include "store/base/error.hpp"
 
@@ -97,8 +99,8 @@ void PacmanDialogue::begin_resolving() {
     if (options_->upgrade > 0 && !options_->print) screen_->colon("Starting full system upgrade...");
 }
 
-void PacmanDialogue::progress(const std::string& step, const std::string& label, uint64_t /*done*/,
-                              uint64_t /*total*/) {
+void PacmanDialogue::progress(const std::string& step, const std::string& label, uint64_t done,
+                              uint64_t total) {
     if (options_->print) return;
     if (step == "download") {
         const std::string name = printable(clean_filename(label));
@@ -112,11 +114,28 @@ void PacmanDialogue::progress(const std::string& step, const std::string& label,
     begin_resolving();
     if (const std::string_view words = words_of(step); !words.empty()) {
         if (said_.emplace(step, "").second) screen_->print(fmt::format("{}\n", words));
-    } else if ((step == "install" || step == "remove") && kinds_.contains(label)) {
+    } else if (step == "hooks") {
+        end_package();
+        screen_->colon(fmt::format("Running {} hooks...", label));
+    } else if (step == "hook") {
+        const size_t digits = std::to_string(total).size();
+        screen_->print(fmt::format("({:>{}}/{}) {}\n", done + 1, digits, total, screen_->shown(label)));
+    } else if ((step == "install" || step == "remove") && steps_.contains(label)) {
         begin_changes();
+        end_package();
+        working_on_ = &steps_.at(label);
         if (said_.emplace(step, label).second)
-            screen_->print(fmt::format("{} {}...\n", verb_of(kinds_.at(label)), screen_->shown(label)));
+            screen_->print(fmt::format("{} {}...\n", verb_of(working_on_->kind), screen_->shown(label)));
     }
+}
+
+void PacmanDialogue::end_package() {
+    const PlanStep* step = std::exchange(working_on_, nullptr);
+    if (step == nullptr || step->optional.empty()) return;
+    const char* what = step->kind == StepKind::install ? "Optional" : "New optional";
+    screen_->print(fmt::format("{} dependencies for {}\n", what, screen_->shown(step->package.name)));
+    for (const std::string& line : step->optional)
+        screen_->print("    " + screen_->wrapped(line, 4) + "\n");
 }
 
 void PacmanDialogue::begin_changes() {
@@ -166,7 +185,7 @@ bool PacmanDialogue::confirm(const std::vector<ContainerPlan>& plans) {
     if (steps.empty()) return true;
     showed_a_plan_ = true;
     for (const PlanStep& step : steps)
-        kinds_[step.package.name] = step.kind;
+        steps_[step.package.name] = step;
     if (options_->print) {
         print_targets(*screen_, *options_, steps);
         return false;
@@ -228,14 +247,26 @@ int PacmanDialogue::ask(const Question& question) {
         for (const std::string& name : question.choices)
             screen_->warning(name + " is designated as a HoldPkg.");
     }
-    const bool answer = screen_->yes_or_no(question.text, question.default_answer != 0);
-    return options_->no_confirm ? standard_answer(question) : (answer ? 1 : 0);
+    const bool agreed = screen_->yes_or_no(question.text, question.default_answer != 0);
+    const int answer = options_->no_confirm ? standard_answer(question) : (agreed ? 1 : 0);
+    if (question.kind == Question::Kind::hold_package) kept_held_package_ = answer == 0;
+    return answer;
 }
 
 // --- Run
 // ----------------------------------------------------------------------------------------------------------
 
 namespace {
+
+PacmanManner container_manner(const Options& options, const Places& places) {
+    PacmanManner manner;
+    if (options.config) manner.config = places.config;
+    manner.db_only = options.db_only;
+    manner.no_scriptlet = options.no_scriptlet;
+    manner.download_only = options.download_only;
+    manner.architectures = options.architectures;
+    return manner;
+}
 
 TransactionRequest request_of(const Context& context, const Options& options, const Places& places) {
     TransactionRequest request;
@@ -269,6 +300,7 @@ TransactionRequest request_of(const Context& context, const Options& options, co
     packages.assume_installed = options.assume_installed;
     if (!places.container.empty()) {
         request.target_only = true;
+        request.as_pacman = container_manner(options, places);
         return request;
     }
     InPlaceRequest& place = request.in_place.emplace();
@@ -284,6 +316,19 @@ TransactionRequest request_of(const Context& context, const Options& options, co
     place.download_only = options.download_only;
     place.architectures = options.architectures;
     return request;
+}
+
+/// What is done to containers stands in the log of the data directory; a plain directory has its own.
+TransactionReport transact_logged(Context& context, const TransactionRequest& request, Dialogue& dialogue) {
+    if (request.in_place || request.preview) return context.backend.transact(request, dialogue);
+    try {
+        TransactionReport report = context.backend.transact(request, dialogue);
+        context.backend.log(fmt::format("{}: {}", context.command_line, result_in_words(report)));
+        return report;
+    } catch (const Error& error) {
+        context.backend.log(fmt::format("{}: failed: {}", context.command_line, error.what()));
+        throw;
+    }
 }
 
 bool nothing_wanted(const Options& options) {
@@ -326,18 +371,40 @@ void print_lock_failure(const Screen& screen, const std::string& database, const
                     printable(database)));
 }
 
+int change_reasons(Context& context, const Screen& screen, const Options& options, const Places& places,
+                   const std::vector<std::string>& names) {
+    if (names.empty()) return kDone;
+    TransactionRequest request;
+    request.command = context.command_line;
+    request.target_only = request.no_confirm = true;
+    request.as_pacman = container_manner(options, places);
+    ContainerRequest& target = request.containers.emplace_back();
+    target.name = places.container;
+    (options.as_explicit ? target.make_explicit : target.make_dependency) = names;
+    PacmanDialogue dialogue(screen, options, false);
+    try {
+        (void)transact_logged(context, request, dialogue);
+        return kDone;
+    } catch (const Error& error) {
+        print_failure(screen, error);
+        return error.fault() == Fault::interrupted ? kInterrupted : kFailed;
+    }
+}
+
 int run_transaction(Context& context, const Screen& screen, const Options& options, const Places& places) {
     const TransactionRequest request = request_of(context, options, places);
     if (options.refresh > 0) screen.colon("Synchronizing package databases...");
     if (options.operation == Operation::upgrade) screen.print("loading packages...\n");
     PacmanDialogue dialogue(screen, options, places.settings.places.verbose_package_lists);
     try {
-        const TransactionReport report = context.backend.transact(request, dialogue);
+        const TransactionReport report = transact_logged(context, request, dialogue);
+        dialogue.end_package();
         if (report.declined && !options.print) return kFailed;
         if (!dialogue.showed_a_plan() && !options.print && !nothing_wanted(options))
             screen.print(" there is nothing to do\n");
         return kDone;
     } catch (const Error& error) {
+        if (dialogue.kept_held_package()) return kFailed;
         print_failure(screen, error);
         return error.fault() == Fault::interrupted ? kInterrupted : kFailed;
     }

@@ -27,6 +27,10 @@ class PacmanDialogue final : public Dialogue {
     int ask(const Question& question) override;
 
     [[nodiscard]] bool showed_a_plan() const noexcept { return showed_a_plan_; }
+    /// Somebody, or nobody, wanted to keep a package: pacman ends without another word.
+    [[nodiscard]] bool kept_held_package() const noexcept { return kept_held_package_; }
+    /// What there is to say about the package that was worked on last, once it is done.
+    void end_package();
 
  private:
     void begin_resolving();
@@ -39,13 +43,18 @@ class PacmanDialogue final : public Dialogue {
     bool verbose_lists_;
     bool resolving_ = false;
     bool changing_ = false;
-    std::map<std::string, StepKind> kinds_;  ///< of the packages of the plan
-    bool showed_a_plan_ = false;
+    std::map<std::string, PlanStep> steps_;  ///< by the package's name
+    const PlanStep* working_on_ = nullptr;
+    bool showed_a_plan_ = false, kept_held_package_ = false;
     std::set<std::pair<std::string, std::string>> said_;  ///< step and label: each is printed once
 };
 
 /// -S, -U and -R as far as they change something or print what they would. Returns pacman's exit code.
 int run_transaction(Context& context, const Screen& screen, const Options& options, const Places& places);
+
+/// -D on a container: a transaction of its own. `names` are installed. Returns pacman's exit code.
+int change_reasons(Context& context, const Screen& screen, const Options& options, const Places& places,
+                   const std::vector<std::string>& names);
 
 /// The database is locked, or cannot be.
 void print_lock_failure(const Screen& screen, const std::string& database, const Error& error);

@@ -23,6 +23,8 @@ int seconds_of(const std::string& text) {
     return seconds;
 }
 
+}  // namespace
+
 std::string result_in_words(const TransactionReport& report) {
     if (report.declined) return "declined";
     if (!report.changed) return "nothing to do";
@@ -32,8 +34,6 @@ std::string result_in_words(const TransactionReport& report) {
     if (!report.notes.empty()) words += fmt::format(", {} scripts failed", report.notes.size());
     return words;
 }
-
-}  // namespace
 
 Option noconfirm_option() {
     return {"noconfirm", 0, "", "ask nothing; take the standard answers"};

@@ -88,7 +88,7 @@ Conversation::Conversation(const SessionSpec& spec, ProgressSink& sink, Asker as
       gnupg_dir_(spec.gnupg_dir),
       no_confirm_(spec.no_confirm),
       debug_(spec.debug),
-      as_pacman_(spec.is_pacmans) {
+      as_pacman_(spec.speaks_as_pacman) {
     for (const Repository& repository : spec.config.repositories) {
         if (repository.is_deb()) deb_repositories_.insert(repository.name);
     }
@@ -172,7 +172,10 @@ void Conversation::heard(alpm_loglevel_t level, const char* format, va_list argu
     const bool talk = level == ALPM_LOG_ERROR || level == ALPM_LOG_WARNING;
     if (!talk && !debug_) return;
     guarded([&] {
-        const std::string text = formatted(format, arguments);
+        std::string text = formatted(format, arguments);
+        const auto& [heard, said] = respelled_;
+        if (const size_t at = heard.empty() ? std::string::npos : text.find(heard); at != std::string::npos)
+            text.replace(at, heard.size(), said);
         if (level == ALPM_LOG_ERROR && as_pacman_) {
             sink_.message(Severity::error, text);
         } else if (level == ALPM_LOG_ERROR) {

@@ -64,6 +64,8 @@ class Conversation {
     void interrupt_commit();
     [[nodiscard]] bool was_interrupted() const noexcept { return interrupted_; }
 
+    /// From now on, where libalpm says `heard` it is passed on as `said`; empty: nothing is.
+    void respell(std::string heard, std::string said) { respelled_ = {std::move(heard), std::move(said)}; }
     void note(const std::string& text);
     [[nodiscard]] const std::vector<std::string>& errors() const noexcept { return errors_; }
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
@@ -120,6 +122,7 @@ class Conversation {
     std::vector<std::string> errors_, notes_;
     std::vector<std::pair<std::string, std::string>> replaced_;
     std::set<std::string> missing_, kept_upstream_;
+    std::pair<std::string, std::string> respelled_;
     std::map<std::string, Download> downloads_;
     std::pair<alpm_progress_t, int> shown_progress_ = {ALPM_PROGRESS_ADD_START, -1};
 };

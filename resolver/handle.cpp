@@ -19,7 +19,6 @@ namespace pwstore {
 
 namespace {
 
-constexpr const char* kDownloadLock = ".pwstore-download.lock";
 constexpr auto kDownloadPatience = std::chrono::hours(2);
 
 int usage_bits(const std::vector<std::string>& usages) {

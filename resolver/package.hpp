@@ -36,6 +36,8 @@ struct PlanStep {
     /// Where the archive is: "file://" of a cache directory, the URL that it would come from, or the path
     /// that was given. Empty for a removal.
     std::string location = {};
+    /// In pacman's words: its optional dependencies; of an upgrade those that the old version had not.
+    std::vector<std::string> optional = {};
     // Known after fetching:
     std::string archive;      ///< absolute path
     uint32_t validation = 0;  ///< bits as alpm_pkgvalidation_t: 1 none, 2 MD5, 4 SHA-256, 8 signature

@@ -100,6 +100,14 @@ std::string no_repository(const std::string& name) {
     return "database not found: " + name;
 }
 
+std::string ignored_replacement(alpm_pkg_t* installed, alpm_pkg_t* replacement) {
+    const auto versioned = [](alpm_pkg_t* package) {
+        return fmt::format("{}-{}", alpm::name_of(package), text(alpm_pkg_get_version(package)));
+    };
+    return fmt::format("ignoring package replacement ({} => {})", versioned(installed),
+                       versioned(replacement));
+}
+
 std::string of_target(const std::string& target, std::string_view cause) {
     return fmt::format("'{}': {}", printable(target), cause);
 }

@@ -9,7 +9,7 @@
 #include "resolver/handle_internal.hpp"
 #include "store/base/error.hpp"
 
-/// What pacman says, for roots that are pacman's own (SessionSpec::is_pacmans). Failures are thrown as
+/// What pacman says, where it was asked to speak (SessionSpec::speaks_as_pacman). Failures are thrown as
 /// transcripts: an Error whose hint holds pacman's lines as it would print them, "error: …" or ":: …".
 namespace pwstore::pacman_words {
 
@@ -27,6 +27,7 @@ inline constexpr const char* kRemoveHeld = "HoldPkg was found in target list. Do
 [[nodiscard]] std::string skipped_target(const std::string& target);
 [[nodiscard]] std::string no_target(const std::string& name);
 [[nodiscard]] std::string no_repository(const std::string& name);
+[[nodiscard]] std::string ignored_replacement(alpm_pkg_t* installed, alpm_pkg_t* replacement);
 [[nodiscard]] std::string of_target(const std::string& target, std::string_view cause);
 
 // --- Failures

@@ -98,6 +98,46 @@ void add_optional_notes(const Handle& handle, const PlanStep& step, std::vector<
     }
 }
 
+/// What pacman shows of a package that was installed: each optional dependency, and whether it is there by
+/// then.
+class OptionalDependencies {
+ public:
+    explicit OptionalDependencies(const Handle& handle) : handle_(handle) {
+        for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(handle.installed())) {
+            if (alpm_pkg_find(alpm_trans_get_remove(handle.get()), alpm_pkg_get_name(package)) == nullptr)
+                there_.push_back(package);
+        }
+    }
+    /// `package` is there from now on.
+    std::vector<std::string> lines(alpm_pkg_t* package, const PlanStep& step) {
+        alpm_pkg_t* old = handle_.installed(name_of(package));
+        std::erase(there_, old);
+        there_.push_back(package);
+        if (step.kind == StepKind::reinstall || step.kind == StepKind::remove) return {};
+        const std::vector<std::string> known =
+            old != nullptr ? dependencies(alpm_pkg_get_optdepends(old)) : std::vector<std::string>{};
+        std::vector<std::string> lines;
+        for (const std::string& optional : step.package.optdepends) {
+            if (std::find(known.begin(), known.end(), optional) == known.end())
+                lines.push_back(optional + status_of(optional));
+        }
+        return lines;
+    }
+
+ private:
+    [[nodiscard]] const char* status_of(const std::string& optional) const {
+        alpm::Packages there;
+        for (alpm_pkg_t* package : there_)
+            there.push_back(package);
+        if (alpm_find_satisfier(there.get(), optional.c_str()) != nullptr) return " [installed]";
+        return alpm_find_satisfier(alpm_trans_get_add(handle_.get()), optional.c_str()) != nullptr
+                   ? " [pending]"
+                   : "";
+    }
+    const Handle& handle_;
+    std::vector<alpm_pkg_t*> there_;
+};
+
 }  // namespace
 
 PackageInfo package_info(alpm_pkg_t* package) {
@@ -148,6 +188,7 @@ Plan prepared_plan(const Handle& handle, const Conversation& conversation, const
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_remove(handle.get())))
         plan.steps.push_back(removal(package));
     const size_t removals = plan.steps.size();
+    OptionalDependencies optional(handle);
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_add(handle.get()))) {
         PlanStep step = addition(handle, package, request, reasons);
         for (const auto& [added, old] : conversation.replaced()) {
@@ -161,7 +202,11 @@ Plan prepared_plan(const Handle& handle, const Conversation& conversation, const
                 step.replaces.push_back(old);
             }
         }
-        if (!conversation.speaks_as_pacman()) add_optional_notes(handle, step, plan.notes);
+        if (conversation.speaks_as_pacman()) {
+            step.optional = optional.lines(package, step);
+        } else {
+            add_optional_notes(handle, step, plan.notes);
+        }
         plan.steps.push_back(std::move(step));
     }
     return plan;

@@ -30,10 +30,10 @@ struct Session::State {
     /// Run `act` on a prepared transaction; what there was to say is not lost when there is no plan to carry
     /// it.
     template <typename Act>
-    Plan resolved(const ResolveRequest& request, Locking locking, Act&& act) {
+    Plan resolved(const ResolveRequest& request, Locking locking, const CarryOut& what, Act&& act) {
         conversation.begin(Conversation::Warnings::to_notes);
         try {
-            Resolution resolution(handle, conversation, request, locking);
+            Resolution resolution(handle, conversation, request, locking, what);
             Plan plan = resolution.plan();
             act(resolution, plan);
             return plan;
@@ -65,21 +65,21 @@ bool Session::refresh(bool force) {
     return state_->handle.update_databases(force);
 }
 
-Plan Session::prepare(const ResolveRequest& request) {
+Plan Session::prepare(const ResolveRequest& request, const CarryOut& what) {
     const ProcessState bracket;
     state_->conversation.forget_answers();
-    return state_->resolved(request, Locking::no, [](Resolution&, Plan&) {});
+    return state_->resolved(request, Locking::no, what, [](Resolution&, Plan&) {});
 }
 
-Plan Session::fetch(const ResolveRequest& request) {
+Plan Session::fetch(const ResolveRequest& request, const CarryOut& what) {
     const ProcessState bracket;
-    return state_->resolved(request, Locking::yes, [&](Resolution& resolution, Plan& plan) {
+    return state_->resolved(request, Locking::yes, what, [&](Resolution& resolution, Plan& plan) {
         if (!adds(plan)) return;
         Handle& handle = state_->handle;
         handle.use_keyring();
         const std::optional<FileLock> lock = handle.lock_cache();
         resolution.commit_dry();
-        add_archives(handle, plan);
+        if (!what.download_only) add_archives(handle, plan);
     });
 }
 
@@ -101,7 +101,7 @@ bool Session::carry_out(const ResolveRequest& request, const CarryOut& what) {
     if (adds(plan)) {
         state_->handle.use_keyring();
         resolution->commit_dry();
-        add_archives(state_->handle, plan);
+        if (!what.download_only) add_archives(state_->handle, plan);
     }
     if (!what.download_only) what.act(plan);
     return true;

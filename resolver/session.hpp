@@ -16,6 +16,9 @@
 
 namespace pwstore {
 
+/// In a shared package cache: who downloads into it holds this lock.
+inline constexpr const char* kDownloadLock = ".pwstore-download.lock";
+
 /// A question of libalpm. With no one to ask, the answer is pacman's for --noconfirm: the default. What
 /// concerns upstream packages is never asked: they stay.
 struct Question {
@@ -61,6 +64,8 @@ struct SessionSpec {
     std::function<std::string(const std::string& given, const std::string& there)> version_like = {};
     bool no_confirm = false;
     bool debug = false;  ///< libalpm's debug messages go to the sink
+    /// Messages, questions and problems are in pacman's words (pacman_words_internal.hpp).
+    bool speaks_as_pacman = false;
     /// The root, its caches and its keyring are pacman's own: its free space is checked, nothing but what
     /// pacman leaves there is left there.
     bool is_pacmans = false;
@@ -112,15 +117,17 @@ class Session {
     bool refresh(bool force);
     /// Resolve without changing anything, without a lock. Nothing to do is an empty plan. Archives that are
     /// given by URL are downloaded into the cache directory here: nobody can plan without knowing them.
+    /// @param what of it only database_only and download_only count
     /// @throws Error (usage for a malformed target, refused for upstream and held packages, failure for the
     /// rest)
-    [[nodiscard]] Plan prepare(const ResolveRequest& request);
+    [[nodiscard]] Plan prepare(const ResolveRequest& request, const CarryOut& what = {});
     /// prepare(), then download, check signatures, checksums, and file conflicts; every added step's archive
     /// is on disk after it. Questions that prepare() asked are not asked again. Nothing but the cache
     /// directory is touched. Lock: dbpath/db.lck, and a file in the cache directory, so that no two download
     /// the same file.
+    /// @param what of it only database_only and download_only count
     /// @throws Error as prepare(), naming each conflicting file and its owner; corrupt for bad archives
-    [[nodiscard]] Plan fetch(const ResolveRequest& request);
+    [[nodiscard]] Plan fetch(const ResolveRequest& request, const CarryOut& what = {});
     /// Plan, ask, fetch and act in one transaction of libalpm, whose lock (dbpath/db.lck) is held from before
     /// the plan is made until `act` is done. Returns whether there was something to do, and an agreement.
     /// @throws Error as fetch(), and what `agree` and `act` throw

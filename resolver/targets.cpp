@@ -239,10 +239,14 @@ void Targets::install_archive(const std::string& path, int signature_level) {
     const char* file = absolute != nullptr ? absolute.get() : path.c_str();
     alpm_pkg_t* package = nullptr;
     const size_t logged = conversation_.errors().size();
-    if (alpm_pkg_load(handle_.get(), file, 1, signature_level, &package) != 0) {
+    if (conversation_.speaks_as_pacman()) conversation_.respell(printable(file), printable(path));
+    const int result = alpm_pkg_load(handle_.get(), file, 1, signature_level, &package);
+    const alpm_errno_t code = handle_.last_error();
+    conversation_.respell("", "");
+    if (result != 0) {
         // What libalpm logs names the file and the reason; its error code may be no more than "libarchive
         // error".
-        const char* cause = alpm_strerror(handle_.last_error());
+        const char* cause = alpm_strerror(code);
         if (conversation_.speaks_as_pacman()) {
             problems_.add(pacman_words::of_target(path, cause), Fault::corrupt);
             return;

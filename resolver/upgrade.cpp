@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fmt/format.h>
 
+#include "resolver/pacman_words_internal.hpp"
 #include "resolver/resolve_internal.hpp"
 
 namespace pwstore {
@@ -95,8 +96,10 @@ bool Upgrade::replace(alpm_pkg_t* installed, alpm_db_t* database, const Replacem
         if (!is_replaced_by(installed, candidate)) continue;
         const std::string name = name_of(candidate);
         if (ignored(installed, candidate)) {
-            conversation_.note(fmt::format("{} is not replaced with {}, one of them is to be ignored",
-                                           name_of(installed), name));
+            conversation_.note(conversation_.speaks_as_pacman()
+                                   ? pacman_words::ignored_replacement(installed, candidate)
+                                   : fmt::format("{} is not replaced with {}, one of them is to be ignored",
+                                                 name_of(installed), name));
             continue;
         }
         if (!conversation_.agrees_to_replace(installed, candidate, database)) continue;
@@ -106,8 +109,10 @@ bool Upgrade::replace(alpm_pkg_t* installed, alpm_db_t* database, const Replacem
             reasons_[name] = explicitly;
         } else if (alpm_pkg_get_db(target) != database) {
             conversation_.note(
-                fmt::format("{} cannot be replaced with {}, which comes from another repository",
-                            name_of(installed), name));
+                conversation_.speaks_as_pacman()
+                    ? fmt::format("cannot replace {} by {}", name_of(installed), name)
+                    : fmt::format("{} cannot be replaced with {}, which comes from another repository",
+                                  name_of(installed), name));
             continue;
         } else if (const auto reason = reasons_.find(name); reason != reasons_.end()) {
             reason->second = reason->second || explicitly;
@@ -124,16 +129,27 @@ void Upgrade::upgrade(alpm_pkg_t* installed, alpm_pkg_t* available, alpm_db_t* d
     const int order = alpm_pkg_vercmp(alpm_pkg_get_version(available), alpm_pkg_get_version(installed));
     if (order == 0) return;
     const std::string name = name_of(installed);
+    const std::string from = version_of(installed), to = version_of(available);
+    const bool as_pacman = conversation_.speaks_as_pacman();
     if (order < 0 && !downgrade_) {
-        conversation_.note(fmt::format("{}: the installed {} is newer than {} of {}", name,
-                                       version_of(installed), version_of(available),
-                                       alpm::text(alpm_db_get_name(database))));
+        const std::string repository = alpm::text(alpm_db_get_name(database));
+        conversation_.note(
+            as_pacman
+                ? fmt::format("{}: local ({}) is newer than {} ({})", name, from, repository, to)
+                : fmt::format("{}: the installed {} is newer than {} of {}", name, from, to, repository));
     } else if (ignored(installed, available)) {
-        conversation_.note(fmt::format("{}: the {} from {} to {} is ignored", name,
-                                       order > 0 ? "upgrade" : "downgrade", version_of(installed),
-                                       version_of(available)));
+        const char* what = order > 0 ? "upgrade" : "downgrade";
+        conversation_.note(as_pacman
+                               ? fmt::format("{}: ignoring package {} ({} => {})", name, what, from, to)
+                               : fmt::format("{}: the {} from {} to {} is ignored", name, what, from, to));
     } else {
+        if (as_pacman && order < 0) {
+            conversation_.respell(
+                fmt::format("downgrading package {} ({} => {})", name, from, to),
+                fmt::format("{}: downgrading from version {} to version {}", name, from, to));
+        }
         add(available);
+        conversation_.respell("", "");
     }
 }
 

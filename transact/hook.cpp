@@ -263,7 +263,9 @@ std::vector<Hook> usable_hooks(HookFiles files, Hook::When when, ProgressSink& s
     for (const std::string& text : files.errors)
         sink.message(Severity::error, text);
     if (when == Hook::When::pre_transaction && !files.errors.empty()) {
-        throw Error("prepare hooks", "", "failed to run transaction hooks").with_hint(files.errors.front());
+        throw Error("prepare hooks", "", "failed to run transaction hooks")
+            .as(Fault::refused)
+            .with_hint(files.errors.front());
     }
     return std::move(files.hooks);
 }

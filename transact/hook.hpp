@@ -63,7 +63,7 @@ struct HookFiles {
 [[nodiscard]] std::vector<HookDirectory> hook_directories(int root);
 
 /// Those of `files` that run, warnings and errors having been said to `sink`. Before a transaction an error
-/// forbids it. @throws Error "failed to run transaction hooks"
+/// forbids it. @throws Error (refused) "failed to run transaction hooks"
 [[nodiscard]] std::vector<Hook> usable_hooks(HookFiles files, Hook::When when, ProgressSink& sink);
 
 /// The targets for which `hook` runs, sorted, unique; with `triggered` false it does not run at all.

@@ -33,7 +33,7 @@ SessionSpec session_spec(const InPlaceRequest& place) {
     spec.log_file = place.log_file;
     spec.config = parse_pacman_config(place.config, "/etc/apt", ConfigUser::pacman);
     if (!place.architectures.empty()) spec.config.architectures = place.architectures;
-    spec.is_pacmans = true;
+    spec.is_pacmans = spec.speaks_as_pacman = true;
     return spec;
 }
 

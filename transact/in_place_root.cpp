@@ -14,6 +14,7 @@
 #include "store/base/path_at.hpp"
 #include "store/local_database.hpp"
 #include "transact/interrupt.hpp"
+#include "transact/pacman_failure.hpp"
 #include "transact/recipe.hpp"
 
 namespace pwstore {
@@ -52,14 +53,6 @@ std::string make_scratch() {
     std::string path = fmt::format("{}/pwstore-XXXXXX", base != nullptr && *base == '/' ? base : "/tmp");
     if (::mkdtemp(path.data()) == nullptr) throw Error::from_errno("make directory", path);
     return path;
-}
-
-/// As pacman says it.
-Error failure(std::string_view cause, Fault fault) {
-    Error error("commit transaction", "", cause);
-    error.as(fault).with_hint(fmt::format(
-        "error: failed to commit transaction ({})\nErrors occurred, no packages were upgraded.", cause));
-    return error;
 }
 
 }  // namespace
@@ -286,11 +279,12 @@ void InPlaceRoot::apply(const Plan& plan, TransactionReport& report) {
     const HookEvents what = events(plan);
     scratch_ = make_scratch();
     scripts_.emplace(ScriptMode::private_copy, place_.root, root_fd_.get(), scratch_, nullptr, dialogue_);
+    scripts_->speak_as_pacman();
     try {
         run_hooks(Hook::When::pre_transaction, what);
     } catch (const Error& error) {
-        dialogue_.message(Severity::error, error.what());
-        throw failure("failed to run transaction hooks", error.fault());
+        if (error.fault() != Fault::refused) dialogue_.message(Severity::error, error.what());
+        throw pacman_commit_failure("failed to run transaction hooks", error.fault());
     }
     log("transaction started");
     TransactionReport::Changed changed;
@@ -298,7 +292,7 @@ void InPlaceRoot::apply(const Plan& plan, TransactionReport& report) {
     for (const PlanStep& step : plan.steps) {
         if (interrupt_requested()) {
             log("transaction interrupted");
-            throw failure("transaction interrupted", Fault::interrupted);
+            throw pacman_commit_failure("transaction interrupted", Fault::interrupted);
         }
         const bool is_removal = step.kind == StepKind::remove;
         dialogue_.progress(is_removal ? "remove" : "install", step.package.name, ++done, plan.steps.size());
@@ -308,7 +302,7 @@ void InPlaceRoot::apply(const Plan& plan, TransactionReport& report) {
                                             : changed.upgraded);
         if (errors_ != 0) {
             log("transaction failed");
-            throw failure("transaction aborted", Fault::failure);
+            throw pacman_commit_failure("transaction aborted", Fault::failure);
         }
     }
     if (root_.disowned() != 0) {

@@ -99,7 +99,25 @@ void PackageFiles::install(const Manifest& package, const Manifest* old) {
     }
     for (const Entry& entry : package.entries)
         install_entry(entry, old);
-    install_database_entry(package);
+    place_database_entry(package);
+}
+
+void PackageFiles::leave_files(const Manifest& package) {
+    for (const Entry& entry : package.entries) {
+        const std::string path = writer_.resolve(entry.path);
+        if (!is_in_database(path)) special(path);
+    }
+}
+
+void PackageFiles::record(const Manifest& package, const Manifest* old) {
+    if (old != nullptr) forget(*old);
+    leave_files(package);
+    place_database_entry(package);
+}
+
+void PackageFiles::forget(const Manifest& package) {
+    leave_files(package);
+    remove_database_entry(package);
 }
 
 /// Where the package's `path` goes. What is at both places is then no longer what the layers say.
@@ -276,8 +294,20 @@ void PackageFiles::remove_entry(const Entry& entry, const Manifest* successor) {
     }
     note_directory_of(path);
     if (save_if_changed(entry, path) || is_replaced) return;
+    if (entry.kind == EntryKind::symlink) leave_what_lies_behind(path);
     writer_.remove(path);
     special(path);
+}
+
+/// A symlink goes: what other packages have below it stays where it led, whatever the layers then say.
+void PackageFiles::leave_what_lies_behind(const std::string& path) {
+    const std::string below = path + "/";
+    auto entry = std::lower_bound(layers_.entries.begin(), layers_.entries.end(), below,
+                                  [](const TreeEntry& a, const std::string& b) { return a.entry.path < b; });
+    for (; entry != layers_.entries.end() && entry->entry.path.starts_with(below); ++entry) {
+        const std::string place = writer_.resolve(entry->entry.path);
+        if (place != entry->entry.path) special(place);
+    }
 }
 
 void PackageFiles::remove_directory(const Entry& entry, const std::string& path, const Manifest* successor) {
@@ -327,7 +357,7 @@ bool PackageFiles::save_if_changed(const Entry& entry, const std::string& path) 
     return true;
 }
 
-void PackageFiles::install_database_entry(const Manifest& package) {
+void PackageFiles::place_database_entry(const Manifest& package) {
     const std::string prefix = database_prefix(package);
     const std::string directory = prefix.substr(0, prefix.size() - 1);
     auto entry = std::lower_bound(layers_.entries.begin(), layers_.entries.end(), directory,

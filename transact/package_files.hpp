@@ -55,6 +55,12 @@ class PackageFiles {
     void follow_diversions(const Manifest& package, bool is_removal);
     /// Remove what `package` has and no package has afterwards.
     void remove(const Manifest& package);
+    /// --dbonly: only its entry in the database comes or goes; its files are what they were, whatever the
+    /// layers say.
+    void record(const Manifest& package, const Manifest* old);
+    void forget(const Manifest& package);
+    /// The database's entry as the layers have it, in place of what is there.
+    void place_database_entry(const Manifest& package);
     /// Directories whose content changed or which a changed package names; their metadata is to be settled at
     /// the end.
     [[nodiscard]] const std::unordered_set<std::string>& directories() const noexcept { return directories_; }
@@ -71,13 +77,14 @@ class PackageFiles {
     void remove_outdated(const Manifest& old, const Manifest& package);
     void remove_entry(const Entry& entry, const Manifest* successor);
     void remove_directory(const Entry& entry, const std::string& path, const Manifest* successor);
+    void leave_what_lies_behind(const std::string& path);
     [[nodiscard]] bool is_skipped(const Entry& entry, const std::string& path, const Manifest* successor);
     [[nodiscard]] bool save_if_changed(const Entry& entry, const std::string& path);
     void place(const Entry& entry, std::string_view as = {});
     void note_elsewhere(const Entry& entry, const std::string& path);
     void place_new(const Entry& entry, const std::string& path);
-    void install_database_entry(const Manifest& package);
     void remove_database_entry(const Manifest& package);
+    void leave_files(const Manifest& package);
     void note_directory_of(std::string_view path);
     void special(const std::string& path, Touch touch = {});
 

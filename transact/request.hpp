@@ -20,6 +20,8 @@ struct ContainerRequest {
     ContainerType type = ContainerType::base;  ///< of a created one
     std::vector<std::string> dependencies;     ///< of a created one, in order
     ResolveRequest packages;
+    /// -D: packages of its own that become what was asked for, or came as a dependency of something.
+    std::vector<std::string> make_explicit = {}, make_dependency = {};
 };
 
 /// A root directory that is no container: it is changed in place, as pacman changes one.
@@ -36,6 +38,16 @@ struct InPlaceRequest {
     std::vector<std::string> architectures;  ///< empty = the configuration's
 };
 
+/// What `pwstore pacman` may be told of containers beyond a ResolveRequest. Messages, questions and failures
+/// are in pacman's words, and every question goes to the dialogue, which knows the standard answers.
+struct PacmanManner {
+    std::string config;          ///< a pacman.conf in place of repositories.conf; empty: that one
+    bool db_only = false;        ///< --dbonly: packages are recorded, their files stay as they are
+    bool no_scriptlet = false;   ///< of the packages' .INSTALL; hooks run
+    bool download_only = false;  ///< stop when the archives are in the cache
+    std::vector<std::string> architectures;  ///< empty = the configuration's
+};
+
 /// One command of the user: everything in it becomes true together, or nothing does.
 struct TransactionRequest {
     std::string command;  ///< as typed, for the history
@@ -47,6 +59,7 @@ struct TransactionRequest {
     bool preview = false;        ///< plan, show, stop
     bool force_rebuild = false;  ///< -f: build the roots of the named containers (or all) anew
     int lock_patience_seconds = 10;
+    std::optional<PacmanManner> as_pacman = {};
     /// Not a container but this root: then `containers` has one nameless entry that says what is wanted.
     std::optional<InPlaceRequest> in_place = {};
 };

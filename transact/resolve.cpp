@@ -41,8 +41,17 @@ SessionSpec session_spec(const TransactionState& state, const Work& work) {
     spec.version_like = [](const std::string& given, const std::string& there) {
         return is_deb_version(there) && !is_deb_version(given) ? alpm_version(given) : given;
     };
-    spec.no_confirm = state.request.no_confirm;
+    spec.speaks_as_pacman = state.request.as_pacman.has_value();
+    spec.no_confirm = state.request.no_confirm && !spec.speaks_as_pacman;
     return spec;
+}
+
+CarryOut carried_out(const TransactionRequest& request) {
+    CarryOut what;
+    if (!request.as_pacman) return what;
+    what.database_only = request.as_pacman->db_only;
+    what.download_only = request.as_pacman->download_only;
+    return what;
 }
 
 bool shows_its_root(TransactionState& state, const Work& work) {

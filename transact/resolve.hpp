@@ -10,6 +10,8 @@
 namespace pwstore {
 
 /// Name, in the staging folder, of the throw-away package database that libalpm sees for a container.
+/// What is done of a transaction, as sessions are told.
+[[nodiscard]] CarryOut carried_out(const TransactionRequest& request);
 [[nodiscard]] std::string view_name(const Work& work);
 
 /// Write the view of `work`: its packages and those below it, as they are to be at this point of the

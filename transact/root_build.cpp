@@ -24,6 +24,7 @@
 #include "transact/layering.hpp"
 #include "transact/moved_files.hpp"
 #include "transact/package_files.hpp"
+#include "transact/pacman_failure.hpp"
 #include "transact/recipe.hpp"
 
 namespace pwstore {
@@ -55,6 +56,7 @@ RootBuild::RootBuild(TransactionState& state, Work& work, ScriptMode mode)
     : state_(state),
       work_(work),
       mode_(mode),
+      manner_(state.request.as_pacman.value_or(PacmanManner{})),
       directory_("root-" + work.name.str()),
       present_(state.store.index()) {}
 
@@ -155,6 +157,7 @@ void RootBuild::start() {
     const std::string staging = state_.store.layout().path(state_.staging->name());
     scripts_ = std::make_unique<ScriptRunner>(mode_, staging + "/" + directory_, root_.get(),
                                               staging + "/" + scratch, &work_.log, state_.dialogue);
+    if (state_.request.as_pacman) scripts_->speak_as_pacman();
 }
 
 /// A root of links.
@@ -338,43 +341,81 @@ std::set<std::string> RootBuild::activated_below() const {
     return names;
 }
 
-void RootBuild::apply_step(const PlanStep& step) {
+void RootBuild::run_scriptlet(const std::string& package, const std::string& script, ScriptletKind kind,
+                              const std::vector<std::string>& versions) {
+    if (!manner_.no_scriptlet) scripts_->run_scriptlet(package, script, kind, versions);
+}
+
+void RootBuild::apply_removal(const PlanStep& step) {
     const std::string& name = step.package.name;
-    const ResolveRequest& wanted = work_.request.packages;
     FileRules rules = file_rules();
     rules.follows_symlinks = is_deb_version(step.package.version);
     PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
-    const auto look_at_diversions = [&] { rules.diversions = Diversions(root_.get()); };
+    const Manifest old = manifest_before(work_, name);
+    const std::string script = install_script(old);
+    run_scriptlet(name, script, ScriptletKind::pre_remove, {old.version});
+    maintainer_scripts_->before_removal(old);
+    rules.diversions = Diversions(root_.get());
+    files.remove(old);
+    present_.take(name);
+    run_scriptlet(name, script, ScriptletKind::post_remove, {old.version});
+    maintainer_scripts_->after_removal(old, work_.request.packages.no_save);
+    take_directories(files);
+}
+
+void RootBuild::apply_addition(const PlanStep& step) {
+    const std::string& name = step.package.name;
+    FileRules rules = file_rules();
+    PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
+    const Manifest manifest =
+        state_.store.index().read().manifest(find_planned(work_.packages, name)->manifest);
+    const std::string script = install_script(manifest);
+    const bool had =
+        step.kind != StepKind::install && work_.before && work_.before->find_package(name) != nullptr;
+    const std::optional<Manifest> old = had ? std::optional(manifest_before(work_, name)) : std::nullopt;
+    std::vector<std::string> versions{manifest.version};
+    if (old) versions.push_back(old->version);
+    run_scriptlet(name, script, old ? ScriptletKind::pre_upgrade : ScriptletKind::pre_install, versions);
+    maintainer_scripts_->before_unpack(manifest, old ? &*old : nullptr);
+    rules.diversions = Diversions(root_.get());
+    if (claims_) rules.shared = claims_->check(manifest, rules.diversions);
+    coming_.erase(fmt::format("package {} {}", manifest.name, manifest.version));
+    files.install(manifest, old ? &*old : nullptr);
+    present_.put(name, find_planned(work_.packages, name)->manifest);
+    maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
+    run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install, versions);
+    take_directories(files);
+}
+
+/// --dbonly: the database changes, files and scripts are left alone.
+void RootBuild::record_step(const PlanStep& step) {
+    const std::string& name = step.package.name;
+    const FileRules rules = file_rules();
+    PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
+    const bool had = work_.before && work_.before->find_package(name) != nullptr;
+    const std::optional<Manifest> old = had ? std::optional(manifest_before(work_, name)) : std::nullopt;
     if (step.kind == StepKind::remove) {
-        const Manifest old = manifest_before(work_, name);
-        const std::string script = install_script(old);
-        scripts_->run_scriptlet(name, script, ScriptletKind::pre_remove, {old.version});
-        maintainer_scripts_->before_removal(old);
-        look_at_diversions();
-        files.remove(old);
-        present_.take(name);
-        scripts_->run_scriptlet(name, script, ScriptletKind::post_remove, {old.version});
-        maintainer_scripts_->after_removal(old, wanted.no_save);
+        files.forget(old.value());
     } else {
-        const Manifest manifest =
-            state_.store.index().read().manifest(find_planned(work_.packages, name)->manifest);
-        const std::string script = install_script(manifest);
-        const bool had =
-            step.kind != StepKind::install && work_.before && work_.before->find_package(name) != nullptr;
-        const std::optional<Manifest> old = had ? std::optional(manifest_before(work_, name)) : std::nullopt;
-        std::vector<std::string> versions{manifest.version};
-        if (old) versions.push_back(old->version);
-        scripts_->run_scriptlet(name, script, old ? ScriptletKind::pre_upgrade : ScriptletKind::pre_install,
-                                versions);
-        maintainer_scripts_->before_unpack(manifest, old ? &*old : nullptr);
-        look_at_diversions();
-        if (claims_) rules.shared = claims_->check(manifest, rules.diversions);
-        coming_.erase(fmt::format("package {} {}", manifest.name, manifest.version));
-        files.install(manifest, old ? &*old : nullptr);
-        present_.put(name, find_planned(work_.packages, name)->manifest);
-        maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
-        scripts_->run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install,
-                                versions);
+        files.record(state_.store.index().read().manifest(find_planned(work_.packages, name)->manifest),
+                     old ? &*old : nullptr);
+    }
+    take_directories(files);
+}
+
+void RootBuild::apply_step(const PlanStep& step) {
+    if (manner_.db_only) return record_step(step);
+    step.kind == StepKind::remove ? apply_removal(step) : apply_addition(step);
+}
+
+/// -D: entries of packages that are otherwise as they were.
+void RootBuild::place_changed_reasons() {
+    const FileRules rules = file_rules();
+    PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
+    for (const InstalledPackage& package : work_.after.packages) {
+        const InstalledPackage* old = work_.before ? work_.before->find_package(package.name) : nullptr;
+        if (old == nullptr || old->manifest != package.manifest || old->reason == package.reason) continue;
+        files.place_database_entry(state_.store.index().read().manifest(package.manifest));
     }
     take_directories(files);
 }
@@ -404,38 +445,35 @@ void RootBuild::apply_steps() {
     }
 }
 
-void RootBuild::run_plan() {
-    maintainer_scripts_ =
-        std::make_unique<MaintainerScripts>(state_.store, *writer_, initial_, layers_, *scripts_);
-    const std::vector<InstalledPackage> visible =
-        visible_packages(state_.store.index().read(), work_.after, state_.generation_source());
-    if (has_debian_packages(visible))
-        claims_ = std::make_unique<FileClaims>(state_.store, visible, work_.request.packages.overwrite);
-    if (work_.before && work_.before->upstream != work_.after.upstream) follow_packages_below();
-    const auto installed_before = [this](const std::string& dependency) {
+/// Returns what hooks see, when there are any before the transaction.
+std::optional<HookEvents> RootBuild::run_hooks_before() {
+    const auto installed = [this](const std::string& dependency) {
         return is_installed(dependency,
                             work_.before ? work_.before->packages : std::vector<InstalledPackage>{});
     };
-    const auto installed = [this](const std::string& dependency) {
+    constexpr Hook::When kBefore = Hook::When::pre_transaction;
+    std::optional<HookEvents> what;
+    try {
+        const std::vector<Hook> hooks =
+            usable_hooks(read_hooks(hook_directories(root_.get())), kBefore, state_.dialogue);
+        // Triggers are looked at only when there is something that they could start.
+        if (!hooks.empty()) what = events();
+        scripts_->run_hooks(kBefore, hooks, what.value_or(HookEvents{}), false, installed);
+    } catch (const Error& error) {
+        if (!state_.request.as_pacman) throw;
+        if (error.fault() != Fault::refused) state_.dialogue.message(Severity::error, error.what());
+        throw pacman_commit_failure("failed to run transaction hooks", error.fault());
+    }
+    return what;
+}
+
+void RootBuild::run_hooks_after(const HookEvents& what) {
+    constexpr Hook::When kAfter = Hook::When::post_transaction;
+    const std::vector<Hook> hooks =
+        usable_hooks(read_hooks(hook_directories(root_.get())), kAfter, state_.dialogue);
+    scripts_->run_hooks(kAfter, hooks, what, true, [this](const std::string& dependency) {
         return is_installed(dependency, work_.after.packages);
-    };
-    const auto hooks = [this](Hook::When when) {
-        return usable_hooks(read_hooks(hook_directories(root_.get())), when, state_.dialogue);
-    };
-    const std::vector<Hook> before = hooks(Hook::When::pre_transaction);
-    // Triggers are looked at only when there is something that they could start.
-    HookEvents what;
-    if (!before.empty()) what = events();
-    scripts_->run_hooks(Hook::When::pre_transaction, before, what, false, installed_before);
-    failpoint("build.pre-hooks");
-    find_moving_files();
-    find_present_packages();
-    apply_steps();
-    failpoint("build.packages");
-    maintainer_scripts_->configure();
-    const std::vector<Hook> after = hooks(Hook::When::post_transaction);
-    if (before.empty()) what = events();
-    scripts_->run_hooks(Hook::When::post_transaction, after, what, true, installed);
+    });
     std::set<std::string> activated = activated_below();
     if (!work_.before && work_.upstream.size() > 1) {
         // New to each other: see events().
@@ -446,6 +484,25 @@ void RootBuild::run_plan() {
     }
     maintainer_scripts_->run_triggers(what, activated);
     work_.activated = maintainer_scripts_->activated();
+}
+
+void RootBuild::run_plan() {
+    maintainer_scripts_ =
+        std::make_unique<MaintainerScripts>(state_.store, *writer_, initial_, layers_, *scripts_);
+    const std::vector<InstalledPackage> visible =
+        visible_packages(state_.store.index().read(), work_.after, state_.generation_source());
+    if (has_debian_packages(visible))
+        claims_ = std::make_unique<FileClaims>(state_.store, visible, work_.request.packages.overwrite);
+    if (work_.before && work_.before->upstream != work_.after.upstream) follow_packages_below();
+    place_changed_reasons();
+    const std::optional<HookEvents> what = run_hooks_before();
+    failpoint("build.pre-hooks");
+    find_moving_files();
+    find_present_packages();
+    apply_steps();
+    failpoint("build.packages");
+    maintainer_scripts_->configure();
+    run_hooks_after(what ? *what : events());
     report_missing_libraries();
     failpoint("build.post-hooks");
     for (const TransactionNote& note : scripts_->notes())

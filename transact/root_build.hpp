@@ -56,6 +56,14 @@ class RootBuild {
     void add_step_events(const Plan& plan, const Work& owner, HookEvents& events) const;
     void apply_steps();
     void apply_step(const PlanStep& step);
+    void apply_removal(const PlanStep& step);
+    void apply_addition(const PlanStep& step);
+    void record_step(const PlanStep& step);
+    void place_changed_reasons();
+    [[nodiscard]] std::optional<HookEvents> run_hooks_before();
+    void run_hooks_after(const HookEvents& what);
+    void run_scriptlet(const std::string& package, const std::string& script, ScriptletKind kind,
+                       const std::vector<std::string>& versions);
     void follow_packages_below();
     void find_moving_files();
     void find_present_packages();
@@ -78,6 +86,7 @@ class RootBuild {
     TransactionState& state_;
     Work& work_;
     ScriptMode mode_;
+    PacmanManner manner_;    ///< all its switches off unless the request has one
     std::string directory_;  ///< below the staging folder
     Fd root_;
     LaidRoot laid_;

@@ -21,6 +21,8 @@ namespace {
 
 /// How much of a failed script's output its error repeats.
 constexpr size_t kQuotedLines = 8;
+/// What pacman says of any program that fails.
+constexpr const char* kFailed = "command failed to execute correctly";
 
 std::string shell_of(int root) {
     return try_open_in_root(root, "usr/bin/bash", O_PATH) ? "/usr/bin/bash" : "/bin/sh";
@@ -115,9 +117,10 @@ ScriptResult ScriptRunner::run(const std::string& agent, const ScriptCommand& co
     return result;
 }
 
-void ScriptRunner::note(const std::string& subject, const std::string& text) {
+void ScriptRunner::note(const std::string& subject, const std::string& text,
+                        const std::string& in_pacmans_words) {
     notes_.push_back({subject, text});
-    dialogue_.message(Severity::error, fmt::format("{}: {}", subject, text));
+    dialogue_.message(Severity::error, as_pacman_ ? in_pacmans_words : fmt::format("{}: {}", subject, text));
 }
 
 void ScriptRunner::run_scriptlet(const std::string& package, std::string_view install_script,
@@ -129,7 +132,7 @@ void ScriptRunner::run_scriptlet(const std::string& package, std::string_view in
     in_area({Cause::scriptlet, package, {}}, [&] {
         const ScriptResult result = run(agent, command);
         if (!result.succeeded())
-            note(agent, fmt::format("the scriptlet failed with status {}", result.status));
+            note(agent, fmt::format("the scriptlet failed with status {}", result.status), kFailed);
     });
 }
 
@@ -175,30 +178,30 @@ bool ScriptRunner::has_ldconfig() const {
            try_open_in_root(root_, "sbin/ldconfig", O_PATH);
 }
 
-void ScriptRunner::run_hook(const Hook& hook, const HookMatch& match,
+void ScriptRunner::run_hook(const Hook& hook, const HookMatch& match, const std::string& title,
                             const std::function<bool(const std::string&)>& is_installed) {
-    const std::string& title = hook.description.empty() ? hook.name : hook.description;
     const auto missing =
         std::find_if(hook.depends.begin(), hook.depends.end(),
                      [&](const std::string& dependency) { return !is_installed(dependency); });
-    const auto fail = [&](const std::string& text) {
-        note(fmt::format("hook {}", hook.name), text);
+    const auto fail = [&](const std::string& text, const std::string& in_pacmans_words) {
+        note(fmt::format("hook {}", hook.name), text, in_pacmans_words);
         if (hook.abort_on_fail) {
             throw Error("run hook", hook.name, text)
+                .as(Fault::refused)
                 .with_hint("the hook forbids the transaction; nothing was changed");
         }
     };
     if (missing != hook.depends.end()) {
-        fail(fmt::format("it needs '{}', which is not installed", *missing));
+        fail(fmt::format("it needs '{}', which is not installed", *missing),
+             fmt::format("unable to run hook {}.hook: could not satisfy dependencies", hook.name));
         return;
     }
-    dialogue_.progress("hook", title, 0, 0);
     ScriptCommand command;
     command.argv = hook.exec;
     if (hook.needs_targets) command.input = joined_lines(match.targets);
     const ScriptResult result = run(title, command);
     if (!result.succeeded())
-        fail(fmt::format("'{}' failed with status {}", fmt::join(hook.exec, " "), result.status));
+        fail(fmt::format("'{}' failed with status {}", fmt::join(hook.exec, " "), result.status), kFailed);
 }
 
 void ScriptRunner::run_hooks(Hook::When when, const std::vector<Hook>& hooks, const HookEvents& events,
@@ -209,7 +212,8 @@ void ScriptRunner::run_hooks(Hook::When when, const std::vector<Hook>& hooks, co
             ScriptCommand command;
             command.argv = {"/sbin/ldconfig"};
             const ScriptResult result = run("ldconfig", command);
-            if (!result.succeeded()) note("ldconfig", fmt::format("failed with status {}", result.status));
+            if (!result.succeeded())
+                note("ldconfig", fmt::format("failed with status {}", result.status), kFailed);
         });
     }
     std::vector<std::pair<const Hook*, HookMatch>> due;
@@ -219,12 +223,20 @@ void ScriptRunner::run_hooks(Hook::When when, const std::vector<Hook>& hooks, co
         if (match.triggered) due.emplace_back(&hook, std::move(match));
     }
     if (due.empty()) return;
+    dialogue_.progress("hooks", when == Hook::When::pre_transaction ? "pre-transaction" : "post-transaction",
+                       0, due.size());
     std::string names;
     for (const auto& [hook, match] : due)
         names += (names.empty() ? "" : ",") + hook->name;
     in_area({Cause::hook, due.size() == 1 ? due.front().first->name : names, {}}, [&] {
-        for (const auto& [hook, match] : due)
-            run_hook(*hook, match, is_installed);
+        size_t position = 0;
+        for (const auto& [hook, match] : due) {
+            const std::string title = !hook->description.empty() ? hook->description
+                                      : as_pacman_               ? hook->name + ".hook"
+                                                                 : hook->name;
+            dialogue_.progress("hook", title, position++, due.size());
+            run_hook(*hook, match, title, is_installed);
+        }
     });
 }
 

@@ -28,6 +28,9 @@ class ScriptRunner {
     ScriptRunner(const ScriptRunner&) = delete;
     ScriptRunner& operator=(const ScriptRunner&) = delete;
 
+    /// Of what fails, messages say no more than pacman does; notes() has the rest.
+    void speak_as_pacman() noexcept { as_pacman_ = true; }
+
     /// Run one function of a package's .INSTALL, if it has it. A failing one is a note, as in pacman; one
     /// that could not be started at all is an Error.
     void run_scriptlet(const std::string& package, std::string_view install_script, ScriptletKind kind,
@@ -42,7 +45,7 @@ class ScriptRunner {
     /// Run the hooks of one phase that match, in order, in one sandbox; with `ldconfig_first` also ldconfig
     /// before them.
     /// @param is_installed answers a hook's Depends
-    /// @throws Error when a hook with AbortOnFail fails before the transaction
+    /// @throws Error (refused) when a hook with AbortOnFail fails before the transaction
     void run_hooks(Hook::When when, const std::vector<Hook>& hooks, const HookEvents& events,
                    bool ldconfig_first,
                    const std::function<bool(const std::string& dependency)>& is_installed);
@@ -61,8 +64,8 @@ class ScriptRunner {
     /// Run `commands` in one sandbox area and take over its changes in the name of `who`.
     void in_area(const Touch& who, const std::function<void()>& commands);
     ScriptResult run(const std::string& agent, const ScriptCommand& command);
-    void note(const std::string& subject, const std::string& text);
-    void run_hook(const Hook& hook, const HookMatch& match,
+    void note(const std::string& subject, const std::string& text, const std::string& in_pacmans_words);
+    void run_hook(const Hook& hook, const HookMatch& match, const std::string& title,
                   const std::function<bool(const std::string&)>& is_installed);
 
     ScriptMode mode_;
@@ -71,6 +74,7 @@ class ScriptRunner {
     std::string scratch_;
     ActLog* log_;
     Dialogue& dialogue_;
+    bool as_pacman_ = false;
     std::unique_ptr<ScriptSandbox> sandbox_;
     std::vector<TransactionNote> notes_;
 };

@@ -125,7 +125,7 @@ Work make_work(const ReadTxn& txn, const TransactionRequest& request, const Depe
 }
 
 Asker asker_of(const TransactionState& state) {
-    if (state.request.no_confirm) return {};
+    if (state.request.no_confirm && !state.request.as_pacman) return {};
     return remembering(
         [&dialogue = state.dialogue](const Question& question) { return dialogue.ask(question); });
 }

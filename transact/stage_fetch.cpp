@@ -57,8 +57,10 @@ void fetch_container(TransactionState& state, Work& work) {
     ResolveRequest request = work.request.packages;
     // dpkg's rules about files are not libalpm's: FileClaims takes over.
     if (has_debian_packages(work.plan)) request.overwrite.emplace_back("*");
-    Plan fetched = in_step(fmt::format("fetch for '{}'", work.name.str()),
-                           [&] { return fetch_past_damage(session, request, state.dialogue); });
+    Plan fetched = in_step(fmt::format("fetch for '{}'", work.name.str()), [&] {
+        if (!state.request.as_pacman) return fetch_past_damage(session, request, state.dialogue);
+        return session.fetch(request, carried_out(state.request));
+    });
     if (!same_decision(fetched, work.plan)) {
         throw Error("fetch packages", work.name.str(), "the databases changed since the plan was made")
             .as(Fault::busy)

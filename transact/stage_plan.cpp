@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/databases.hpp"
+#include "transact/file_claims.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/resolve.hpp"
 #include "transact/view.hpp"
@@ -48,31 +50,70 @@ void check_dependent(Session& session, const Work& work) {
         .with_hint(list);
 }
 
+/// -D: what its own packages are there for. Returns whether that changes.
+bool change_reasons(TransactionState& state, Work& work) {
+    const auto change = [&](const std::string& name, InstallReason reason) {
+        for (PlannedPackage& package : work.packages) {
+            if (package.installed.name != name) continue;
+            return std::exchange(package.installed.reason, reason) != reason;
+        }
+        const ReadTxn txn = state.store.index().read();
+        for (const PlannedPackage& below : state.upstream_packages(txn, work)) {
+            if (below.installed.name != name) continue;
+            throw Error("set install reason", name,
+                        fmt::format("it is from the container '{}'", below.container))
+                .as(Fault::refused);
+        }
+        throw Error("set install reason", name, "it is not installed").as(Fault::usage);
+    };
+    bool changed = false;
+    for (const std::string& name : work.request.make_explicit)
+        changed = change(name, InstallReason::explicitly) || changed;
+    for (const std::string& name : work.request.make_dependency)
+        changed = change(name, InstallReason::dependency) || changed;
+    return changed;
+}
+
 bool wants_something(const ResolveRequest& request) {
     return !request.install.empty() || !request.archive_files.empty() || !request.remove.empty() ||
            request.upgrade;
+}
+
+/// Debian's maintainer scripts are part of what installing one of its packages is.
+void check_manner(const TransactionState& state, const Work& work) {
+    const bool without_scripts = state.request.as_pacman &&
+                                 (state.request.as_pacman->no_scriptlet || state.request.as_pacman->db_only);
+    if (!without_scripts || !has_debian_packages(work.plan)) return;
+    throw Error("resolve packages", "",
+                "--noscriptlet and --dbonly are not possible with packages from Debian: "
+                "their maintainer scripts are part of their installation")
+        .as(Fault::refused);
 }
 
 void plan_container(TransactionState& state, Work& work) {
     work.packages = own_packages(work);
     const bool below_changes = state.upstream_affected(work);
     const bool wants = wants_something(work.request.packages);
-    if (!wants && !below_changes && !work.request.create) return;
+    const bool reasons_change = change_reasons(state, work);
+    if (!wants && !below_changes && !reasons_change && !work.request.create) return;
     if (wants || below_changes) {
         make_view(state, work);
         Session session(container_session_spec(state, work), state.dialogue, work.asker);
         if (wants) {
-            work.plan = in_step(fmt::format("resolve for '{}'", work.name.str()),
-                                [&] { return session.prepare(work.request.packages); });
+            work.plan = in_step(fmt::format("resolve for '{}'", work.name.str()), [&] {
+                return session.prepare(work.request.packages, carried_out(state.request));
+            });
         } else {
             check_dependent(session, work);
         }
     }
-    work.affected = !work.plan.empty() || below_changes || !work.before;
+    work.affected = !work.plan.empty() || below_changes || reasons_change || !work.before;
     if (!work.affected) {  // no plan will be shown that could carry them
+        const std::string front = state.request.as_pacman ? "" : work.name.str() + ": ";
         for (const std::string& note : work.plan.notes)
-            state.dialogue.message(Severity::warning, fmt::format("{}: {}", work.name.str(), note));
+            state.dialogue.message(Severity::warning, front + note);
     }
+    check_manner(state, work);
     work.packages = packages_after(std::move(work.packages), work.plan, state.now);
 }
 

@@ -26,6 +26,8 @@ bool needs_repositories(const TransactionRequest& request) {
 
 PacmanConfig read_configuration(const Directories& directories, const TransactionRequest& request,
                                 Dialogue& dialogue) {
+    if (request.as_pacman && !request.as_pacman->config.empty())
+        return parse_pacman_config(request.as_pacman->config);
     const std::string path = directories.config + "/repositories.conf";
     if (!needs_repositories(request) && !exists_at(AT_FDCWD, path)) return {};
     const RepositoriesFile file = ensure_repositories(directories.config, directories.data + "/repo");
@@ -61,6 +63,8 @@ TransactionReport run_transaction(const Directories& directories, const Transact
     const Store store = Store::open(directories);
     TransactionState state(store, request, dialogue, transaction_time());
     state.config = read_configuration(directories, request, dialogue);
+    if (request.as_pacman && !request.as_pacman->architectures.empty())
+        state.config.architectures = request.as_pacman->architectures;
     begin_stage(state);
     plan_stage(state);
     const std::vector<ContainerPlan> plans = plans_of(state);
@@ -71,6 +75,7 @@ TransactionReport run_transaction(const Directories& directories, const Transact
         return state.report;
     }
     fetch_stage(state);
+    if (request.as_pacman && request.as_pacman->download_only) return state.report;
     ingest_stage(state);
     build_stage(state);
     commit_stage(state);

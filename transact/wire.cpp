@@ -298,8 +298,11 @@ class RemoteDialogue final : public Dialogue {
     void progress(const std::string& step, const std::string& label, uint64_t done, uint64_t total) override {
         const std::lock_guard lock(mutex_);
         const auto now = Clock::now();
-        if (step == last_step_ && done != total && now - last_progress_ < kProgressPause) return;
+        if (step == last_step_ && label == last_label_ && done != total &&
+            now - last_progress_ < kProgressPause)
+            return;
         last_step_ = step;
+        last_label_ = label;
         last_progress_ = now;
         wire::Line line;
         line.progress = {step, label, done, total};
@@ -345,7 +348,7 @@ class RemoteDialogue final : public Dialogue {
 
     LineSocket* socket_;
     std::mutex mutex_;
-    std::string last_step_;
+    std::string last_step_, last_label_;
     Clock::time_point last_progress_;
 };
 

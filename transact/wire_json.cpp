@@ -34,7 +34,7 @@ void members(Visit& visit, T& it) {
     visit("kind", it.kind), visit("package", it.package), visit("old_version", it.old_version);
     visit("old_installed_size", it.old_installed_size), visit("explicitly", it.explicitly);
     visit("replaces", it.replaces), visit("to_download", it.to_download);
-    visit("location", it.location);
+    visit("location", it.location), visit("optional", it.optional);
     visit("archive", it.archive), visit("validation", it.validation);
 }
 
@@ -67,6 +67,13 @@ template <typename Visit, Is<ContainerRequest> T>
 void members(Visit& visit, T& it) {
     visit("name", it.name), visit("create", it.create), visit("type", it.type);
     visit("dependencies", it.dependencies), visit("packages", it.packages);
+    visit("make_explicit", it.make_explicit), visit("make_dependency", it.make_dependency);
+}
+
+template <typename Visit, Is<PacmanManner> T>
+void members(Visit& visit, T& it) {
+    visit("config", it.config), visit("db_only", it.db_only), visit("no_scriptlet", it.no_scriptlet);
+    visit("download_only", it.download_only), visit("architectures", it.architectures);
 }
 
 template <typename Visit, Is<InPlaceRequest> T>
@@ -85,6 +92,7 @@ void members(Visit& visit, T& it) {
     visit("no_confirm", it.no_confirm), visit("preview", it.preview);
     visit("force_rebuild", it.force_rebuild);
     visit("lock_patience_seconds", it.lock_patience_seconds), visit("in_place", it.in_place);
+    visit("as_pacman", it.as_pacman);
 }
 
 template <typename Visit, Is<TransactionNote> T>

@@ -224,20 +224,101 @@ TEST(Pacman, FileDatabasesAreNotThere) {
     EXPECT_THAT(pacman.cli.err(), HasSubstr("-F"));
 }
 
-TEST(PacmanContainer, IsATransactionOfThatContainer) {
-    const TestDir dir;
+/// A container's view with one package, and the command line on it.
+struct ContainerCli {
+    ContainerCli() {
+        dir.write("db/local/ALPM_DB_VERSION", "9\n");
+        dir.write("db/local/vim-1-1/desc", "%NAME%\nvim\n\n%VERSION%\n1-1\n\n");
+        dir.write("db/local/vim-1-1/files", "%FILES%\nusr/\nusr/vim\n");
+        dir.write("root/usr/vim", "v");
+        std::filesystem::create_directories(dir.path("db/sync"));
+        std::filesystem::create_directories(dir.path("cache"));
+        cli.backend.view.root = dir.path("root");
+        cli.backend.view.database = dir.path("db");
+        cli.backend.view.cache = dir.path("cache");
+        cli.backend.view.gnupg_dir = dir.path("gnupg");
+        cli.backend.view.config = dir.write("repositories.conf", "[options]\n[repo]\nServer = file:///r\n");
+    }
+    int operator()(std::vector<std::string> words) {
+        words.insert(words.begin(), {"pacman", "--container", "editor"});
+        return cli(words);
+    }
+    [[nodiscard]] const TransactionRequest& request() const { return cli.backend.requests.back(); }
+
+    TestDir dir;
     Cli cli;
-    cli.backend.view = {dir.path("root"), dir.path("db"), dir.write("repositories.conf", ""), nullptr};
-    EXPECT_EQ(cli({"pacman", "--container", "editor", "-S", "--noconfirm", "vim"}), 0);
-    const TransactionRequest& request = cli.backend.requests.at(0);
-    EXPECT_FALSE(request.in_place);
-    EXPECT_TRUE(request.target_only);
-    EXPECT_EQ(request.containers.at(0).name, "editor");
-    EXPECT_EQ(cli({"pacman", "--container", "editor", "-S", "--dbonly", "vim"}), 1);
-    EXPECT_THAT(cli.err(), HasSubstr("--dbonly is not there for containers"));
-    EXPECT_EQ(cli({"pacman", "--container", "editor", "-D", "--asdeps", "vim"}), 1);
-    EXPECT_EQ(cli({"pacman", "--container", "editor", "-Sc"}), 1);
-    EXPECT_EQ(cli.backend.requests.size(), 1U);
+};
+
+TEST(PacmanContainer, IsATransactionOfThatContainer) {
+    ContainerCli pacman;
+    EXPECT_EQ(pacman({"-S", "--noconfirm", "vim"}), 0);
+    EXPECT_FALSE(pacman.request().in_place);
+    EXPECT_TRUE(pacman.request().target_only);
+    EXPECT_EQ(pacman.request().containers.at(0).name, "editor");
+    ASSERT_TRUE(pacman.request().as_pacman);
+    EXPECT_FALSE(pacman.request().as_pacman->db_only);
+    EXPECT_EQ(pacman({"-S", "--noconfirm", "--dbonly", "--arch", "any", "vim"}), 0);
+    EXPECT_TRUE(pacman.request().as_pacman->db_only);
+    EXPECT_TRUE(pacman.request().as_pacman->no_scriptlet);
+    EXPECT_THAT(pacman.request().as_pacman->architectures, ElementsAre("any"));
+    EXPECT_EQ(pacman({"-Sw", "--noconfirm", "vim"}), 0);
+    EXPECT_TRUE(pacman.request().as_pacman->download_only);
+    const std::string other = pacman.dir.write("other.conf", "[options]\n");
+    EXPECT_EQ(pacman({"-R", "--noconfirm", "--noscriptlet", "--config", other, "vim"}), 0);
+    EXPECT_TRUE(pacman.request().as_pacman->no_scriptlet);
+    EXPECT_EQ(pacman.request().as_pacman->config, other);
+}
+
+TEST(PacmanContainer, PlacesOfADirectoryAreRefused) {
+    for (const char* option :
+         {"--root", "--sysroot", "--dbpath", "--cachedir", "--hookdir", "--gpgdir", "--logfile"}) {
+        ContainerCli pacman;
+        EXPECT_EQ(pacman({"-Q", option, "/x"}), 1);
+        EXPECT_EQ(pacman.cli.err(), "error: invalid option: '--container' and '" + std::string(option) +
+                                        "' may not be used together\n");
+    }
+}
+
+TEST(PacmanContainer, ReasonsAreATransactionOfTheirOwn) {
+    ContainerCli pacman;
+    EXPECT_EQ(pacman({"-D", "--asdeps", "vim", "nothing"}), 1);
+    EXPECT_THAT(pacman.request().containers.at(0).make_dependency, ElementsAre("vim"));
+    EXPECT_THAT(pacman.request().containers.at(0).make_explicit, IsEmpty());
+    EXPECT_EQ(pacman.cli.out(), "vim: install reason has been set to 'installed as dependency'\n");
+    EXPECT_THAT(
+        pacman.cli.err(),
+        HasSubstr(
+            "error: could not set install reason for package nothing (could not find or read package)\n"));
+}
+
+TEST(PacmanContainer, ReasonsThatCouldNotBeSetAreNotSaidToBe) {
+    ContainerCli pacman;
+    pacman.cli.backend.failure = Error("set install reason", "vim", "it is from the container 'base'");
+    EXPECT_EQ(pacman({"-D", "--asexplicit", "vim"}), 1);
+    EXPECT_EQ(pacman.cli.out(), "");
+    EXPECT_THAT(pacman.cli.err(), HasSubstr("it is from the container 'base'"));
+}
+
+TEST(PacmanContainer, ThePathOfAFileIsThatInTheContainer) {
+    ContainerCli pacman;
+    EXPECT_EQ(pacman({"-Qoq", "/usr/vim"}), 0);
+    EXPECT_EQ(pacman.cli.out(), "vim\n");
+}
+
+TEST(PacmanContainer, CleaningKeepsWhatBelongsToOthers) {
+    ContainerCli pacman;
+    pacman.dir.write("cache/.pwstore-download.lock", "");
+    pacman.dir.write("cache/vim-1-1-any.pkg.tar.gz", "damaged, so it is left alone");
+    pacman.dir.write("db/sync/repo.db", "x");
+    pacman.dir.write("db/sync/repo.release", "x");
+    pacman.dir.write("db/sync/gone.db", "x");
+    EXPECT_EQ(pacman({"-Sc", "--noconfirm"}), 0);
+    EXPECT_TRUE(std::filesystem::exists(pacman.dir.path("cache/vim-1-1-any.pkg.tar.gz")));
+    EXPECT_TRUE(std::filesystem::exists(pacman.dir.path("db/sync/repo.db")));
+    EXPECT_TRUE(std::filesystem::exists(pacman.dir.path("db/sync/repo.release")));
+    EXPECT_FALSE(std::filesystem::exists(pacman.dir.path("db/sync/gone.db")));
+    EXPECT_EQ(pacman({"-Scc", "--ask=0"}), 0);
+    EXPECT_TRUE(std::filesystem::exists(pacman.dir.path("cache/.pwstore-download.lock")));
 }
 
 TEST(PacmanSizes, AreWrittenAsPacmanWritesThem) {

@@ -78,7 +78,12 @@ TransactionRequest sample_request() {
     container.packages.install = {"x\xff\n\x80y", "caf\xc3\xa9"};
     container.packages.cascade = true;
     container.packages.no_save = true;
+    container.make_dependency = {"lib"};
     request.containers.push_back(container);
+    PacmanManner& manner = request.as_pacman.emplace();
+    manner.config = "/etc/p.conf";
+    manner.download_only = true;
+    manner.architectures = {"any"};
     InPlaceRequest& place = request.in_place.emplace();
     place.root = "/r\xffoot";
     place.hook_dirs = {"/a", "/b"};
@@ -121,6 +126,13 @@ TEST(WireJson, RequestSurvivesTheTrip) {
     EXPECT_TRUE(container.packages.cascade);
     EXPECT_TRUE(container.packages.no_save);
     EXPECT_FALSE(container.packages.recursive);
+    EXPECT_THAT(container.make_dependency, ElementsAre("lib"));
+    EXPECT_THAT(container.make_explicit, ElementsAre());
+    ASSERT_TRUE(back.request->as_pacman);
+    EXPECT_EQ(back.request->as_pacman->config, "/etc/p.conf");
+    EXPECT_TRUE(back.request->as_pacman->download_only);
+    EXPECT_FALSE(back.request->as_pacman->db_only);
+    EXPECT_THAT(back.request->as_pacman->architectures, ElementsAre("any"));
     ASSERT_TRUE(back.request->in_place);
     EXPECT_EQ(back.request->in_place->root, "/r\xffoot");
     EXPECT_THAT(back.request->in_place->hook_dirs, ElementsAre("/a", "/b"));
