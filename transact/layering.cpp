@@ -129,7 +129,10 @@ class CarryOver {
             return;
         }
         if (relinked_.contains(old.entry.path) || merged(old, below)) return;
-        if (old.cause == Cause::hook || old.cause == Cause::ldconfig) return;
+        if (old.cause == Cause::hook || old.cause == Cause::ldconfig) {
+            if (is_of_hooks_alone(old.entry.path)) keep(old, ground);
+            return;
+        }
         if (old.entry.kind == EntryKind::whiteout && below == nullptr) return;
         if (below != nullptr && same_content(old.entry, below->entry)) return;
         keep(old, ground);
@@ -170,6 +173,17 @@ class CarryOver {
     [[nodiscard]] std::string text_of(const Entry& entry, const std::string& inlined) const {
         if (entry.object == 0) return inlined;
         return read_all(objects_.open(txn_.object(entry.object).first).get(), entry.path);
+    }
+
+    /// Hooks are at work there below as well. In one root they find what they made the last time, and leave
+    /// it when they fail; a package that brings the file is a new beginning.
+    [[nodiscard]] bool is_of_hooks_alone(const std::string& path) const {
+        const auto has = [&](const std::optional<Manifest>& package) {
+            return package && package->find(path) != nullptr;
+        };
+        return changes_.made_by_hooks.contains(path) &&
+               std::none_of(changes_.packages.begin(), changes_.packages.end(),
+                            [&](const ChangeBelow& change) { return has(change.old) || has(change.after); });
     }
 
     /// A set of records keeps what was made of it here and gets what was made of it below.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,11 +35,13 @@ struct ChangeBelow {
 struct ChangesBelow {
     std::vector<ChangeBelow> packages;
     FilePatterns patterns;
+    std::set<std::string> made_by_hooks;  ///< or by ldconfig, as it is below now
 };
 
 /// Carry `delta` over to new `layers`. An entry whose ground is the same stays. Otherwise: a keyed file
-/// (keyed_file.hpp): both changes hold; of a hook or ldconfig: dropped, it runs again; a whiteout over
-/// nothing: dropped; a configuration file of a package of `changes`: what pacman makes of it (kept, .pacnew,
+/// (keyed_file.hpp): both changes hold; of a hook or ldconfig: dropped, they run again; but where
+/// only hooks are at work below as well, it stays for them to run over it; a whiteout over nothing:
+/// dropped; a configuration file of a package of `changes`: what pacman makes of it (kept, .pacnew,
 /// .pacsave); another one below etc/: the packaged file comes as .pacnew unless it equals the entry; anything
 /// else stays, with a message.
 /// @param before the layers that `delta` was made over

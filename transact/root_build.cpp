@@ -81,10 +81,25 @@ void RootBuild::draft_generation() {
     if (work_.before) delta_before_ = txn.delta(work_.before->delta);
 }
 
+/// `paths` after the delta of `container`, too.
+void RootBuild::add_work_of_hooks(const std::string& container, std::set<std::string>& paths) {
+    const ReadTxn txn = state_.store.index().read();
+    const Generation below = state_.upstream_generation(txn, container);
+    if (below.delta == 0) return;
+    for (const DeltaEntry& entry : txn.delta(below.delta).entries) {
+        if (entry.cause == Cause::hook || entry.cause == Cause::ldconfig) {
+            paths.insert(entry.entry.path);
+        } else {
+            paths.erase(entry.entry.path);
+        }
+    }
+}
+
 ChangesBelow RootBuild::changes_below() {
     ChangesBelow changes;
     changes.patterns = {state_.config.no_extract, state_.config.no_upgrade};
     for (const std::string& name : work_.upstream) {
+        add_work_of_hooks(name, changes.made_by_hooks);
         const Work* below = state_.find(name);
         if (below == nullptr || !below->affected) continue;
         for (const PlanStep& step : below->plan.steps) {

@@ -49,6 +49,7 @@ class RootBuild {
  private:
     void draft_generation();
     Tree start_tree();
+    void add_work_of_hooks(const std::string& container, std::set<std::string>& paths);
     [[nodiscard]] ChangesBelow changes_below();
     void put_carried();
     void put(const std::string& path, const std::string& content, mode_t mode);

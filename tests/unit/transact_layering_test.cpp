@@ -176,5 +176,53 @@ TEST_F(LayeringTest, WhatAHookMadeIsMadeAgain) {
     fleet.expect_sound();
 }
 
+PackageSpec system_with_hook(const std::string& command) {
+    PackageSpec spec = system_package();
+    spec.files["usr/share/libalpm/hooks/icons.hook"] = {fmt::format(
+        "[Trigger]\nOperation = Install\nOperation = Upgrade\nType = Path\nTarget = usr/share/icons/*\n"
+        "[Action]\nWhen = PostTransaction\nExec = /bin/sh -c '{}'\n",
+        command)};
+    return spec;
+}
+
+TEST_F(LayeringTest, AHookThatFailsLeavesWhatItMade) {
+    const PackageSpec system =
+        system_with_hook("test ! -e /etc/broken && cat /usr/share/icons/*.svg > /usr/share/icons/cache");
+    PackageSpec icon;
+    icon.name = "icon";
+    icon.files["usr/share/icons/a.svg"] = {"one"};
+    const PackageSpec own = service("own", 20);
+    fleet.repository({system, icon, own});
+    fleet.run(fleet.create_base("base", {"system", "icon"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"own"}));
+    fleet.user_edit("work", "etc/broken", "yes\n");
+    icon.version = "2.0-1";
+    icon.files["usr/share/icons/a.svg"] = {"two"};
+    upgrade({system, icon, own});
+    EXPECT_EQ(fleet.read("base", "usr/share/icons/cache"), "twosystem");
+    EXPECT_EQ(fleet.read("work", "usr/share/icons/cache"), "oneownsystem");
+    fleet.expect_sound();
+}
+
+TEST_F(LayeringTest, APackagesFileThatHooksChangeComesAnew) {
+    const PackageSpec system = system_with_hook("echo changed >> /usr/share/list");
+    PackageSpec list;
+    list.name = "list";
+    list.files["usr/share/list"] = {"one\n"};
+    list.files["usr/share/icons/list.svg"] = {"list"};
+    const PackageSpec own = service("own", 20);
+    fleet.repository({system, list, own});
+    fleet.run(fleet.create_base("base", {"system", "list"}));
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"own"}));
+    EXPECT_EQ(fleet.read("base", "usr/share/list"), "one\nchanged\n");
+    EXPECT_EQ(fleet.read("work", "usr/share/list"), "one\nchanged\nchanged\n");
+    list.version = "2.0-1";
+    list.files["usr/share/list"] = {"two\n"};
+    upgrade({system, list, own});
+    EXPECT_EQ(fleet.read("base", "usr/share/list"), "two\nchanged\n");
+    EXPECT_EQ(fleet.read("work", "usr/share/list"), "two\nchanged\nchanged\n");
+    fleet.expect_sound();
+}
+
 }  // namespace
 }  // namespace pwstore
