@@ -331,15 +331,25 @@ void PackageFiles::remove_directory(const Entry& entry, const std::string& path,
     if (!writer_.remove(path) && exists_at(writer_.root(), path) && !is_coming) special(path);
 }
 
+/// What is known of the file at `from`, for the place that it gets.
+Touch PackageFiles::moved(const std::string& from) const {
+    const auto logged = log_.paths().find(from);
+    if (logged != log_.paths().end()) {
+        const Touch& touch = logged->second;
+        if (touch.cause == Cause::engine && (touch.mtime || !touch.moved_from.empty())) return touch;
+    } else if (const TreeEntry* layer = layers_.find(from);
+               layer != nullptr && rules_.came != nullptr &&
+               rules_.came->contains(layers_.layers[layer->layer])) {
+        return {.mode = layer->entry.mode, .mtime = layer->entry.mtime};
+    }
+    return {.moved_from = from};
+}
+
 /// Keep a configuration file that is not as it was packaged as .pacsave; true when it was one.
 bool PackageFiles::save_if_changed(const Entry& entry, const std::string& path) {
     if (entry.backup_md5.empty() || rules_.no_save) return false;
     const std::string local = md5_in_root(writer_.root(), path);
     if (local.empty() || local == entry.backup_md5) return false;
-    const auto moved = [&](const std::string& from, const std::string& to) {
-        special(from);
-        special(to, {.moved_from = from});
-    };
     const auto [parent, name] = split_path(path);
     const Fd directory = parent.empty()
                              ? open_dir(writer_.root(), ".")
@@ -350,7 +360,8 @@ bool PackageFiles::save_if_changed(const Entry& entry, const std::string& path) 
     const std::string prefix = parent.empty() ? "" : std::string(parent) + "/";
     for (const auto& [from, to] : pacsave_renames(std::string(name), names)) {
         writer_.rename(prefix + from, prefix + to);
-        moved(prefix + from, prefix + to);
+        special(prefix + to, moved(prefix + from));
+        special(prefix + from);
     }
     const std::string saved = path + ".pacsave";
     sink_.message(Severity::warning, fmt::format("/{} saved as /{}", printable(path), printable(saved)));

@@ -28,6 +28,8 @@ struct FileRules {
     const std::set<std::string>* moving = nullptr;
     /// Labels (Tree::layers) of packages, and versions of them, that are not laid down yet.
     const std::set<std::string>* coming = nullptr;
+    /// … and of those that are, in this transaction.
+    const std::set<std::string>* came = nullptr;
     /// What is there now: a directory that only those to come have goes with the last package that has had
     /// it, and comes anew.
     PresentPackages* present = nullptr;
@@ -79,6 +81,7 @@ class PackageFiles {
     void remove_directory(const Entry& entry, const std::string& path, const Manifest* successor);
     void leave_what_lies_behind(const std::string& path);
     [[nodiscard]] bool is_skipped(const Entry& entry, const std::string& path, const Manifest* successor);
+    [[nodiscard]] Touch moved(const std::string& from) const;
     [[nodiscard]] bool save_if_changed(const Entry& entry, const std::string& path);
     void place(const Entry& entry, std::string_view as = {});
     void note_elsewhere(const Entry& entry, const std::string& path);

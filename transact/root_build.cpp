@@ -262,6 +262,7 @@ FileRules RootBuild::file_rules() {
     rules.no_save = work_.request.packages.no_save;
     rules.moving = &moving_;
     rules.coming = &coming_;
+    rules.came = &came_;
     rules.present = &present_;
     rules.keeps_shared = claims_ != nullptr;
     return rules;
@@ -394,8 +395,10 @@ void RootBuild::apply_addition(const PlanStep& step) {
     maintainer_scripts_->before_unpack(manifest, old ? &*old : nullptr);
     rules.diversions = Diversions(root_.get());
     if (claims_) rules.shared = claims_->check(manifest, rules.diversions);
-    coming_.erase(fmt::format("package {} {}", manifest.name, manifest.version));
+    const std::string label = fmt::format("package {} {}", manifest.name, manifest.version);
+    coming_.erase(label);
     files.install(manifest, old ? &*old : nullptr);
+    came_.insert(label);
     present_.put(name, find_planned(work_.packages, name)->manifest);
     maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
     run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install, versions);

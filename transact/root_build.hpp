@@ -102,6 +102,7 @@ class RootBuild {
     std::unique_ptr<FileClaims> claims_;  ///< when there are Debian packages
     std::set<std::string> moving_;        ///< see FileRules
     std::set<std::string> coming_;        ///< see FileRules
+    std::set<std::string> came_;          ///< see FileRules
     PresentPackages present_;
     std::unordered_set<std::string> directories_;
     std::unordered_map<std::string, uint32_t> made_directories_;

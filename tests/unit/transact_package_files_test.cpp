@@ -161,6 +161,35 @@ TEST(PackageFiles, AnAggregateMeetsFilesThatNobodyOwns) {
     fleet.expect_sound();
 }
 
+TEST(PackageFiles, ASavedFileHasTheTimeOfThePackageThatLaidItDown) {
+    constexpr int64_t kFirst = 1'500'000'000;
+    constexpr int64_t kSecond = 1'600'000'000;
+    Fleet fleet;
+    PackageSpec owner = package("owner", "1-1");
+    owner.files["etc/both"] = {"of the owner\n", 0644, kFirst};
+    PackageSpec other = package("other", "1-1");
+    other.files["etc/both"] = {"of the other\n"};
+    other.backup = {"etc/both"};
+    other.depends = {"owner"};
+    fleet.repository({owner, other});
+    fleet.run(fleet.create_base("base", {"owner"}));
+    TransactionRequest request = fleet.request("base");
+    request.containers[0].packages.install = {"other"};
+    request.containers[0].packages.overwrite = {"*"};
+    fleet.run(request);
+    owner.version = "2-1";
+    owner.files["etc/both"].mtime = kSecond;
+    PackageSpec without = package("other", "2-1");
+    without.depends = {"owner"};
+    fleet.repository({owner, without});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_EQ(fleet.read("base", "etc/both.pacsave"), "of the owner\n");
+    struct stat info {};
+    ASSERT_EQ(::lstat((fleet.root("base") + "/etc/both.pacsave").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mtim.tv_sec, kSecond);
+    fleet.expect_sound();
+}
+
 TEST(PackageFiles, AnOverwrittenFileDoesNotStopLaterTransactions) {
     Fleet fleet;
     PackageSpec core = package("core", "1-1");
