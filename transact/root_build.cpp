@@ -382,6 +382,7 @@ void RootBuild::apply_removal(const PlanStep& step) {
 void RootBuild::apply_addition(const PlanStep& step) {
     const std::string& name = step.package.name;
     FileRules rules = file_rules();
+    rules.follows_symlinks = is_deb_version(step.package.version);
     PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
     const Manifest manifest =
         state_.store.index().read().manifest(find_planned(work_.packages, name)->manifest);

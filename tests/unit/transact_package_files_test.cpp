@@ -190,6 +190,26 @@ TEST(PackageFiles, ASavedFileHasTheTimeOfThePackageThatLaidItDown) {
     fleet.expect_sound();
 }
 
+TEST(PackageFiles, ADirectoryOfADebianPackageLeavesASymlinkToOneAlone) {
+    Fleet fleet;
+    PackageSpec core = package("core", "1.0e-1e");
+    core.directories["usr/lib"] = 0755;
+    core.symlinks["lib"] = "usr/lib";
+    PackageSpec tool = package("tool", "1.0e-1e");
+    tool.files["lib/tool"] = {"tool"};
+    fleet.repository({core, tool});
+    fleet.run(fleet.create_base("base", {"core"}));
+    TransactionRequest request = fleet.request("base");
+    request.containers[0].packages.install = {"tool"};
+    request.containers[0].packages.overwrite = {"*"};
+    fleet.run(request);
+    EXPECT_EQ(fleet.read("base", "usr/lib/tool"), "tool");
+    struct stat info {};
+    ASSERT_EQ(::lstat((fleet.root("base") + "/lib").c_str(), &info), 0);
+    EXPECT_TRUE(S_ISLNK(info.st_mode));
+    fleet.expect_sound();
+}
+
 TEST(PackageFiles, AnOverwrittenFileDoesNotStopLaterTransactions) {
     Fleet fleet;
     PackageSpec core = package("core", "1-1");
