@@ -230,7 +230,8 @@ class Generator:
             entries.append([f"var/lib/{self.place[name]}", "dir", self.chance.choice(DIRECTORY_MODES), ""])
         if self.yes(0.06) and not self.below:
             entries.append(["usr/share/clash", "file", 0o644, f"{name}\n"])
-        if self.yes(0.01):  # refused: bin is a symlink
+        # Refused: bin is a symlink. With --overwrite it goes; hooks would then fail above alone, and what those below make is seen.
+        if self.yes(0.01) and (not self.below or self.is_below(name)):
             entries.append([f"bin/{name}", "file", 0o755, f"#!/bin/sh\n# {package['version']}\n"])
         if self.yes(0.2):
             kind = self.chance.choice(("file", "link", "dir"))

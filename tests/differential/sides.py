@@ -77,6 +77,9 @@ class Pacman:
     def remove(self, targets: list[str], flags: list[str]) -> subprocess.CompletedProcess:
         return self.run("-R", *[REMOVAL[flag] for flag in flags], *targets)
 
+    def mark(self, targets: list[str], flags: list[str]) -> subprocess.CompletedProcess:
+        return self.run("-D", *flags, *targets)
+
     def edit(self, script: str) -> subprocess.CompletedProcess:
         command = ["unshare", "-Ur", "chroot", str(self.root), "/bin/sh", "-c", "umask 022\n" + script]
         return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -116,6 +119,9 @@ class Pwstore:
 
     def remove(self, targets: list[str], flags: list[str]) -> subprocess.CompletedProcess:
         return self.run("remove", "--noconfirm", *[REMOVAL[flag] for flag in flags], self.container, *targets)
+
+    def mark(self, targets: list[str], flags: list[str]) -> subprocess.CompletedProcess:
+        return self.run("pacman", "--container", self.container, "--noconfirm", "-D", *flags, *targets)
 
     def edit(self, script: str) -> subprocess.CompletedProcess:
         return self.run("run", "--root", self.container, "/bin/sh", "-c", "umask 022\n" + script)
@@ -204,6 +210,8 @@ class Sequence:
             return side.upgrade([*step["flags"], *self.others_ignored(side, step)])
         if step["do"] == "remove":
             return side.remove(step["targets"], step["flags"])
+        if step["do"] == "mark":
+            return side.mark(step["targets"], step["flags"])
         return side.edit("\n".join(step["commands"]))
 
     def others_ignored(self, side: Pacman | Pwstore, step: dict) -> list[str]:
@@ -231,7 +239,7 @@ class Sequence:
             return
         where = ["below another container"] if step.get("where") == "base" else []
         self.counts.update(["transactions", step["do"], *where, *matching(EFFECTS, pacman.stdout)])
-        if pacman.returncode == 0:
+        if pacman.returncode == 0 or step["do"] == "mark":
             clear(kept)
             return
         self.counts.update(["refused", f"{step['do']} refused", f"refused for {(matching(REASONS, pacman.stdout) or ['other reasons'])[0]}"])

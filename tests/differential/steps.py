@@ -7,7 +7,7 @@ from model import Model
 VIRTUAL = ("virtual-a", "virtual-b")
 REFUSABLE = 0.05  # of the steps: nobody looks whether they will be refused
 TRIES = 12
-WEIGHTS = {"install": 22, "archive": 10, "upgrade": 28, "remove": 12, "edit": 21, "configure": 7}
+WEIGHTS = {"install": 22, "archive": 10, "upgrade": 28, "remove": 12, "edit": 21, "configure": 7, "mark": 6}
 
 
 class Steps:
@@ -26,7 +26,7 @@ class Steps:
         steps = [self.transaction("install")]
         for _ in range(self.chance.randint(8, 12)):
             what = self.chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-            steps.append(getattr(self, f"step_{what}")() if what in ("edit", "configure") else self.transaction(what))
+            steps.append(getattr(self, f"step_{what}")() if what in ("edit", "configure", "mark") else self.transaction(what))
         return steps
 
     def transaction(self, what: str) -> dict:
@@ -127,6 +127,17 @@ class Steps:
             flags = [flag for flag in flags if flag == "-n"]
         known = sorted({package["name"] for package in self.packages.values()})
         return {"do": "remove", "targets": self.some(2, known if self.yes(0.05) else self.here()), "flags": flags}
+
+    def step_mark(self) -> dict:
+        """Other reasons for what is installed; of what is not, too: the rest is done nevertheless."""
+        if self.below:
+            self.where = self.chance.choice(("app", "base"))
+        if not self.here():
+            return self.step_edit()
+        targets, flag = self.some(3, self.here()), self.chance.choice(("--asdeps", "--asexplicit"))
+        self.model.explicit = self.model.explicit - set(targets) if flag == "--asdeps" else self.model.explicit | set(targets)
+        step = {"do": "mark", "targets": targets + (["nowhere"] if self.yes(0.1) else []), "flags": [flag]}
+        return step | ({"where": self.where} if self.below else {})
 
     # --- Between them ---
 
