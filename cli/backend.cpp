@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "cli/log.hpp"
 #include "mount/composer.hpp"
@@ -17,10 +18,14 @@
 #include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/databases.hpp"
+#include "transact/new_container.hpp"
 #include "transact/no_such_container.hpp"
+#include "transact/policy_proposal.hpp"
 #include "transact/rollback.hpp"
+#include "transact/statistics.hpp"
 #include "transact/view.hpp"
 #include "transact/wire.hpp"
+#include "transact/work.hpp"
 
 namespace pwstore::cli {
 
@@ -329,6 +334,125 @@ class RealBackend final : public Backend {
         return abandoned;
     }
 
+    std::vector<std::pair<std::string, ReadTxn::Snapshot>> snapshots() override {
+        const auto store = look();
+        if (!store) return {};
+        return store->index().read().snapshots();
+    }
+
+    void add_snapshot(const std::string& label, const GenerationName& generation,
+                      const std::string& note) override {
+        const uint64_t current = current_of(look_at(generation.container), generation.container);
+        const Store store = Store::open(directories());
+        WriteTxn txn = store.index().write();
+        txn.add_snapshot(
+            label, {generation.container.str(), generation.generation != 0 ? generation.generation : current,
+                    transaction_time(), note});
+        txn.commit();
+    }
+
+    void remove_snapshot(const std::string& label) override {
+        const Store store = Store::open(directories());
+        WriteTxn txn = store.index().write();
+        if (!txn.remove_snapshot(label))
+            throw Error("remove snapshot", label, "there is none of this name").as(Fault::usage);
+        txn.commit();
+    }
+
+    TransactionReport clone(const GenerationName& source, const ContainerName& name,
+                            const std::string& command, ProgressSink& sink) override {
+        return clone_container(Store::open(directories()), {source.container.str(), source.generation}, name,
+                               command, sink);
+    }
+
+    MarginalUsage marginal(const std::vector<ContainerName>& names) override {
+        for (const ContainerName& name : names)
+            (void)look_at(name);
+        const auto store = look();
+        return store ? marginal_usage(store->index().read(), names) : MarginalUsage{};
+    }
+
+    StoreStatistics statistics(ProgressSink& sink) override {
+        const auto store = look();
+        return store ? statistics_of(*store, sink) : StoreStatistics{};
+    }
+
+    std::optional<PathStory> story(const GenerationName& generation, const std::string& path) override {
+        const Store store = look_at(generation.container);
+        const ReadTxn txn = store.index().read();
+        const uint64_t number =
+            generation.generation != 0 ? generation.generation : current_of(store, generation.container);
+        const auto found = txn.generation(generation.container, number);
+        if (!found) {
+            throw Error("look up generation", fmt::format("{}@{}", generation.container.str(), number),
+                        "there is no such generation")
+                .as(Fault::usage);
+        }
+        return story_of(txn, *found, path);
+    }
+
+    std::vector<ContentPlace> places(const std::string& text) override {
+        const auto store = look();
+        if (!store) return {};
+        return places_of(store->index().read(), [&](const ObjectKey& key, const ObjectRow& row) {
+            return row.sha256.hex().starts_with(text) || key.digest.hex().starts_with(text) ||
+                   key.path(0) == text;
+        });
+    }
+
+    std::vector<PathOwner> owners(const std::string& path) override {
+        const auto store = look();
+        if (!store) return {};
+        return owners_of(store->index().read(), path);
+    }
+
+    std::vector<Sha256> contents() override {
+        std::set<Sha256> all;
+        if (const auto store = look()) {
+            store->index().read().for_each_object(
+                [&](const ObjectKey&, const ObjectRow& row) { all.insert(row.sha256); });
+        }
+        return {all.begin(), all.end()};
+    }
+
+    PolicyState policy(const ContainerName& name) override {
+        (void)look_at(name);
+        return {load_config(directories().config, name).value_or(ContainerConfig{}),
+                load_proposal(directories().config, name)};
+    }
+
+    void settle_policy(const ContainerName& name, bool accept) override {
+        const PolicyState state = policy(name);
+        if (!state.proposed) throw Error("settle policy", name.str(), "none is proposed").as(Fault::usage);
+        if (accept) save_config(directories().config, name, with_policy(state.active, *state.proposed));
+        remove_proposal(directories().config, name);
+    }
+
+    image::ExportResult export_image(const image::ExportRequest& request, int out,
+                                     ProgressSink& sink) override {
+        (void)look_at(ContainerName(request.generation.container));
+        return export_container(Store::open(directories()), request, out, sink);
+    }
+
+    ImportResult import_image(const ImportRequest& request, ProgressSink& sink) override {
+        return import_container(Store::open(directories()), request, sink);
+    }
+
+    CollectPlan plan_collection(const CollectRequest& request, ProgressSink& sink) override {
+        const auto store = look();
+        return store ? pwstore::plan_collection(*store, request, sink) : CollectPlan{};
+    }
+
+    bool is_collection_needed(const CollectPlan& plan) override {
+        const auto store = look();
+        return store && pwstore::is_collection_needed(*store, plan);
+    }
+
+    CollectReport collect(const CollectPlan& plan, std::chrono::milliseconds patience,
+                          ProgressSink& sink) override {
+        return pwstore::collect(Store::open(directories()), plan, patience, sink);
+    }
+
     VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) override {
         if (!look()) return {};
         // Opened for change: what a power cut left is put right, not reported.
@@ -339,6 +463,15 @@ class RealBackend final : public Backend {
         if (request.heal) {
             options.heal_from = [cache = directories().cache + "/pkg"](const Manifest& manifest) {
                 return cached_archive(cache, manifest);
+            };
+        }
+        if (request.heal && request.bundle) {
+            options.contents_from = [&store, &sink, path = *request.bundle](const std::set<Sha256>& wanted,
+                                                                            const VerifyOptions::Give& give) {
+                const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
+                const Staging staging = Staging::create(store, "verify");
+                const auto image = image::Image::read(file.get(), staging.fd(), image::ImageLimits{}, sink);
+                image::extract_contents(image, wanted, staging.fd(), give);
             };
         }
         return pwstore::verify(store, options, sink);

@@ -15,9 +15,12 @@
 #include "store/base/error.hpp"
 #include "store/generation.hpp"
 #include "store/index.hpp"
+#include "store/provenance.hpp"
 #include "store/tree_diff.hpp"
 #include "store/usage.hpp"
 #include "store/verify.hpp"
+#include "transact/collect.hpp"
+#include "transact/import.hpp"
 #include "transact/request.hpp"
 #include "transact/rollback.hpp"
 #include "transact/transaction.hpp"
@@ -44,7 +47,7 @@ struct ContainerDetails {
     std::string home;
     std::string configuration;
     std::string policy_digest, tree_digest, generation_digest;  ///< hexadecimal
-    std::vector<UpstreamRef> upstream;
+    std::vector<GenerationRef> upstream;
     std::vector<InstalledPackage> packages;
     std::vector<TransactionNote> notes;
     std::vector<uint64_t> generations;
@@ -57,7 +60,7 @@ struct GenerationStep {
     std::string cause;
     bool current = false;
     size_t installed = 0, removed = 0, changed = 0;  ///< of its own packages
-    std::vector<UpstreamRef> upstream;
+    std::vector<GenerationRef> upstream;
     size_t notes = 0;  ///< scripts that failed
 };
 
@@ -98,6 +101,7 @@ struct VerifyRequest {
     bool heal = false;
     bool quick = false;
     double sample = 1.0;
+    std::optional<std::string> bundle = {};  ///< an image that has good bytes
 };
 
 /// A container's files and databases, as pacman's queries look at them.
@@ -138,6 +142,23 @@ class Backend {
     /// anything but containers of `try`.
     virtual std::vector<ReadTxn::Switch> plan_rollback(RollbackRequest& request) = 0;
 
+    virtual std::vector<std::pair<std::string, ReadTxn::Snapshot>> snapshots() = 0;
+    virtual MarginalUsage marginal(const std::vector<ContainerName>& names) = 0;
+    virtual StoreStatistics statistics(ProgressSink& sink) = 0;
+    /// nullopt when nothing is there. `path` is relative to the root.
+    virtual std::optional<PathStory> story(const GenerationName& generation, const std::string& path) = 0;
+    /// `text`: the SHA-256 of a content or the digest of an object, or the beginning of one, in hexadecimal;
+    /// or an object's path.
+    virtual std::vector<ContentPlace> places(const std::string& text) = 0;
+    virtual std::vector<PathOwner> owners(const std::string& path) = 0;
+    /// SHA-256 of every content that the store has, sorted.
+    virtual std::vector<Sha256> contents() = 0;
+    struct PolicyState {
+        ContainerConfig active;
+        std::optional<ContainerConfig> proposed;
+    };
+    virtual PolicyState policy(const ContainerName& name) = 0;
+
     /// @throws Error when the container has no generation yet
     virtual PacmanView pacman_view(const ContainerName& name) = 0;
 
@@ -148,6 +169,21 @@ class Backend {
                                         const std::vector<ReadTxn::Switch>& expected, Dialogue& dialogue) = 0;
     virtual void remove_containers(const std::vector<ContainerName>& names, bool with_home, bool with_config,
                                    bool force, ProgressSink& sink) = 0;
+    virtual void add_snapshot(const std::string& label, const GenerationName& generation,
+                              const std::string& note) = 0;
+    virtual void remove_snapshot(const std::string& label) = 0;
+    virtual TransactionReport clone(const GenerationName& source, const ContainerName& name,
+                                    const std::string& command, ProgressSink& sink) = 0;
+    virtual image::ExportResult export_image(const image::ExportRequest& request, int out,
+                                             ProgressSink& sink) = 0;
+    virtual ImportResult import_image(const ImportRequest& request, ProgressSink& sink) = 0;
+    /// The proposed policy becomes the active one (or is dropped).
+    virtual void settle_policy(const ContainerName& name, bool accept) = 0;
+    /// What can go; the store is only read. Nothing when there is no store.
+    virtual CollectPlan plan_collection(const CollectRequest& request, ProgressSink& sink) = 0;
+    virtual bool is_collection_needed(const CollectPlan& plan) = 0;
+    virtual CollectReport collect(const CollectPlan& plan, std::chrono::milliseconds patience,
+                                  ProgressSink& sink) = 0;
     virtual VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) = 0;
     /// Keep the container of a `try` from being taken for abandoned, until the result is destroyed.
     virtual std::shared_ptr<void> hold_trial(const ContainerName& name) = 0;

@@ -157,10 +157,39 @@ Command ls_command() {
     return it;
 }
 
+int run_marginal(Context& context, const Arguments& arguments, const std::vector<std::string>& words) {
+    if (words.empty()) {
+        throw Error("read the command line", "", "'--marginal' needs the names of containers")
+            .as(Fault::usage);
+    }
+    std::vector<ContainerName> names;
+    for (const std::string& word : words)
+        names.emplace_back(word);
+    const MarginalUsage usage = context.backend.marginal(names);
+    if (arguments.has("json")) {
+        context.io.out << marginal_json(usage);
+        return kDone;
+    }
+    const bool exact = arguments.has("bytes");
+    Table table({{"Name", Align::left, 8, 0},
+                 {"Exclusive", Align::right, 0, 0},
+                 {"Among them", Align::right, 0, 0},
+                 {"With others", Align::right, 0, 0}});
+    for (const MarginalUsage::Share& one : usage.containers) {
+        table.add({one.container, size_text(one.exclusive, exact), size_text(one.among_them, exact),
+                   size_text(one.with_others, exact)});
+    }
+    context.io.out << table.render(context.out_width(), context.out);
+    context.io.out << fmt::format("\n{} would go if {} went, in {} objects\n", size_text(usage.freed, exact),
+                                  words.size() == 1 ? "it" : "all of them", usage.freed_objects);
+    return kDone;
+}
+
 int run_du(Context& context, const Arguments& arguments) {
+    const std::vector<std::string> names = arguments.operands();
+    if (arguments.has("marginal")) return run_marginal(context, arguments, names);
     const StoreUsage usage = context.backend.usage();
     StoreUsage shown = usage;
-    const std::vector<std::string> names = arguments.operands();
     if (!names.empty()) {
         shown.containers.clear();
         for (const std::string& name : names) {
@@ -205,8 +234,15 @@ Command du_command() {
         "another container uses too. Exclusive: contents that only this one uses. Each content counts once "
         "in Shared and Exclusive."};
     it.operands = {{"NAME", Completes::container, true, true}};
-    it.options = {{"bytes", 'b', "", "sizes in bytes"}, json_option()};
-    it.examples = {{"pwstore du", "all containers"}, {"pwstore du editor --json", "one, for a program"}};
+    it.description.emplace_back(
+        "--marginal: what would go if the named containers went, with all their generations. Among them: "
+        "contents "
+        "that others of the named ones use too, and nobody else.");
+    it.options = {
+        {"bytes", 'b', "", "sizes in bytes"}, {"marginal", 'm', "", "what goes if these go"}, json_option()};
+    it.examples = {{"pwstore du", "all containers"},
+                   {"pwstore du editor --json", "one, for a program"},
+                   {"pwstore du --marginal gimp blender", "what deleting both would free"}};
     it.run = run_du;
     return it;
 }
@@ -225,7 +261,7 @@ void print_details(const Context& context, const ContainerDetails& details, bool
         line("Generation",
              fmt::format("{} of {}, by \"{}\"", state.generation, time_in_words(state.time), details.cause));
         std::vector<std::string> below;
-        for (const UpstreamRef& one : details.upstream)
+        for (const GenerationRef& one : details.upstream)
             below.push_back(fmt::format("{}@{}", one.container, one.generation));
         line("Built on", fmt::format("{}", fmt::join(below, ", ")));
         line("Kept", fmt::format("{}", fmt::join(details.generations, ", ")));

@@ -128,7 +128,8 @@ const std::vector<Command>& commands() {
     static const std::vector<Command> all = [] {
         std::vector<Command> joined;
         for (auto* make : {container_commands, history_commands, package_commands, pacman_commands,
-                           run_commands, store_commands, repo_commands, help_commands}) {
+                           run_commands, store_commands, inspect_commands, gc_commands, snapshot_commands,
+                           policy_commands, transfer_commands, repo_commands, help_commands}) {
             std::vector<Command> some = make();
             std::move(some.begin(), some.end(), std::back_inserter(joined));
         }

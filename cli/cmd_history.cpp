@@ -27,13 +27,6 @@ uint64_t number_of(const std::string& text, const char* what) {
     return number;
 }
 
-/// "NAME@N", or "NAME" for its current generation.
-GenerationName generation_name(const std::string& text) {
-    const size_t at = text.find('@');
-    if (at == std::string::npos) return {ContainerName(text), 0};
-    return {ContainerName(text.substr(0, at)), number_of(text.substr(at + 1), "generation")};
-}
-
 std::string state_text(uint64_t generation) {
     return generation == 0 ? "absent" : fmt::format("generation {}", generation);
 }
@@ -62,7 +55,7 @@ void print_generations(const Context& context, const std::vector<GenerationStep>
                  {"Command", Align::left, 10, 1}});
     for (const GenerationStep& step : steps) {
         std::vector<std::string> below;
-        for (const UpstreamRef& one : step.upstream)
+        for (const GenerationRef& one : step.upstream)
             below.push_back(fmt::format("{}@{}", one.container, one.generation));
         table.add({step.current ? "*" : "", std::to_string(step.number), when(step.time), changes_text(step),
                    fmt::format("{}", fmt::join(below, " ")), step.cause});
@@ -149,8 +142,8 @@ std::string file_line(const Context& context, const TreeChange& change) {
 
 std::pair<GenerationName, GenerationName> generations_of(Context& context,
                                                          const std::vector<std::string>& words) {
-    GenerationName before = generation_name(words[0]);
-    if (words.size() == 2) return {before, generation_name(words[1])};
+    GenerationName before = generation_named(context, words[0]);
+    if (words.size() == 2) return {before, generation_named(context, words[1])};
     const GenerationName now{before.container, 0};
     if (before.generation == 0) {
         before.generation = context.backend.details(before.container).parent;
@@ -280,7 +273,7 @@ int run_rollback(Context& context, const Arguments& arguments) {
                           "everything that transaction {} changed is as before it");
     }
     request.kind = RollbackRequest::Kind::container;
-    GenerationName wanted = generation_name(words[0]);
+    GenerationName wanted = generation_named(context, words[0]);
     if (words.size() > 1) {
         if (wanted.generation != 0) reject("the generation is given twice");
         wanted.generation = number_of(words[1], "generation");

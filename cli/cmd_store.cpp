@@ -56,6 +56,8 @@ int run_verify(Context& context, const Arguments& arguments) {
     }
     VerifyRequest request;
     request.heal = arguments.has("heal");
+    request.bundle = arguments.value("from");
+    request.heal = request.heal || request.bundle.has_value();
     request.quick = arguments.has("quick");
     if (const auto sample = arguments.value("sample")) request.sample = share_of(*sample);
     ProgressScreen screen(context);
@@ -77,6 +79,7 @@ Command verify_command() {
         "--heal takes good bytes from the package cache, and links them into every root that had the damaged "
         "ones."};
     it.options = {{"heal", 0, "", "replace damaged objects from the package cache"},
+                  {"from", 0, "FILE", "and from this image of 'pwstore export'", Completes::file},
                   {"quick", 0, "", "sizes and modes only"},
                   {"sample", 0, "SHARE", "re-hash only this share of the objects: 10%, 0.1"},
                   {"fidelity", 0, "", "print what pacman -Qkk must report about the roots, and nothing else"},

@@ -143,7 +143,7 @@ std::string details_json(const ContainerDetails& details) {
     json["tree_digest"] = details.tree_digest;
     json["generation_digest"] = details.generation_digest;
     json["built_on"] = Json::array();
-    for (const UpstreamRef& below : details.upstream) {
+    for (const GenerationRef& below : details.upstream) {
         json["built_on"].push_back({{"name", below.container}, {"generation", below.generation}});
     }
     json["installed"] = Json::array();
@@ -166,7 +166,7 @@ std::string history_json(const std::string& container, const std::vector<Generat
             {"time", step.time},           {"current", step.current},  {"cause", printable(step.cause)},
             {"installed", step.installed}, {"removed", step.removed},  {"changed", step.changed},
             {"notes", step.notes},         {"built_on", Json::array()}};
-        for (const UpstreamRef& below : step.upstream)
+        for (const GenerationRef& below : step.upstream)
             one["built_on"].push_back({{"name", below.container}, {"generation", below.generation}});
         json["generations"].push_back(std::move(one));
     }
@@ -247,6 +247,180 @@ std::string search_json(const std::vector<PackageInfo>& packages) {
                     {"replaces", texts(package.replaces)}});
         json["packages"].push_back(std::move(one));
     }
+    return finish(json);
+}
+
+std::string gc_report_json(const CollectPlan& plan, const CollectReport& report) {
+    Json json = begin("gc");
+    json["freed_bytes"] = report.bytes;
+    json["freed_files"] = report.inodes;
+    json["planned_bytes"] = plan.bytes;
+    json["planned_files"] = plan.inodes;
+    json["held_outside_bytes"] = plan.held_bytes;
+    json["held_outside_files"] = plan.held_inodes;
+    json["generations"] = report.generations;
+    json["roots"] = report.roots;
+    json["objects"] = report.swept.objects;
+    json["packages"] = report.swept.manifests;
+    json["deltas"] = report.swept.deltas;
+    json["archives"] = report.cached;
+    json["skipped"] = texts(report.skipped);
+    json["over_budget"] = plan.is_over_budget;
+    json["busy"] = report.is_busy;
+    return finish(json);
+}
+
+std::string marginal_json(const MarginalUsage& usage) {
+    Json json = begin("du-marginal");
+    json["containers"] = Json::array();
+    for (const MarginalUsage::Share& one : usage.containers) {
+        json["containers"].push_back({{"name", one.container},
+                                      {"exclusive_bytes", one.exclusive},
+                                      {"among_them_bytes", one.among_them},
+                                      {"with_others_bytes", one.with_others}});
+    }
+    json["freed_bytes"] = usage.freed;
+    json["freed_objects"] = usage.freed_objects;
+    return finish(json);
+}
+
+std::string statistics_json(const StoreStatistics& numbers) {
+    Json json = begin("stats");
+    json["containers"] = numbers.containers;
+    json["generations"] = numbers.generations;
+    json["packages"] = numbers.packages;
+    json["objects"] = numbers.objects;
+    json["copies"] = numbers.copies;
+    json["links"] = numbers.links;
+    json["stored_bytes"] = numbers.stored;
+    json["disk_bytes"] = numbers.on_disk;
+    json["apparent_bytes"] = numbers.apparent;
+    json["dedup_ratio"] = numbers.stored == 0
+                              ? 1.0
+                              : static_cast<double>(numbers.apparent) / static_cast<double>(numbers.stored);
+    json["unused_objects"] = numbers.unused_objects;
+    json["unused_bytes"] = numbers.unused;
+    json["dead_objects"] = numbers.dead_objects;
+    json["dead_bytes"] = numbers.dead;
+    json["held_outside_objects"] = numbers.held_outside;
+    json["held_outside_bytes"] = numbers.held_outside_bytes;
+    return finish(json);
+}
+
+std::string snapshots_json(const std::vector<std::pair<std::string, ReadTxn::Snapshot>>& snapshots) {
+    Json json = begin("snapshot");
+    json["snapshots"] = Json::array();
+    for (const auto& [name, snapshot] : snapshots) {
+        json["snapshots"].push_back({{"name", name},
+                                     {"container", snapshot.container},
+                                     {"generation", snapshot.generation},
+                                     {"time", snapshot.time},
+                                     {"note", printable(snapshot.note)}});
+    }
+    return finish(json);
+}
+
+namespace {
+
+const char* cause_name(Cause cause) {
+    switch (cause) {
+        case Cause::engine:
+            return "engine";
+        case Cause::scriptlet:
+            return "scriptlet";
+        case Cause::hook:
+            return "hook";
+        case Cause::ldconfig:
+            return "ldconfig";
+        case Cause::user:
+            return "user";
+    }
+    return "unknown";
+}
+
+}  // namespace
+
+std::string story_json(const PathStory& story) {
+    Json json = begin("why");
+    json["path"] = printable(story.path);
+    json["mode"] = story.entry.mode;
+    json["uid"] = story.entry.uid;
+    json["gid"] = story.entry.gid;
+    if (story.entry.kind == EntryKind::symlink) json["target"] = printable(story.entry.target);
+    if (story.sha256) {
+        json["size"] = story.entry.size;
+        json["sha256"] = story.sha256->hex();
+        json["object"] = story.object;
+    }
+    json["layers"] = Json::array();
+    for (const LayerClaim& claim : story.claims) {
+        Json one{{"container", claim.container}, {"generation", claim.generation}};
+        if (claim.change) {
+            one["cause"] = cause_name(claim.change->cause);
+            one["agent"] = printable(claim.change->agent);
+            one["removed"] = claim.entry.kind == EntryKind::whiteout;
+        } else {
+            one["package"] = printable(claim.package);
+            put_version(one, claim.version);
+        }
+        json["layers"].push_back(std::move(one));
+    }
+    json["since"] = {{"generation", story.since_generation},
+                     {"transaction", story.since_transaction},
+                     {"time", story.since},
+                     {"command", printable(story.cause)}};
+    return finish(json);
+}
+
+std::string places_json(const std::vector<ContentPlace>& places) {
+    Json json = begin("where");
+    json["places"] = Json::array();
+    for (const ContentPlace& one : places) {
+        Json place{{"container", one.container},
+                   {"generation", one.generation},
+                   {"current", one.is_current},
+                   {"path", printable(one.path)}};
+        if (!one.package.empty()) {
+            place["package"] = printable(one.package);
+            put_version(place, one.version);
+        }
+        json["places"].push_back(std::move(place));
+    }
+    return finish(json);
+}
+
+std::string owners_json(const std::string& path, const std::vector<PathOwner>& owners) {
+    Json json = begin("owns");
+    json["path"] = printable(path);
+    json["owners"] = Json::array();
+    for (const PathOwner& one : owners) {
+        Json owner{{"container", one.container}, {"package", printable(one.package)}};
+        put_version(owner, one.version);
+        json["owners"].push_back(std::move(owner));
+    }
+    return finish(json);
+}
+
+std::string export_json(const image::ExportResult& result) {
+    Json json = begin("export");
+    json["image"] = "sha256:" + result.manifest.hex();
+    json["content"] = "sha256:" + result.content.hex();
+    json["bytes"] = result.bytes;
+    json["layers"] = result.layers;
+    json["contents"] = result.contents;
+    json["left_out"] = result.left_out;
+    return finish(json);
+}
+
+std::string import_json(const char* kind, const ImportResult& result) {
+    Json json = begin(kind);
+    json["container"] = result.container;
+    json["generation"] = result.generation;
+    json["image"] = "sha256:" + result.digest.hex();
+    json["foreign"] = result.is_foreign;
+    json["policy_proposed"] = result.has_proposal;
+    json["file_bytes"] = result.stats.bytes;
+    json["new_bytes"] = result.stats.new_bytes;
     return finish(json);
 }
 

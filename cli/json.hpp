@@ -24,6 +24,17 @@ namespace pwstore::cli {
                                      const std::vector<InstalledPackage>& packages);
 [[nodiscard]] std::string explain_json(const std::string& container, const std::vector<std::string>& lines);
 [[nodiscard]] std::string search_json(const std::vector<PackageInfo>& packages);
+[[nodiscard]] std::string gc_report_json(const CollectPlan& plan, const CollectReport& report);
+[[nodiscard]] std::string marginal_json(const MarginalUsage& usage);
+[[nodiscard]] std::string statistics_json(const StoreStatistics& numbers);
+[[nodiscard]] std::string snapshots_json(
+    const std::vector<std::pair<std::string, ReadTxn::Snapshot>>& snapshots);
+[[nodiscard]] std::string story_json(const PathStory& story);
+[[nodiscard]] std::string places_json(const std::vector<ContentPlace>& places);
+[[nodiscard]] std::string owners_json(const std::string& path, const std::vector<PathOwner>& owners);
+[[nodiscard]] std::string export_json(const image::ExportResult& result);
+/// `kind`: "import" or "pull".
+[[nodiscard]] std::string import_json(const char* kind, const ImportResult& result);
 [[nodiscard]] std::string verify_json(const VerifyReport& report);
 [[nodiscard]] std::string probes_json(const std::vector<Probe>& probes, bool usable);
 

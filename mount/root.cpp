@@ -243,4 +243,24 @@ void remove_retired_roots(const Store& store, bool keep_twin) {
     }
 }
 
+std::vector<GenerationRef> idle_roots(const Store& store) {
+    std::vector<GenerationRef> found;
+    const int data = store.layout().data();
+    const ReadTxn txn = store.index().read();
+    for (const auto& [container, numbers] : roots_on_disk(store)) {
+        if (!is_container_name(container)) continue;
+        const ContainerName name(container);
+        const auto row = txn.container(name);
+        for (const uint64_t number : numbers) {
+            const bool is_recorded =
+                row && number <= row->last_number;  // else a transaction may be building it
+            if (!is_recorded || number == row->current) continue;
+            if (!exists_at(data, Layout::root_name(name, number))) continue;
+            if (is_lock_free(data, Layout::run_lease_name(name, number)))
+                found.push_back({container, number});
+        }
+    }
+    return found;
+}
+
 }  // namespace pwstore

@@ -38,4 +38,7 @@ bool remove_root(const Store& store, const ContainerName& name, uint64_t generat
 /// `keep_twin`.
 void remove_retired_roots(const Store& store, bool keep_twin);
 
+/// Roots on disk that are not current and on which nothing runs, by container and number. Nothing is changed.
+[[nodiscard]] std::vector<GenerationRef> idle_roots(const Store& store);
+
 }  // namespace pwstore

@@ -416,7 +416,7 @@ std::optional<Tree> recorded_tree(const Store& store, const ContainerName& conta
     const ReadTxn txn = store.index().read();
     const auto record = txn.generation(container, generation);
     if (!record) return std::nullopt;
-    for (const UpstreamRef& below : record->upstream) {
+    for (const GenerationRef& below : record->upstream) {
         if (!txn.generation(ContainerName(below.container), below.generation)) return std::nullopt;
     }
     return tree_of(txn, store.objects(), *record);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "store/base/bytes.hpp"
@@ -110,12 +111,13 @@ std::string acl_xattr(archive_entry* entry, int kind) {
 }  // namespace
 
 struct ArchiveReader::State {
-    State(const PackedFile& packed, const IngestLimits& chosen)
+    State(const PackedFile& packed, const IngestLimits& chosen, UnpackedDigest wanted)
         : path(packed.path()),
           step("read archive '" + printable(path) + "'"),
           limits(chosen),
           packed_size(packed.size()),
           stream(packed) {
+        if (wanted == UnpackedDigest::sha256) digest.emplace();
         check(archive_read_support_format_tar(reader.get()));
         const auto read_block = [](archive*, void* context, const void** block) {
             return static_cast<State*>(context)->supply(block);
@@ -130,8 +132,9 @@ struct ArchiveReader::State {
     PackedStream stream;
     std::unique_ptr<archive, int (*)(archive*)> reader{archive_read_new(), archive_read_free};
     uint64_t unpacked = 0;
-    size_t trailing_zeros = 0;        ///< of the unpacked stream so far, counted up to one block
-    std::exception_ptr stream_error;  ///< kept while it passes through libarchive
+    std::optional<Sha256Stream> digest;  ///< of the unpacked stream, when it is wanted
+    size_t trailing_zeros = 0;           ///< of the unpacked stream so far, counted up to one block
+    std::exception_ptr stream_error;     ///< kept while it passes through libarchive
 
     // --- The current file ---------------------------------------------------------------------------------
     uint64_t position = 0;  ///< bytes of it that were delivered
@@ -182,6 +185,7 @@ la_ssize_t ArchiveReader::State::supply(const void** block) {
     try {
         const std::string_view bytes = stream.next();
         unpacked += bytes.size();
+        if (digest) digest->update(bytes);
         check_ratio(unpacked, "");
         const size_t last = bytes.find_last_not_of('\0');
         const size_t zeros =
@@ -349,8 +353,8 @@ bool ArchiveReader::State::fill_data() {
     return !data.empty();
 }
 
-ArchiveReader::ArchiveReader(const PackedFile& file, const IngestLimits& limits)
-    : state_(std::make_unique<State>(file, limits)) {}
+ArchiveReader::ArchiveReader(const PackedFile& file, const IngestLimits& limits, UnpackedDigest digest)
+    : state_(std::make_unique<State>(file, limits, digest)) {}
 
 ArchiveReader::~ArchiveReader() = default;
 
@@ -396,6 +400,10 @@ std::string_view ArchiveReader::read_whole(std::string& buffer) {
     while (buffer.size() < state_->size)
         buffer += read_piece();
     return buffer;
+}
+
+Sha256 ArchiveReader::unpacked_digest() {
+    return state_->digest->finish();
 }
 
 bool ArchiveReader::was(const Fingerprint& print) {

@@ -37,6 +37,8 @@ struct ArchiveMember {
     std::map<std::string, std::string> xattrs;  ///< ACLs in the kernel's form
 };
 
+enum class UnpackedDigest : uint8_t { none, sha256 };
+
 /// Reads a package archive (.pkg.tar with any one compression of zstd, gzip, xz, bzip2, lz4, or none) front
 /// to back.
 ///
@@ -48,7 +50,8 @@ struct ArchiveMember {
 class ArchiveReader {
  public:
     /// @param file outlives the reader
-    ArchiveReader(const PackedFile& file, const IngestLimits& limits);
+    ArchiveReader(const PackedFile& file, const IngestLimits& limits,
+                  UnpackedDigest digest = UnpackedDigest::none);
     ArchiveReader(const ArchiveReader&) = delete;
     ArchiveReader& operator=(const ArchiveReader&) = delete;
     ~ArchiveReader();
@@ -63,6 +66,9 @@ class ArchiveReader {
     /// only for a size that may be held in memory. Valid until the next call of anything.
     [[nodiscard]] std::string_view read_whole(std::string& buffer);
 
+    /// Once next() gave false, if it was asked for: SHA-256 of all that the file unpacked to, padding
+    /// included.
+    [[nodiscard]] Sha256 unpacked_digest();
     /// Once next() gave false: the file that was read is that of `print`.
     [[nodiscard]] bool was(const Fingerprint& print);
     /// Throw Error (refused) that names this archive, `entry` and `rule`.

@@ -96,7 +96,7 @@ void check_generation(const Generation& generation) {
         if (package.manifest == 0 || package.name.empty()) reject("package without manifest or name");
         if (!names.insert(package.name).second) reject("a package is listed twice");
     }
-    for (const UpstreamRef& upstream : generation.upstream) {
+    for (const GenerationRef& upstream : generation.upstream) {
         if (upstream.generation == 0) reject("impossible upstream generation");
     }
 }
@@ -174,7 +174,7 @@ std::string Generation::encode() const {
     put_sha256(out, tree_digest);
     put_sha256(out, digest);
     out.put(static_cast<uint32_t>(upstream.size()));
-    for (const UpstreamRef& below : upstream) {
+    for (const GenerationRef& below : upstream) {
         out.put_string(ContainerName(below.container).str());
         out.put(below.generation);
     }
@@ -205,7 +205,7 @@ Generation Generation::decode(std::string_view bytes) {
     generation.tree_digest = get_sha256(in);
     generation.digest = get_sha256(in);
     generation.upstream.resize(in.get_count(kUpstreamSize));
-    for (UpstreamRef& below : generation.upstream) {
+    for (GenerationRef& below : generation.upstream) {
         below.container = get_container_name(in);
         below.generation = in.get<uint64_t>();
     }

@@ -62,11 +62,11 @@ struct TransactionNote {
     bool operator==(const TransactionNote&) const = default;
 };
 
-/// Another container's generation that lies below this one.
-struct UpstreamRef {
+/// One generation of one container.
+struct GenerationRef {
     std::string container;
     uint64_t generation = 0;
-    bool operator==(const UpstreamRef&) const = default;
+    auto operator<=>(const GenerationRef&) const = default;
 };
 
 /// The immutable numbered record of one state of a container. Packages and delta are its own; those of its
@@ -78,7 +78,7 @@ struct Generation {
     uint64_t transaction = 0;
     std::string cause;  ///< the command in words: "install neovim"
     int64_t time = 0;
-    std::vector<UpstreamRef> upstream;
+    std::vector<GenerationRef> upstream;     ///< what lies below this one, in order
     std::vector<InstalledPackage> packages;  ///< in the order in which their files are laid down; later wins
     uint32_t delta = 0;                      ///< id of the delta record, 0 = none
     Sha256 policy;                           ///< of the canonical configuration

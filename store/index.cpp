@@ -101,6 +101,12 @@ std::string_view ReadTxn::manifest_bytes(ManifestId id) const {
     return *bytes;
 }
 
+std::string_view ReadTxn::manifest_front(ManifestId id) const {
+    const auto bytes = state_->txn.peek(Table::manifests, number_key(id));
+    if (!bytes) throw missing("manifest", id);
+    return *bytes;
+}
+
 std::optional<ManifestId> ReadTxn::manifest_of_archive(const Sha256& archive) const {
     const auto id = state_->txn.get(Table::archives, bytes_of(archive));
     if (!id) return std::nullopt;
@@ -179,12 +185,46 @@ std::string_view ReadTxn::delta_bytes(uint32_t id) const {
     return *bytes;
 }
 
+std::string_view ReadTxn::delta_front(uint32_t id) const {
+    const auto bytes = state_->txn.peek(Table::deltas, number_key(id));
+    if (!bytes) throw missing("delta", id);
+    return *bytes;
+}
+
 std::vector<uint32_t> ReadTxn::delta_ids() const {
     std::vector<uint32_t> ids;
     for (const std::string& key : keys_of(state_->txn, Table::deltas, "")) {
         ids.push_back(id_from(key));
     }
     return ids;
+}
+
+ReadTxn::Unused ReadTxn::unused() const {
+    Unused found;
+    state_->txn.for_each(Table::unused, "", [&](std::string_view key, std::string_view value) {
+        const auto since = static_cast<int64_t>(decode_number(value));
+        auto& kind = key.front() == static_cast<char>(Marked::manifest) ? found.manifests : found.deltas;
+        kind.emplace_back(id_from(key.substr(1)), since);
+        return true;
+    });
+    return found;
+}
+
+// --- Read: snapshots -----------------------------------------------------------------------------
+
+std::optional<ReadTxn::Snapshot> ReadTxn::snapshot(const std::string& name) const {
+    const auto value = state_->txn.get(Table::snapshots, name);
+    if (!value) return std::nullopt;
+    return decode_snapshot(*value);
+}
+
+std::vector<std::pair<std::string, ReadTxn::Snapshot>> ReadTxn::snapshots() const {
+    std::vector<std::pair<std::string, Snapshot>> found;
+    state_->txn.for_each(Table::snapshots, "", [&](std::string_view name, std::string_view value) {
+        found.emplace_back(name, decode_snapshot(value));
+        return true;
+    });
+    return found;
 }
 
 // --- Read: leases, transactions, launch records --------------------------------------------------

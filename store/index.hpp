@@ -27,6 +27,13 @@ namespace pwstore {
 /// that is destroyed without commit() changed nothing. Ids are never reused, whatever is removed.
 class Index;
 
+/// A generation that is to go, and since when nobody has needed it.
+struct DroppedGeneration {
+    GenerationRef generation;
+    int64_t unused_since = 0;  ///< seconds since the epoch
+    auto operator<=>(const DroppedGeneration&) const = default;
+};
+
 class ReadTxn {
  public:
     ReadTxn(ReadTxn&&) noexcept;
@@ -49,6 +56,8 @@ class ReadTxn {
     [[nodiscard]] Manifest manifest(ManifestId id) const;
     /// The encoded value, readable while this transaction lives.
     [[nodiscard]] std::string_view manifest_bytes(ManifestId id) const;
+    /// The same without its checksum being looked at: for the front alone, which carries one of its own.
+    [[nodiscard]] std::string_view manifest_front(ManifestId id) const;
     [[nodiscard]] std::optional<ManifestId> manifest_of_archive(const Sha256& archive) const;
     [[nodiscard]] std::vector<ManifestId> manifest_ids() const;
 
@@ -73,7 +82,29 @@ class ReadTxn {
     [[nodiscard]] Delta delta(uint32_t id) const;  ///< id 0 is the empty delta
     /// The encoded value, readable while this transaction lives.
     [[nodiscard]] std::string_view delta_bytes(uint32_t id) const;
+    /// As manifest_front().
+    [[nodiscard]] std::string_view delta_front(uint32_t id) const;
     [[nodiscard]] std::vector<uint32_t> delta_ids() const;
+
+    /// Manifests and deltas that no generation refers to, each with the time of the commit that made it so
+    /// (the one that recorded it, or the one that removed its last generation). Ascending ids.
+    struct Unused {
+        std::vector<std::pair<ManifestId, int64_t>> manifests;
+        std::vector<std::pair<uint32_t, int64_t>> deltas;
+    };
+    [[nodiscard]] Unused unused() const;
+
+    // --- Snapshots -------------------------------------------------------------------------------
+    /// A name that pins a generation: it stays until the name is removed.
+    struct Snapshot {
+        std::string container;
+        uint64_t generation = 0;
+        int64_t time = 0;
+        std::string note;
+        bool operator==(const Snapshot&) const = default;
+    };
+    [[nodiscard]] std::optional<Snapshot> snapshot(const std::string& name) const;
+    [[nodiscard]] std::vector<std::pair<std::string, Snapshot>> snapshots() const;  ///< sorted by name
 
     // --- Leases, transactions, launch records ----------------------------------------------------
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> leases() const;  ///< id → encoded row
@@ -122,16 +153,21 @@ class WriteTxn final : public ReadTxn {
     bool remove_manifest(ManifestId id);  ///< and what its archive leads to, if that is this manifest
     // --- Containers and generations --------------------------------------------------------------
     void put_container(const ContainerName& name, const ContainerRow& row);
-    void remove_container(const ContainerName& name);  ///< with all its generations, deltas and launch record
+    void remove_container(const ContainerName& name);  ///< with all its generations and launch record
     /// @throws Error when the generation exists. A transaction with a generation commits only when nothing is
     /// marked unsynced: sync, then mark_all_synced().
     void put_generation(const Generation& generation);
-    bool remove_generation(const ContainerName& name,
-                           uint64_t number);  ///< and its delta, unless another one shares it
+    /// Manifests and deltas that are then in no generation stay, unused since the latest of their generations
+    /// was (and not later than now).
+    void remove_generations(const std::vector<DroppedGeneration>& dropped);
     /// The empty delta is id 0. While any object is marked unsynced at commit(), so is the delta, as a
     /// manifest is.
     uint32_t add_delta(const Delta& delta);
     bool remove_delta(uint32_t id);  ///< one that no generation uses
+    // --- Snapshots -------------------------------------------------------------------------------
+    /// @throws Error when the generation does not exist, or the name does
+    void add_snapshot(const std::string& name, const Snapshot& snapshot);
+    bool remove_snapshot(const std::string& name);
     // --- Leases, transactions, launch records ----------------------------------------------------
     void put_lease(const std::string& id, std::string_view row);
     void remove_lease(const std::string& id);

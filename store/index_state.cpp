@@ -55,7 +55,7 @@ std::string generation_key(const ContainerName& name, uint64_t number) {
     return name_prefix(name) + number_key(number);
 }
 
-std::string unsynced_key(Marked what, uint32_t id) {
+std::string marked_key(Marked what, uint32_t id) {
     return static_cast<char>(what) + number_key(id);
 }
 
@@ -103,6 +103,26 @@ ObjectRow decode_object_row(std::string_view value, ObjectId id) {
                    [](char c) { return static_cast<uint8_t>(c); });
     in.expect_end();
     return row;
+}
+
+std::string encode_snapshot(const ReadTxn::Snapshot& snapshot) {
+    ByteWriter out;
+    out.put_string(snapshot.container);
+    out.put(snapshot.generation);
+    out.put(snapshot.time);
+    out.put_string(snapshot.note);
+    return out.take();
+}
+
+ReadTxn::Snapshot decode_snapshot(std::string_view value) {
+    ByteReader in(value, "snapshot");
+    ReadTxn::Snapshot snapshot;
+    snapshot.container = in.get_string();
+    snapshot.generation = in.get<uint64_t>();
+    snapshot.time = in.get<int64_t>();
+    snapshot.note = in.get_string();
+    in.expect_end();
+    return snapshot;
 }
 
 std::string encode_transaction(const ReadTxn::Transaction& transaction) {
@@ -170,9 +190,14 @@ uint64_t ReadTxn::State::next(Counter which, uint64_t limit) {
     return last + 1;
 }
 
+void ReadTxn::State::set_unused(index_records::Marked what, uint32_t id, int64_t since) {
+    using namespace index_records;
+    txn.put(lmdb::Table::unused, marked_key(what, id), encode_number(static_cast<uint64_t>(since)));
+}
+
 uint64_t ReadTxn::State::mark_of(ObjectId id) const {
     if (txn.size(Table::unsynced) == 0) return 0;
-    const auto mark = txn.get(Table::unsynced, unsynced_key(Marked::object, id));
+    const auto mark = txn.get(Table::unsynced, marked_key(Marked::object, id));
     return mark ? decode_number(*mark) : 0;
 }
 

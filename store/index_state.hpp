@@ -29,7 +29,7 @@ namespace index_records {
 [[nodiscard]] std::string generation_key(const ContainerName& name, uint64_t number);
 
 enum class Marked : char { object = 'o', manifest = 'm', delta = 'd' };
-[[nodiscard]] std::string unsynced_key(Marked what, uint32_t id);
+[[nodiscard]] std::string marked_key(Marked what, uint32_t id);
 
 [[nodiscard]] std::string encode_number(uint64_t number);
 [[nodiscard]] uint64_t decode_number(std::string_view value);
@@ -39,6 +39,9 @@ enum class Marked : char { object = 'o', manifest = 'm', delta = 'd' };
 [[nodiscard]] std::string encode_object(std::string_view key, const ObjectRow& row);
 [[nodiscard]] ObjectKey decode_object_key(std::string_view value);
 [[nodiscard]] ObjectRow decode_object_row(std::string_view value, ObjectId id);
+
+[[nodiscard]] std::string encode_snapshot(const ReadTxn::Snapshot& snapshot);
+[[nodiscard]] ReadTxn::Snapshot decode_snapshot(std::string_view value);
 
 std::string encode_transaction(const ReadTxn::Transaction& transaction);
 ReadTxn::Transaction decode_transaction(std::string_view value);
@@ -72,6 +75,7 @@ struct ReadTxn::State {
     void raise_counter(index_records::Counter which, uint64_t number);
     /// @throws Error (unsupported) beyond `limit`
     uint64_t next(index_records::Counter which, uint64_t limit);
+    void set_unused(index_records::Marked what, uint32_t id, int64_t since);
     /// Boot mark of an object, 0 when it is synced.
     [[nodiscard]] uint64_t mark_of(ObjectId id) const;
 };

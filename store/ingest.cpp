@@ -267,10 +267,28 @@ ObjectId Ingestor::add_file(int fd, std::string_view path_for_errors, uint32_t m
     return stored.id;
 }
 
-ObjectId Ingestor::add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time) {
+ObjectId Ingestor::add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time,
+                               const std::map<std::string, std::string>& xattrs) {
     state_->expect_open();
-    const ObjectTraits traits{.mode = mode, .mtime = keep_time.value_or(ObjectKey::kNoTime)};
+    const Xattrs kept = kept_xattrs(xattrs);
+    const ObjectTraits traits{.mode = mode,
+                              .mtime = keep_time.value_or(ObjectKey::kNoTime),
+                              .kept_xattrs = kept.empty() ? nullptr : &kept};
     const ObjectId id = state_->intake.put(content, traits, "generated content").id;
+    const std::scoped_lock lock(state_->guard);
+    state_->loose_objects.push_back(id);
+    return id;
+}
+
+ObjectId Ingestor::add_stream(const std::function<std::string_view()>& next, std::string_view path_for_errors,
+                              uint32_t mode, std::optional<int64_t> keep_time,
+                              const std::map<std::string, std::string>& xattrs) {
+    state_->expect_open();
+    const Xattrs kept = kept_xattrs(xattrs);
+    const ObjectTraits traits{.mode = mode,
+                              .mtime = keep_time.value_or(ObjectKey::kNoTime),
+                              .kept_xattrs = kept.empty() ? nullptr : &kept};
+    const ObjectId id = state_->intake.put_stream(next, traits, path_for_errors).id;
     const std::scoped_lock lock(state_->guard);
     state_->loose_objects.push_back(id);
     return id;

@@ -72,7 +72,12 @@ class Ingestor {
     ObjectId add_file(int fd, std::string_view path_for_errors, uint32_t mode,
                       std::optional<int64_t> keep_time,
                       const std::map<std::string, std::string>& xattrs = {});
-    ObjectId add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time);
+    ObjectId add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time,
+                         const std::map<std::string, std::string>& xattrs = {});
+    /// A content of any size in pieces: `next` gives them, an empty one ends it. Thread-safe.
+    ObjectId add_stream(const std::function<std::string_view()>& next, std::string_view path_for_errors,
+                        uint32_t mode, std::optional<int64_t> keep_time,
+                        const std::map<std::string, std::string>& xattrs = {});
 
     /// Record objects (marked unsynced), manifests, and `lease` naming them, in one commit, together with
     /// what `also` puts. With `sync` the file system is synced first and the rows are durable. Releases the

@@ -16,7 +16,7 @@ namespace pwstore {
 namespace {
 
 constexpr uint32_t kMagic = 0x534C5750U;  // "PWLS"
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
 constexpr std::chrono::seconds kPatience{10};
 /// Descriptors held at once while sweeping; what is beyond is swept next time.
 constexpr size_t kSweepLimit = 128;
@@ -52,6 +52,7 @@ std::string LeaseRow::encode() const {
     out.put(kMagic);
     out.put(kVersion);
     put_ids(out, manifests);
+    put_ids(out, deltas);
     put_ids(out, objects);
     out.put(static_cast<uint32_t>(generations.size()));
     for (const auto& [container, number] : generations) {
@@ -67,6 +68,7 @@ LeaseRow LeaseRow::decode(std::string_view bytes) {
     if (in.get<uint16_t>() != kVersion) in.fail("unknown version");
     LeaseRow row;
     row.manifests = get_ids(in);
+    row.deltas = get_ids(in);
     row.objects = get_ids(in);
     row.generations.resize(in.get_count(sizeof(uint32_t) + sizeof(uint64_t)));
     for (auto& [container, number] : row.generations) {

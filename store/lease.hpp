@@ -10,11 +10,12 @@
 
 namespace pwstore {
 
-/// A temporary GC root of a live process: a row (manifests, generations, objects) committed before the first
-/// look-up, and a flock'ed file store/leases/ID. Dead when the lock can be taken; then its row may be removed
-/// by anyone.
+/// A temporary GC root of a live process: a row (manifests, deltas, generations, objects) committed before
+/// the first look-up, and a flock'ed file store/leases/ID. Dead when the lock can be taken; then its row may
+/// be removed by anyone.
 struct LeaseRow {
     std::vector<ManifestId> manifests;
+    std::vector<uint32_t> deltas;
     std::vector<std::pair<std::string, uint64_t>> generations;
     std::vector<ObjectId> objects;
     [[nodiscard]] std::string encode() const;

@@ -31,8 +31,10 @@ constexpr size_t kChecksum = sizeof(uint64_t);
 constexpr const char* kDataFile = "data.mdb";
 constexpr const char* kFormatKey = "format";
 constexpr std::array<const char*, kTables> kTableNames{
-    "meta",        "objects", "ids",         "unsynced", "manifests",    "archives", "containers",
-    "generations", "deltas",  "delta_users", "leases",   "transactions", "launch"};
+    "meta",        "objects", "ids",    "unsynced", "manifests",    "archives", "containers",
+    "generations", "deltas",  "unused", "leases",   "transactions", "launch",   "snapshots"};
+
+constexpr const char* kRetiredTable = "delta_users";  ///< of format 1
 
 const char* name_of(Table table) {
     return kTableNames.at(static_cast<size_t>(table));
@@ -146,7 +148,7 @@ Environment::~Environment() {
 int Environment::try_open(size_t map_size, unsigned flags) {
     MDB_env* env = nullptr;
     check(mdb_env_create(&env), "prepare index", names::kIndex);
-    int result = mdb_env_set_maxdbs(env, kTables);
+    int result = mdb_env_set_maxdbs(env, kTables + 1);
     if (result == MDB_SUCCESS) result = mdb_env_set_maxreaders(env, kReaders);
     if (result == MDB_SUCCESS) result = mdb_env_set_mapsize(env, map_size);
     // By descriptor: the folder may have been renamed, or be reachable only through it.
@@ -215,26 +217,42 @@ bool Environment::open_tables(unsigned transaction_flags, unsigned table_flags) 
     return true;
 }
 
+void Environment::write_format(MDB_txn* txn) const {
+    MDB_val key = value_of(kFormatKey);
+    uint64_t format = kFormatVersion;
+    const std::string bytes =
+        with_checksum(Table::meta, kFormatKey, {reinterpret_cast<char*>(&format), sizeof format});
+    MDB_val stored = value_of(bytes);
+    check(mdb_put(txn, handle(Table::meta), &key, &stored, 0), "write format of index", names::kIndex);
+}
+
+/// Format 1 had no tables `unused` and `snapshots`, which may be empty, and one that nothing needs any more.
 void Environment::check_format(MDB_txn* txn, bool creating) const {
     MDB_val key = value_of(kFormatKey);
     MDB_val stored{};
-    uint64_t format = kFormatVersion;
     const int result = mdb_get(txn, handle(Table::meta), &key, &stored);
     if (result == MDB_NOTFOUND && creating) {
-        const std::string bytes =
-            with_checksum(Table::meta, kFormatKey, {reinterpret_cast<char*>(&format), sizeof format});
-        stored = value_of(bytes);
-        check(mdb_put(txn, handle(Table::meta), &key, &stored, 0), "write format of index", names::kIndex);
+        write_format(txn);
         return;
     }
     check(result, "read format of index", names::kIndex);
     const std::string_view value = verified(Table::meta, kFormatKey, stored);
+    uint64_t format = 0;
     std::memcpy(&format, value.data(), std::min(value.size(), sizeof format));
     if (format == kFormatVersion) return;
-    throw Error("open index", names::kIndex,
-                fmt::format("it has format {}, this program knows format {}", format, kFormatVersion))
-        .as(Fault::unsupported)
-        .with_hint("use the version of pwstore that made this store, or another data directory");
+    if (format == 1 && creating) {
+        MDB_dbi retired = 0;
+        if (mdb_dbi_open(txn, kRetiredTable, 0, &retired) == MDB_SUCCESS)
+            check(mdb_drop(txn, retired, 1), "drop index table", kRetiredTable);
+        write_format(txn);
+        return;
+    }
+    Error error("open index", names::kIndex,
+                fmt::format("it has format {}, this program knows format {}", format, kFormatVersion));
+    throw error.as(Fault::unsupported)
+        .with_hint(format == 1
+                       ? "any command that changes something brings it up to date"
+                       : "use the version of pwstore that made this store, or another data directory");
 }
 
 // --- Transaction ---------------------------------------------------------------------------------
@@ -268,6 +286,16 @@ std::optional<std::string_view> Transaction::get(Table table, std::string_view k
     if (result == MDB_NOTFOUND) return std::nullopt;
     check(result, "read index table", name_of(table));
     return verified(table, key, stored);
+}
+
+std::optional<std::string_view> Transaction::peek(Table table, std::string_view key) const {
+    MDB_val wanted = value_of(key);
+    MDB_val stored{};
+    const int result = mdb_get(txn_, environment_->handle(table), &wanted, &stored);
+    if (result == MDB_NOTFOUND) return std::nullopt;
+    check(result, "read index table", name_of(table));
+    const std::string_view bytes = view_of(stored);
+    return bytes.substr(0, bytes.size() - std::min(bytes.size(), kChecksum));
 }
 
 std::optional<std::string_view> Transaction::get_near(Table table, std::string_view key) const {

@@ -28,15 +28,16 @@ enum class Table : unsigned {
     containers = 6,
     generations = 7,
     deltas = 8,
-    delta_users = 9,
+    unused = 9,
     leases = 10,
     transactions = 11,
     launch = 12,
+    snapshots = 13,
 };
-inline constexpr size_t kTables = 13;
+inline constexpr size_t kTables = 14;
 
 /// Of all tables, keys and values. Stored in table meta under "format"; raised whenever any of them changes.
-inline constexpr uint64_t kFormatVersion = 1;
+inline constexpr uint64_t kFormatVersion = 2;
 
 enum class Access { read_only, read_write };
 
@@ -64,6 +65,7 @@ class Environment {
     void mend_length() const;
     bool open_tables(unsigned transaction_flags, unsigned table_flags);
     void check_format(MDB_txn* txn, bool creating) const;
+    void write_format(MDB_txn* txn) const;
 
     Fd directory_;
     Access access_;
@@ -86,6 +88,8 @@ class Transaction {
     [[nodiscard]] std::optional<std::string_view> get(Table table, std::string_view key) const;
     /// The same for a table whose keys are asked for in ascending runs: keeps its place.
     [[nodiscard]] std::optional<std::string_view> get_near(Table table, std::string_view key) const;
+    /// Like get(), but the checksum is not looked at: for values of which only a part is read, with its own.
+    [[nodiscard]] std::optional<std::string_view> peek(Table table, std::string_view key) const;
     void put(Table table, std::string_view key, std::string_view value);
     /// False, and nothing is written, when the key is there.
     [[nodiscard]] bool insert(Table table, std::string_view key, std::string_view value);

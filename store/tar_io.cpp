@@ -6,6 +6,7 @@
 #include <locale.h>
 
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include "store/base/error.hpp"
@@ -36,6 +37,11 @@ class Utf8Locale {
     locale_t locale_;
     locale_t before_ = nullptr;
 };
+
+/// Under Utf8Locale.
+bool is_utf8(const std::string& text) {
+    return std::mbstowcs(nullptr, text.c_str(), 0) != static_cast<size_t>(-1);
+}
 
 struct ReadCloser {
     void operator()(archive* handle) const { archive_read_free(handle); }
@@ -157,15 +163,45 @@ struct TarWriter::State {
     Writer handle;
     std::string path;
     EntryHandle entry;
+    Sink sink = {};
+    std::exception_ptr failure = {};  ///< what the sink threw: it may not pass through libarchive
+
+    static la_ssize_t write(archive* handle, void* context, const void* bytes, size_t size) {
+        auto& state = *static_cast<State*>(context);
+        try {
+            if (!state.failure) state.sink({static_cast<const char*>(bytes), size});
+        } catch (...) {
+            state.failure = std::current_exception();
+        }
+        if (!state.failure) return static_cast<la_ssize_t>(size);
+        archive_set_error(handle, EIO, "the archive cannot be written on");
+        return ARCHIVE_FATAL;
+    }
+    [[noreturn]] void fail() {
+        if (failure) std::rethrow_exception(failure);
+        fail_writing(handle.get(), path);
+    }
 };
+
+TarWriter::TarWriter(Sink sink, std::string path_for_errors, TarCompression compression)
+    : state_(std::make_unique<State>(State{Writer(archive_write_new()), std::move(path_for_errors),
+                                           EntryHandle(archive_entry_new()), std::move(sink)})) {
+    set_up(*state_, compression);
+    archive_write_set_bytes_in_last_block(state_->handle.get(), 1);
+    if (archive_write_open(state_->handle.get(), state_.get(), nullptr, &State::write, nullptr) != ARCHIVE_OK)
+        state_->fail();
+}
 
 TarWriter::TarWriter(int fd, std::string path_for_errors, TarCompression compression)
     : state_(std::make_unique<State>(
           State{Writer(archive_write_new()), std::move(path_for_errors), EntryHandle(archive_entry_new())})) {
-    archive* handle = state_->handle.get();
+    set_up(*state_, compression);
+    if (archive_write_open_fd(state_->handle.get(), fd) != ARCHIVE_OK) state_->fail();
+}
+
+void TarWriter::set_up(State& state, TarCompression compression) {
+    archive* handle = state.handle.get();
     int result = archive_write_set_format_pax_restricted(handle);
-    if (result == ARCHIVE_OK)
-        result = archive_write_set_format_option(handle, nullptr, "hdrcharset", "BINARY");
     if (result == ARCHIVE_OK && compression == TarCompression::gzip) {
         result = archive_write_add_filter_gzip(handle);
         if (result == ARCHIVE_OK)
@@ -173,8 +209,9 @@ TarWriter::TarWriter(int fd, std::string path_for_errors, TarCompression compres
     }
     if (result == ARCHIVE_OK && compression == TarCompression::zstd)
         result = archive_write_add_filter_zstd(handle);
-    if (result == ARCHIVE_OK) result = archive_write_open_fd(handle, fd);
-    if (result != ARCHIVE_OK) fail_writing(handle, state_->path);
+    if (result == ARCHIVE_OK)
+        result = archive_write_set_format_option(handle, nullptr, "xattrheader", "SCHILY");
+    if (result != ARCHIVE_OK) state.fail();
 }
 
 TarWriter::TarWriter(TarWriter&&) noexcept = default;
@@ -190,18 +227,22 @@ void TarWriter::add(const TarEntry& entry) {
     archive_entry_set_gid(header, entry.gid);
     if (entry.uid == 0) archive_entry_copy_uname(header, "root");
     if (entry.gid == 0) archive_entry_copy_gname(header, "root");
-    archive_entry_set_mtime(header, entry.mtime, 0);
+    archive_entry_set_mtime(header, entry.mtime, static_cast<long>(entry.mtime_ns));
     archive_entry_set_size(header,
                            entry.kind == TarEntry::Kind::file ? static_cast<la_int64_t>(entry.size) : 0);
     if (entry.kind == TarEntry::Kind::symlink) archive_entry_copy_symlink(header, entry.target.c_str());
     if (entry.kind == TarEntry::Kind::hard_link) archive_entry_copy_hardlink(header, entry.target.c_str());
-    if (archive_write_header(state_->handle.get(), header) != ARCHIVE_OK)
-        fail_writing(state_->handle.get(), state_->path);
+    for (const auto& [name, value] : entry.xattrs)
+        archive_entry_xattr_add_entry(header, name.c_str(), value.data(), value.size());
+    const int result = archive_write_header(state_->handle.get(), header);
+    // A name that is not UTF-8 is written as it is, marked as such, and warned about.
+    const bool is_expected = result == ARCHIVE_WARN && !(is_utf8(entry.path) && is_utf8(entry.target));
+    if (result != ARCHIVE_OK && !is_expected) state_->fail();
 }
 
 void TarWriter::append(std::string_view piece) {
     const la_ssize_t put = archive_write_data(state_->handle.get(), piece.data(), piece.size());
-    if (put < 0) fail_writing(state_->handle.get(), state_->path);
+    if (put < 0) state_->fail();
     if (static_cast<size_t>(put) != piece.size()) {
         throw Error("write archive", state_->path, "more content than its header says");
     }
@@ -216,8 +257,7 @@ void TarWriter::add_file(const TarEntry& entry, std::string_view content) {
 }
 
 void TarWriter::finish() {
-    if (archive_write_close(state_->handle.get()) != ARCHIVE_OK)
-        fail_writing(state_->handle.get(), state_->path);
+    if (archive_write_close(state_->handle.get()) != ARCHIVE_OK) state_->fail();
 }
 
 // --- TarReader

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,8 @@ struct TarEntry {
     int64_t mtime = 0;
     uint64_t size = 0;   ///< of a file
     std::string target;  ///< of a symlink or a hard link
+    uint32_t mtime_ns = 0;
+    std::map<std::string, std::string> xattrs;  ///< written only, as SCHILY.xattr.NAME
 };
 
 enum class TarCompression { none, gzip, zstd };
@@ -33,6 +36,9 @@ class TarWriter {
  public:
     /// @param fd where to; not owned
     TarWriter(int fd, std::string path_for_errors, TarCompression compression);
+    /// Takes the archive's bytes, piece by piece; what it throws leaves the call that made them.
+    using Sink = std::function<void(std::string_view piece)>;
+    TarWriter(Sink sink, std::string path_for_errors, TarCompression compression);
     TarWriter(TarWriter&&) noexcept;
     TarWriter& operator=(TarWriter&&) = delete;
     ~TarWriter();
@@ -46,6 +52,7 @@ class TarWriter {
 
  private:
     struct State;
+    static void set_up(State& state, TarCompression compression);
     std::unique_ptr<State> state_;
 };
 

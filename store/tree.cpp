@@ -207,7 +207,7 @@ std::string LayerStack::fold(const std::string& path, const std::string& package
 void LayerStack::add_delta(const ObjectStore* objects, const Generation& generation) {
     if (generation.delta == 0) return;
     std::set<std::string> known;
-    for (const UpstreamRef& ref : generation.upstream)
+    for (const GenerationRef& ref : generation.upstream)
         known.insert(ref.container);
     std::map<std::string, std::pair<Entry, std::string>> made;
     for (DeltaEntry& item : txn_.delta(generation.delta).entries) {
@@ -318,7 +318,7 @@ void LayerStack::add_databases(const ObjectStore& objects, const Generation& gen
     layers_.back().inlined = &inlined_;
 }
 
-Generation upstream_generation(const ReadTxn& txn, const Generation& generation, const UpstreamRef& ref,
+Generation upstream_generation(const ReadTxn& txn, const Generation& generation, const GenerationRef& ref,
                                const GenerationSource& pending) {
     std::optional<Generation> found = pending ? pending(ref) : std::nullopt;
     if (!found) found = txn.generation(ContainerName(ref.container), ref.generation);
@@ -335,7 +335,7 @@ enum class OwnDelta { with, without };
 
 void add_content(LayerStack& stack, const ReadTxn& txn, const ObjectStore* objects,
                  const Generation& generation, OwnDelta own_delta, const GenerationSource& pending) {
-    for (const UpstreamRef& ref : generation.upstream) {
+    for (const GenerationRef& ref : generation.upstream) {
         const Generation below = upstream_generation(txn, generation, ref, pending);
         stack.add_packages(below);
         stack.add_delta(objects, below);
@@ -361,7 +361,7 @@ Tree whole_tree(const ReadTxn& txn, const ObjectStore& objects, const Generation
 std::vector<InstalledPackage> visible_packages(const ReadTxn& txn, const Generation& generation,
                                                const GenerationSource& pending) {
     std::vector<InstalledPackage> all;
-    for (const UpstreamRef& ref : generation.upstream) {
+    for (const GenerationRef& ref : generation.upstream) {
         for (InstalledPackage& package : upstream_generation(txn, generation, ref, pending).packages)
             all.push_back(std::move(package));
     }

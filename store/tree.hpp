@@ -76,7 +76,7 @@ struct TreeLayer {
 [[nodiscard]] Tree merge_layers(const std::vector<TreeLayer>& layers);
 
 /// Finds generations that are not in the index yet; nullopt = look there. An empty function knows none.
-using GenerationSource = std::function<std::optional<Generation>(const UpstreamRef&)>;
+using GenerationSource = std::function<std::optional<Generation>(const GenerationRef&)>;
 
 /// The packages that the local database of `generation` lists, in the order in which their files are laid
 /// down: those of its upstream generations, then its own; of several with one name the one laid down last, as

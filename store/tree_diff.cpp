@@ -25,6 +25,15 @@ std::vector<std::string> differences(const TreeEntry& before, const TreeEntry& a
 
 }  // namespace
 
+namespace {
+
+/// Made for whoever runs there (home/NAME is another one for each container), not content.
+bool is_mount_point(const Tree& tree, const TreeEntry& entry) {
+    return tree.layers[entry.layer] == kMountPointLayer;
+}
+
+}  // namespace
+
 std::vector<TreeChange> compare_trees(const Tree& before, const Tree& after) {
     std::vector<TreeChange> changes;
     auto old = before.entries.begin();
@@ -34,9 +43,11 @@ std::vector<TreeChange> compare_trees(const Tree& before, const Tree& after) {
                           : now == after.entries.end() ? -1
                                                        : old->entry.path.compare(now->entry.path);
         if (order < 0) {
-            changes.push_back({old->entry.path, TreeChange::Kind::removed, {}});
+            if (!is_mount_point(before, *old))
+                changes.push_back({old->entry.path, TreeChange::Kind::removed, {}});
         } else if (order > 0) {
-            changes.push_back({now->entry.path, TreeChange::Kind::added, {}});
+            if (!is_mount_point(after, *now))
+                changes.push_back({now->entry.path, TreeChange::Kind::added, {}});
         } else if (auto what = differences(*old, *now); !what.empty()) {
             changes.push_back({now->entry.path, TreeChange::Kind::changed, std::move(what)});
         }

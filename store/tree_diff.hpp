@@ -18,7 +18,8 @@ struct TreeChange {
     std::vector<std::string> what;
 };
 
-/// Every path that is not the same in both, by path. Times do not count. Both trees are of one store:
+/// Every path that is not the same in both, by path. Times do not count, nor does a mount point that only one
+/// of them has. Both trees are of one store:
 /// contents are compared by object.
 [[nodiscard]] std::vector<TreeChange> compare_trees(const Tree& before, const Tree& after);
 

@@ -7,27 +7,11 @@
 #include <utility>
 
 #include "store/base/error.hpp"
+#include "store/object_set.hpp"
 
 namespace pwstore {
 
 namespace {
-
-/// A growing set of dense object ids.
-class ObjectSet {
- public:
-    void insert(ObjectId id) {
-        const size_t word = id / 64;
-        if (word >= words_.size()) words_.resize(std::max(word + 1, words_.size() * 2));
-        words_[word] |= uint64_t{1} << (id % 64);
-    }
-    [[nodiscard]] bool contains(ObjectId id) const {
-        const size_t word = id / 64;
-        return word < words_.size() && ((words_[word] >> (id % 64)) & 1U) != 0;
-    }
-
- private:
-    std::vector<uint64_t> words_;
-};
 
 /// What one manifest or delta adds to every container that has it.
 struct Part {
@@ -106,7 +90,7 @@ void add_generation(Counted& counted, std::set<Key>& seen, const ReadTxn& txn, P
                     "generation " + std::to_string(key.second) + " is missing in the index")
             .as(Fault::corrupt);
     }
-    for (const UpstreamRef& below : generation->upstream) {
+    for (const GenerationRef& below : generation->upstream) {
         add_generation(counted, seen, txn, parts, {below.container, below.generation});
     }
     for (const InstalledPackage& package : generation->packages)
@@ -151,6 +135,48 @@ StoreUsage usage_of(const ReadTxn& txn) {
     for (Counted& counted : all)
         total.containers.push_back(std::move(counted.usage));
     return total;
+}
+
+MarginalUsage marginal_usage(const ReadTxn& txn, const std::vector<ContainerName>& names) {
+    Parts parts(txn);
+    const auto all_of = [&](const ContainerName& name) {
+        Counted counted;
+        std::set<Key> seen;
+        for (const uint64_t number : txn.generation_numbers(name))
+            add_generation(counted, seen, txn, parts, {name.str(), number});
+        return counted;
+    };
+    std::vector<Counted> named;
+    for (const ContainerName& name : names) {
+        if (!txn.container(name))
+            throw Error("count what is used", name.str(), "there is no such container").as(Fault::usage);
+        named.push_back(all_of(name));
+        named.back().usage.container = name.str();
+    }
+    std::vector<Counted> others;
+    for (const ContainerName& name : txn.containers()) {
+        if (std::find(names.begin(), names.end(), name) == names.end()) others.push_back(all_of(name));
+    }
+    MarginalUsage usage;
+    for (const Counted& one : named)
+        usage.containers.push_back({one.usage.container});
+    txn.for_each_object([&](const ObjectKey& key, const ObjectRow& row) {
+        const uint64_t bytes = key.size * row.copies;
+        const auto has = [&](const Counted& one) { return one.objects.contains(row.id); };
+        const bool stays = std::any_of(others.begin(), others.end(), has);
+        const auto users = std::count_if(named.begin(), named.end(), has);
+        if (users == 0) return;
+        if (!stays) {
+            usage.freed += bytes;
+            ++usage.freed_objects;
+        }
+        for (size_t at = 0; at < named.size(); ++at) {
+            if (!has(named[at])) continue;
+            MarginalUsage::Share& share = usage.containers[at];
+            (stays ? share.with_others : users == 1 ? share.exclusive : share.among_them) += bytes;
+        }
+    });
+    return usage;
 }
 
 }  // namespace pwstore

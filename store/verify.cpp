@@ -51,6 +51,7 @@ class Verifier {
         scan_ = scan_objects(store_, catalog_, options_, sink_);
         confirm_under_lock();
         if (options_.roots) find_roots();
+        find_set_ids(store_, is_healing() ? SetIds::clear : SetIds::report, report_.findings);
         for (RootState& root : roots_)
             scan_root(root);
         std::unordered_set<ObjectId> replaced;
@@ -116,8 +117,10 @@ void Verifier::confirm_under_lock() {
         if (error.fault() == Fault::busy && !scan_.strays.empty()) {
             sink_.message(Severity::info,
                           "files without a record are not reported: another command adds files now");
-            scan_.strays.clear();
         }
+        // Rows go before files do: what has no row any more was not damaged.
+        scan_.strays.clear();
+        drop_what_changed(store_.index().read());
         return;
     }
     drop_what_changed(store_.index().read());
@@ -297,6 +300,8 @@ void Verifier::scan_root(RootState& root) {
 
 void Verifier::finish_root(RootState& root, const std::unordered_set<ObjectId>& replaced) {
     const std::string path = Layout::root_name(root.container, root.number);
+    // A collection drops generations beside us.
+    if (!root.failure.empty() && !store_.index().read().generation(root.container, root.number)) return;
     const RootScan before = root.scan;
     const std::string failed = root.failure;
     if (is_healing()) mend(root, replaced);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ enum class FindingKind {
     bad_record,    ///< an index record that is wrong or refers to nothing
     damaged_root,  ///< a root differs from its generation
     missing_root,  ///< a current generation without its root (rebuilt on next use)
-    set_id_file,   ///< a set-id file below the data directory
+    set_id_file,   ///< a set-id file anywhere below the data directory
 };
 
 /// One thing that verify found. `text` is one sentence naming package, path and containers where known.
@@ -38,6 +39,10 @@ struct VerifyOptions {
     /// Bring back good bytes of an object: given the package, version and archive SHA-256 that hold it, the
     /// path of a package archive to read it from; nullopt when there is none. Set = heal.
     std::function<std::optional<std::string>(const Manifest&)> heal_from;
+    /// Another source, asked last: gives those of the wanted contents that it has, each as a file open at its
+    /// start.
+    using Give = std::function<void(const Sha256& content, int fd)>;
+    std::function<void(const std::set<Sha256>& wanted, const Give& give)> contents_from;
 };
 
 struct VerifyReport {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -50,6 +51,7 @@ class Healer {
             lost_.push_back(&object);
         }
         from_archives();
+        from_contents();
         restore_further_copies(catalog, damages);
         return std::move(replaced_);
     }
@@ -200,6 +202,25 @@ class Healer {
                     object, [&] { return reader.read_piece(); }, kept, path))
                 wanted_.erase(object.second.id);
         }
+    }
+
+    void from_contents() {
+        if (wanted_.empty() || !options_.contents_from) return;
+        std::map<Sha256, std::vector<const Object*>> objects;
+        std::set<Sha256> wanted;
+        for (const Object* object : lost_) {
+            if (!wanted_.contains(object->second.id)) continue;
+            objects[object->second.sha256].push_back(object);
+            wanted.insert(object->second.sha256);
+        }
+        attempt("the bundle", [&] {
+            options_.contents_from(wanted, [&](const Sha256& content, int fd) {
+                for (const Object* object : objects[content]) {
+                    if (put(*object, fd, "content of the bundle")) wanted_.erase(object->second.id);
+                }
+            });
+            return true;
+        });
     }
 
     // --- Putting in place ------------------------------------------------------------------------

@@ -152,6 +152,13 @@ struct RootRepair {
 /// renamed in. What cannot be put right is left as it is.
 void mend_root(const RootCheck& check, const Tree& tree, int root, int staging, const RootRepair& repair);
 
+// --- Everything else below the data directory (verify_set_id.cpp) ---------------------------------
+
+enum class SetIds { report, clear };
+/// Set-user-id and set-group-id files outside of objects and roots: homes, writable layers, staging. What
+/// cannot be looked into is passed over. Nothing is followed.
+void find_set_ids(const Store& store, SetIds action, std::vector<Finding>& findings);
+
 // --- Healing (verify_heal.cpp) -------------------------------------------------------------------
 
 /// A root with its tree: a source of bytes.

@@ -176,7 +176,7 @@ class RecordCheck {
         }
         if (generation.delta != 0)
             findings_.attempt(title, [&] { (void)txn_.delta_bytes(generation.delta); });
-        for (const UpstreamRef& ref : generation.upstream) {
+        for (const GenerationRef& ref : generation.upstream) {
             if (txn_.generation(ContainerName(ref.container), ref.generation)) continue;
             findings_.add(fmt::format("{} is built on {}@{}, which is not there", title, ref.container,
                                       ref.generation));

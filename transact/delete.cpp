@@ -42,6 +42,20 @@ void check_deletable(const ReadTxn& txn, const std::set<std::string>& names) {
         .with_hint("delete what is built on it as well, or before it");
 }
 
+/// Snapshots are there to keep something; they are given up only on purpose.
+void release_snapshots(WriteTxn& txn, const ContainerName& name, bool force) {
+    for (const auto& [label, snapshot] : txn.snapshots()) {
+        if (snapshot.container != name.str()) continue;
+        if (!force) {
+            throw Error("delete container", name.str(),
+                        fmt::format("snapshot '{}' keeps a generation of it", label))
+                .as(Fault::refused)
+                .with_hint(fmt::format("remove it first: pwstore snapshot rm {}; or pass --force", label));
+        }
+        txn.remove_snapshot(label);
+    }
+}
+
 void check_idle(const Store& store, const ReadTxn& txn, const ContainerName& name) {
     for (const uint64_t number : txn.generation_numbers(name)) {
         if (is_lock_free(store.layout().data(), Layout::run_lease_name(name, number))) continue;
@@ -79,6 +93,7 @@ void delete_containers(const Store& store, const std::vector<ContainerName>& nam
         for (const std::string& name : chosen) {
             const ContainerName container(name);
             if (!force) check_idle(store, txn, container);
+            release_snapshots(txn, container, force);
             transaction.cause += " " + name;
             transaction.switches.push_back({name, txn.container(container)->current, 0});
             txn.remove_container(container);

@@ -122,7 +122,7 @@ void InPlaceRoot::read_archives(const Plan& plan) {
 
 void InPlaceRoot::find_moved_files(const Plan& plan) {
     InPlaceFiles::Rules rules{.patterns = patterns_, .no_save = wanted_.no_save};
-    std::vector<PackageChange> changes;
+    std::vector<FileListChange> changes;
     for (const PlanStep& step : plan.steps) {
         const bool goes = step.kind == StepKind::remove;
         changes.push_back(

@@ -213,9 +213,9 @@ class CarryOver {
 
     void find_moved_files() {
         std::deque<PackageFileList> lists;
-        std::vector<PackageChange> changes;
+        std::vector<FileListChange> changes;
         for (const ChangeBelow& change : changes_.packages) {
-            PackageChange& lists_of = changes.emplace_back();
+            FileListChange& lists_of = changes.emplace_back();
             if (change.old) lists_of.old = &lists.emplace_back(file_list(*change.old));
             if (change.after) lists_of.after = &lists.emplace_back(file_list(*change.after));
         }

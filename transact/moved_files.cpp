@@ -25,12 +25,12 @@ PackageFileList file_list(const Manifest& package) {
 
 std::set<std::string> moved_files(
     const std::function<std::optional<struct stat>(const std::string& path)>& look,
-    const std::vector<PackageChange>& changes) {
+    const std::vector<FileListChange>& changes) {
     std::set<std::string> moved;
     const auto has = [](const PackageFileList* list, const std::string& path) {
         return list != nullptr && list->has(path);
     };
-    for (const PackageChange& comes : changes) {
+    for (const FileListChange& comes : changes) {
         if (comes.after == nullptr) continue;
         for (const std::string& listed : comes.after->paths) {
             if (has(comes.old, listed)) continue;
@@ -39,7 +39,7 @@ std::set<std::string> moved_files(
             const auto there = look(path);
             if (!there || (is_directory && (S_ISDIR(there->st_mode) || has(comes.old, path)))) continue;
             bool leaves = false, goes = false;
-            for (const PackageChange& other : changes) {
+            for (const FileListChange& other : changes) {
                 if (&other == &comes || !has(other.old, path)) continue;
                 (other.after == nullptr ? goes : leaves) = true;
             }

@@ -20,7 +20,8 @@ namespace pwstore {
 [[nodiscard]] std::string listed_path(const Entry& entry);
 [[nodiscard]] std::string without_slash(const std::string& listed);
 
-struct PackageChange {
+/// How the files of one package change.
+struct FileListChange {
     const PackageFileList* old = nullptr;    ///< null: it is new
     const PackageFileList* after = nullptr;  ///< null: it goes
 };
@@ -30,6 +31,6 @@ struct PackageChange {
 /// @param look what is at a path of the root when the transaction begins, symlinks on the way followed
 [[nodiscard]] std::set<std::string> moved_files(
     const std::function<std::optional<struct stat>(const std::string& path)>& look,
-    const std::vector<PackageChange>& changes);
+    const std::vector<FileListChange>& changes);
 
 }  // namespace pwstore

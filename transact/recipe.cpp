@@ -23,7 +23,7 @@ Sha256 recipe_digest(const ReadTxn& txn, ContainerType type, const Generation& g
                      const GenerationSource& pending) {
     std::string text = "pwstore recipe 1\n";
     append_field(text, fmt::format("{}", static_cast<unsigned>(type)));
-    for (const UpstreamRef& reference : generation.upstream) {
+    for (const GenerationRef& reference : generation.upstream) {
         auto below = pending ? pending(reference) : std::nullopt;
         if (!below) below = txn.generation(ContainerName(reference.container), reference.generation);
         if (!below)

@@ -35,10 +35,21 @@ void check_plan(const ReadTxn& txn, const RollbackRequest& request, const Switch
         .with_hint("run the command again");
 }
 
+void check_not_pinned(const ReadTxn& txn, const ContainerName& name) {
+    for (const auto& [label, snapshot] : txn.snapshots()) {
+        if (snapshot.container != name.str()) continue;
+        throw Error("roll back", name.str(),
+                    "it did not exist then, and snapshot '" + label + "' keeps a generation of it")
+            .as(Fault::refused)
+            .with_hint("remove the snapshot first: pwstore snapshot rm " + label);
+    }
+}
+
 void switch_back(WriteTxn& txn, const Switches& switches) {
     for (const auto& item : switches) {
         const ContainerName name(item.container);
         if (item.to == 0) {
+            check_not_pinned(txn, name);
             txn.remove_container(name);
             continue;
         }

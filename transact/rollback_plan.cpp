@@ -76,7 +76,7 @@ class Consistency {
         if (number == 0) return;
         const auto generation = txn_.generation(ContainerName(container), number);
         if (!generation) throw refused(container, fmt::format("generation {} is no longer kept", number));
-        for (const UpstreamRef& below : generation->upstream) {
+        for (const GenerationRef& below : generation->upstream) {
             if (at(below.container) == below.generation) continue;
             if (!with_below_) {
                 throw refused(container,
@@ -99,9 +99,10 @@ class Consistency {
     [[nodiscard]] bool fits(const std::string& name, uint64_t number) const {
         if (number == 0) return true;
         const auto generation = txn_.generation(ContainerName(name), number);
-        return generation &&
-               std::all_of(generation->upstream.begin(), generation->upstream.end(),
-                           [&](const UpstreamRef& below) { return at(below.container) == below.generation; });
+        return generation && std::all_of(generation->upstream.begin(), generation->upstream.end(),
+                                         [&](const GenerationRef& below) {
+                                             return at(below.container) == below.generation;
+                                         });
     }
 
     [[nodiscard]] uint64_t newest_that_fits(const std::string& name) const {

@@ -141,6 +141,8 @@ Tree RootBuild::start_tree() {
         delta_before_ = std::move(carried_.delta);
         WriteTxn txn = state_.store.index().write();
         start.delta = txn.add_delta(delta_before_);
+        state_.leased.deltas.push_back(start.delta);
+        state_.lease->record(txn, state_.leased);
         txn.commit();
     }
     return tree_of(state_.store.index().read(), state_.store.objects(), start, state_.generation_source());
@@ -272,10 +274,10 @@ FileRules RootBuild::file_rules() {
 void RootBuild::find_moving_files() {
     const ReadTxn txn = state_.store.index().read();
     std::deque<PackageFileList> lists;
-    std::vector<PackageChange> changes;
+    std::vector<FileListChange> changes;
     for (const PlanStep& step : work_.plan.steps) {
         const std::string& name = step.package.name;
-        PackageChange change;
+        FileListChange change;
         if (work_.before && work_.before->find_package(name) != nullptr)
             change.old = &lists.emplace_back(file_list(manifest_before(work_, name)));
         if (step.kind != StepKind::remove) {
@@ -595,6 +597,7 @@ void RootBuild::record_delta() {
     failpoint("build.harvested");
     ingestor.commit(&*state_.lease, false, [&](WriteTxn& txn) {
         if (!work_.delta.entries.empty()) work_.after.delta = txn.add_delta(work_.delta);
+        if (work_.after.delta != 0) state_.leased.deltas.push_back(work_.after.delta);
         for (const DeltaEntry& entry : work_.delta.entries) {
             if (entry.entry.object != 0) state_.leased.objects.push_back(entry.entry.object);
         }

@@ -21,7 +21,7 @@ namespace {
 void check_ground(const WriteTxn& txn, TransactionState& state) {
     for (const Work& work : state.works) {
         if (!work.affected) continue;
-        for (const UpstreamRef& reference : work.after.upstream) {
+        for (const GenerationRef& reference : work.after.upstream) {
             if (const Work* below = state.find(reference.container); below != nullptr && below->affected)
                 continue;
             const auto row = txn.container(ContainerName(reference.container));

@@ -40,7 +40,7 @@ Generation TransactionState::upstream_generation(const ReadTxn& txn, const std::
 }
 
 GenerationSource TransactionState::generation_source() {
-    return [this](const UpstreamRef& reference) -> std::optional<Generation> {
+    return [this](const GenerationRef& reference) -> std::optional<Generation> {
         const Work* work = find(reference.container);
         if (work == nullptr || !work->affected || work->after.number != reference.generation)
             return std::nullopt;

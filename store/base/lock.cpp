@@ -80,7 +80,13 @@ FileLock FileLock::acquire(int dir, const std::string& path, LockMode mode,
 bool is_lock_free(int dir, const std::string& path) {
     const auto file = try_open_at(dir, path, O_RDONLY | O_NOFOLLOW);
     if (!file) return true;
-    return try_flock(file->get(), LockMode::exclusive, path);
+    // Another process that asks the same holds it for the moment of its question.
+    constexpr int kTries = 6;
+    for (int attempt = 1; !try_flock(file->get(), LockMode::exclusive, path); ++attempt) {
+        if (attempt == kTries) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
 }
 
 }  // namespace pwstore

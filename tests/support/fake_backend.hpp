@@ -76,6 +76,56 @@ class FakeBackend final : public cli::Backend {
             if (name.str() == in_use && !force) throw Error("delete", in_use, "busy").as(Fault::busy);
         }
     }
+    std::vector<std::pair<std::string, ReadTxn::Snapshot>> snapshots() override { return pinned; }
+    void add_snapshot(const std::string& label, const cli::GenerationName& generation,
+                      const std::string& note) override {
+        calls.push_back("snapshot " + label + " of " + generation.container.str() + "@" +
+                        std::to_string(generation.generation) + ": " + note);
+    }
+    void remove_snapshot(const std::string& label) override { calls.push_back("remove snapshot " + label); }
+    TransactionReport clone(const cli::GenerationName& source, const ContainerName& name, const std::string&,
+                            ProgressSink&) override {
+        calls.push_back("clone " + source.container.str() + "@" + std::to_string(source.generation) + " as " +
+                        name.str());
+        return report;
+    }
+    MarginalUsage marginal(const std::vector<ContainerName>&) override { return margin; }
+    StoreStatistics statistics(ProgressSink&) override { return numbers; }
+    std::optional<PathStory> story(const cli::GenerationName&, const std::string& path) override {
+        calls.push_back("story of " + path);
+        return told;
+    }
+    std::vector<ContentPlace> places(const std::string& text) override {
+        calls.push_back("places of " + text);
+        return found_at;
+    }
+    std::vector<PathOwner> owners(const std::string& path) override {
+        calls.push_back("owners of " + path);
+        return owned_by;
+    }
+    std::vector<Sha256> contents() override { return had; }
+    PolicyState policy(const ContainerName&) override { return policies; }
+    void settle_policy(const ContainerName& name, bool accept) override {
+        calls.push_back((accept ? "accept policy of " : "reject policy of ") + name.str());
+    }
+    image::ExportResult export_image(const image::ExportRequest& request, int, ProgressSink&) override {
+        exported.push_back(request.generation);
+        if (request.sign) signature = request.sign("text");
+        return export_result;
+    }
+    ImportResult import_image(const ImportRequest& request, ProgressSink&) override {
+        imported_as = request.name ? request.name->str() : "";
+        return import_result;
+    }
+    CollectPlan plan_collection(const CollectRequest& request, ProgressSink&) override {
+        collect_requests.push_back(request);
+        return collection;
+    }
+    bool is_collection_needed(const CollectPlan&) override { return collection_needed; }
+    CollectReport collect(const CollectPlan& plan, std::chrono::milliseconds, ProgressSink&) override {
+        collected.push_back(plan);
+        return collect_report;
+    }
     VerifyReport verify(const cli::VerifyRequest& request, ProgressSink&) override {
         verified = request;
         return findings;
@@ -117,6 +167,19 @@ class FakeBackend final : public cli::Backend {
     std::optional<Error> failure, not_started;
     TransactionReport report;
     VerifyReport findings;
+    CollectPlan collection;
+    std::vector<std::pair<std::string, ReadTxn::Snapshot>> pinned;
+    MarginalUsage margin;
+    StoreStatistics numbers;
+    std::optional<PathStory> told;
+    std::vector<ContentPlace> found_at;
+    std::vector<PathOwner> owned_by;
+    std::vector<Sha256> had;
+    PolicyState policies;
+    image::ExportResult export_result;
+    ImportResult import_result;
+    CollectReport collect_report;
+    bool collection_needed = true;
     RootShellResult shell;
     int status = 0;
 
@@ -127,6 +190,10 @@ class FakeBackend final : public cli::Backend {
     std::optional<cli::RunRequest> ran;
     std::optional<RootShellRequest> rooted;
     std::optional<cli::VerifyRequest> verified;
+    std::vector<GenerationRef> exported;
+    std::string signature, imported_as;
+    std::vector<CollectRequest> collect_requests;
+    std::vector<CollectPlan> collected;
 };
 
 /// One command line against a FakeBackend, with all that it printed.

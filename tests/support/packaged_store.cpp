@@ -28,7 +28,7 @@ InstalledPackage PackagedStore::add(const PackageSpec& spec) {
 
 Generation PackagedStore::install(const std::string& container, const std::vector<InstalledPackage>& packages,
                                   const std::vector<DeltaEntry>& delta,
-                                  const std::vector<UpstreamRef>& upstream) {
+                                  const std::vector<GenerationRef>& upstream) {
     const ContainerName name(container);
     WriteTxn txn = store.index().write();
     ContainerRow row = txn.container(name).value_or(ContainerRow{});

@@ -24,7 +24,7 @@ class PackagedStore {
     /// Record a generation of `container` with these packages as its current one; returns it.
     Generation install(const std::string& container, const std::vector<InstalledPackage>& packages,
                        const std::vector<DeltaEntry>& delta = {},
-                       const std::vector<UpstreamRef>& upstream = {});
+                       const std::vector<GenerationRef>& upstream = {});
     /// The archive that a manifest was read from.
     [[nodiscard]] std::optional<std::string> archive_of(const Manifest& manifest) const;
     /// Key of the object of a package's file.

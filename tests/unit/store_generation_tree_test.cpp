@@ -88,7 +88,7 @@ class GenerationTree : public testing::Test {
     }
 
     Generation generation(const std::string& container, std::vector<InstalledPackage> packages,
-                          uint32_t delta_id = 0, std::vector<UpstreamRef> upstream = {}) {
+                          uint32_t delta_id = 0, std::vector<GenerationRef> upstream = {}) {
         Generation made;
         made.container = container;
         made.number = 1;

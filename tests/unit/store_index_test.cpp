@@ -236,27 +236,64 @@ TEST_F(IndexTest, KeepsContainersAndTheirGenerations) {
     EXPECT_EQ(removal.generation_numbers(ContainerName("base2")), std::vector<uint64_t>{7});
 }
 
-TEST_F(IndexTest, DropsADeltaWithItsLastGeneration) {
+TEST_F(IndexTest, ADeltaIsUnusedOnceItsLastGenerationIsGone) {
     const Index index = open();
     WriteTxn txn = index.write();
     EXPECT_EQ(txn.add_delta({}), 0U);
     const uint32_t shared = txn.add_delta(delta_of("a"));
     const uint32_t own = txn.add_delta(delta_of("b"));
+    const auto unused = [&] {
+        std::vector<uint32_t> ids;
+        for (const auto& [id, since] : txn.unused().deltas)
+            ids.push_back(id);
+        return ids;
+    };
+    EXPECT_EQ(unused(), (std::vector<uint32_t>{shared, own}));
     txn.put_generation(generation_of("base", 1, shared));
     txn.put_generation(generation_of("base", 2, shared));
     txn.put_generation(generation_of("base", 3, own));
     txn.put_generation(generation_of("copy", 1, shared));
     EXPECT_THROW(txn.put_generation(generation_of("base", 4, own + 1)), Error);
+    EXPECT_TRUE(unused().empty());
+    txn.remove_generations({{{"base", 3}, 1000}});
+    txn.remove_generations({{{"base", 3}, 2000}});
+    EXPECT_EQ(unused(), std::vector<uint32_t>{own});
+    EXPECT_EQ(txn.unused().deltas[0].second, 1000);
     EXPECT_EQ(txn.delta(own).entries[0].entry.path, "b");
-    EXPECT_TRUE(txn.delta(0).entries.empty());
-    EXPECT_TRUE(txn.remove_generation(name_, 3));
-    EXPECT_FALSE(txn.remove_generation(name_, 3));
-    EXPECT_EQ(txn.delta_ids(), std::vector<uint32_t>{shared});
     txn.remove_container(name_);
-    EXPECT_EQ(txn.delta_ids(), std::vector<uint32_t>{shared});
-    txn.remove_generation(ContainerName("copy"), 1);
-    EXPECT_TRUE(txn.delta_ids().empty());
-    EXPECT_THROW((void)txn.delta(shared), Error);
+    EXPECT_EQ(unused(), std::vector<uint32_t>{own});
+    txn.remove_generations({{{"copy", 1}, INT64_MAX}});
+    EXPECT_EQ(unused(), (std::vector<uint32_t>{shared, own}));
+    EXPECT_LE(txn.unused().deltas[0].second, ::time(nullptr));
+    EXPECT_TRUE(txn.remove_delta(own));
+    EXPECT_EQ(unused(), std::vector<uint32_t>{shared});
+}
+
+TEST_F(IndexTest, WhatSeveralGenerationsLeaveIsUnusedSinceTheLatestOfThem) {
+    const Index index = open();
+    WriteTxn txn = index.write();
+    const uint32_t id = txn.add_delta(delta_of("a"));
+    for (const uint64_t number : {1U, 2U, 3U})
+        txn.put_generation(generation_of("base", number, id));
+    txn.remove_generations({{{"base", 1}, 100}, {{"base", 3}, 300}, {{"base", 2}, 200}});
+    ASSERT_EQ(txn.unused().deltas.size(), 1U);
+    EXPECT_EQ(txn.unused().deltas[0].second, 300);
+}
+
+TEST_F(IndexTest, SnapshotsPinGenerationsByName) {
+    const Index index = open();
+    WriteTxn txn = index.write();
+    txn.put_generation(generation_of("base", 1, 0));
+    const ReadTxn::Snapshot snapshot{"base", 1, 77, "before the upgrade"};
+    txn.add_snapshot("good", snapshot);
+    EXPECT_THROW(txn.add_snapshot("good", snapshot), Error);
+    EXPECT_THROW(txn.add_snapshot("other", {"base", 2, 0, ""}), Error);
+    EXPECT_EQ(txn.snapshot("good"), snapshot);
+    EXPECT_FALSE(txn.snapshot("other"));
+    EXPECT_EQ(txn.snapshots().size(), 1U);
+    EXPECT_TRUE(txn.remove_snapshot("good"));
+    EXPECT_FALSE(txn.remove_snapshot("good"));
+    EXPECT_TRUE(txn.snapshots().empty());
 }
 
 TEST_F(IndexTest, KeepsLeasesAndTransactions) {

@@ -53,7 +53,7 @@ struct Filled {
         return installed;
     }
     void container(const std::string& name, std::vector<InstalledPackage> packages,
-                   std::vector<UpstreamRef> upstream = {}, uint32_t delta = 0) {
+                   std::vector<GenerationRef> upstream = {}, uint32_t delta = 0) {
         Generation generation;
         generation.container = name;
         generation.number = 1;

@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <ostream>
+#include <thread>
+
+#include "cli/cmd.hpp"
+#include "cli/json.hpp"
+#include "cli/outside.hpp"
+#include "cli/progress.hpp"
+#include "cli/signature.hpp"
+#include "cli/transfer.hpp"
+#include "mount/process.hpp"
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "store/base/random_id.hpp"
+#include "store/base/staged_file.hpp"
+#include "store/image/image_format.hpp"
+
+namespace pwstore::cli {
+
+namespace {
+
+using nlohmann::json;
+
+Error wrong(const std::string& cause) {
+    Error error("read the command line", "", cause);
+    return error.as(Fault::usage);
+}
+
+std::string digest_text(const Sha256& sha256) {
+    return "sha256:" + sha256.hex();
+}
+
+// --- export
+// --------------------------------------------------------------------------------------------------
+
+/// Where an image goes: standard output, or a file that appears whole or not at all.
+class Output {
+ public:
+    Output(const Context& context, const std::optional<std::string>& path) {
+        if (!path || *path == "-") {
+            if (context.io.out_tty) {
+                throw wrong("an image is nothing for a terminal")
+                    .with_hint("write it to a file with -o FILE, or send it through a pipe");
+            }
+            return;
+        }
+        const auto [directory, name] = split_path(*path);
+        directory_ =
+            open_at(AT_FDCWD, directory.empty() ? (path->front() == '/' ? "/" : ".") : std::string(directory),
+                    O_RDONLY | O_DIRECTORY);
+        file_.emplace(directory_.get(), std::string(name));
+    }
+    [[nodiscard]] int fd() const { return file_ ? file_->fd() : STDOUT_FILENO; }
+    [[nodiscard]] bool is_file() const { return file_.has_value(); }
+    void finish() {
+        if (file_) file_->publish();
+    }
+
+ private:
+    Fd directory_;
+    std::optional<StagedFile> file_;
+};
+
+void print_export(const Context& context, const std::string& what, const image::ExportResult& result,
+                  std::ostream& out) {
+    out << fmt::format("{}: {} in {} layers\n", context.out.bold(what), human_size(result.bytes),
+                       result.layers);
+    if (result.left_out != 0)
+        out << fmt::format("{} of {} files are there already and left out\n", result.left_out,
+                           result.contents);
+    out << fmt::format("image   {}\ncontent {}\n", digest_text(result.manifest), digest_text(result.content));
+}
+
+image::ExportRequest export_request(Context& context, const Arguments& arguments) {
+    const GenerationName name = generation_named(context, arguments.operands().at(0));
+    image::ExportRequest request;
+    request.generation = {name.container.str(), name.generation};
+    if (const auto path = arguments.value("against"))
+        request.against = decode_have(read_file(AT_FDCWD, *path));
+    if (const auto key = arguments.value("sign"))
+        request.sign = [key = *key](const std::string& text) { return sign(text, key); };
+    return request;
+}
+
+int run_export(Context& context, const Arguments& arguments) {
+    Output output(context, arguments.value("output"));
+    const image::ExportRequest request = export_request(context, arguments);
+    ProgressScreen screen(context);
+    const image::ExportResult result = context.backend.export_image(request, output.fd(), screen);
+    screen.clear();
+    output.finish();
+    if (arguments.has("json")) {
+        (output.is_file() ? context.io.out : context.io.err) << export_json(result);
+    } else if (!context.quiet) {
+        print_export(context, arguments.operands()[0], result,
+                     output.is_file() ? context.io.out : context.io.err);
+    }
+    return kDone;
+}
+
+Command export_command() {
+    Command it{"export", {}, "Hosts", "write a container as an OCI image"};
+    it.description = {
+        "One file with everything: packages, changes, package database, policy. podman, skopeo and "
+        "registries take "
+        "it; 'pwstore import' makes the same container of it. The same generation gives the same bytes on "
+        "every "
+        "host. NAME@N is generation N, or a snapshot.",
+        "--against leaves out every file that another host has, as 'pwstore have' wrote it down there; only "
+        "pwstore can read that.",
+        "--sign takes an SSH key; who trusts it has it in the file allowed_signers of the configuration "
+        "directory, as "
+        "ssh-keygen(1) describes it."};
+    it.operands = {{"NAME[@N]", Completes::container}};
+    it.options = {{"output", 'o', "FILE", "write it there; '-' is standard output", Completes::file},
+                  {"against", 0, "FILE", "leave out what the list of 'pwstore have' names", Completes::file},
+                  {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
+                  json_option()};
+    it.examples = {{"pwstore export editor -o editor.tar", "to a file"},
+                   {"pwstore export editor@7 | ssh host podman load", "a generation, to another program"},
+                   {"pwstore export editor --against b.have -o d.tar", "only what host b lacks"}};
+    it.run = run_export;
+    return it;
+}
+
+// --- import
+// --------------------------------------------------------------------------------------------------
+
+std::string allowed_signers() {
+    return Directories::from_environment().config + "/allowed_signers";
+}
+
+/// Who says that this image is what it should be: the digest that the user gave, a key, or nobody.
+void vouch(const Context& context, const image::Image& image, bool has_digest, bool allow_unsigned) {
+    const auto say = [&](const std::string& text) {
+        if (!context.quiet) context.io.err << text << '\n';
+    };
+    if (has_digest) return say("the image has the digest that was given");
+    const auto who = signer_of(image::signed_text(image.digest()), image.signature(), allowed_signers());
+    if (who) return say(fmt::format("signed by {}", printable(*who)));
+    const std::string cause =
+        image.signature().empty() ? "it is not signed" : "its key is not in " + allowed_signers();
+    if (allow_unsigned) return say(fmt::format("nobody vouches for the image: {}", cause));
+    if (context.interactive() &&
+        ask_yes_no(context,
+                   fmt::format("Nobody vouches for {}: {}. Import it?", digest_text(image.digest()), cause),
+                   false)) {
+        return;
+    }
+    throw Error("import", printable(image.name()), "nobody vouches for the image: " + cause)
+        .as(Fault::refused)
+        .with_hint(
+            "give its digest with --expect, put its signer's key into allowed_signers, or pass "
+            "--allow-unsigned");
+}
+
+ImportRequest import_request(const Context& context, const Arguments& arguments) {
+    ImportRequest request;
+    request.command = context.command_line;
+    if (const auto name = arguments.value("as")) request.name.emplace(*name);
+    if (const auto text = arguments.value("expect")) {
+        request.expect = Sha256::from_hex(text->starts_with("sha256:") ? text->substr(7) : *text);
+    }
+    request.vouch = [&context, has_digest = request.expect.has_value(),
+                     allow = arguments.has("allow-unsigned")](const image::Image& image) {
+        vouch(context, image, has_digest, allow);
+    };
+    return request;
+}
+
+int tell_import(const Context& context, const Arguments& arguments, const char* kind,
+                const ImportResult& result) {
+    context.backend.log(fmt::format("{}: {}@{} from {}", context.command_line, result.container,
+                                    result.generation, digest_text(result.digest)));
+    if (arguments.has("json")) {
+        context.io.out << import_json(kind, result);
+        return kDone;
+    }
+    if (context.quiet) return kDone;
+    context.io.out << fmt::format("{}: generation {}, {} of files, {} new on disk\n",
+                                  context.out.bold(result.container), result.generation,
+                                  human_size(result.stats.bytes), human_size(result.stats.new_bytes));
+    if (result.is_foreign)
+        context.io.out << "the image is not one of pwstore's: nothing of it is known as a package\n";
+    if (result.has_proposal) {
+        context.io.out << fmt::format(
+            "it asks for permissions that it does not have: pwstore policy diff {0}, then pwstore policy "
+            "accept {0}\n",
+            result.container);
+    }
+    return kDone;
+}
+
+int run_import(Context& context, const Arguments& arguments) {
+    const std::string path = arguments.operands().at(0);
+    ImportRequest request = import_request(context, arguments);
+    const Fd file = path == "-" ? Fd() : open_at(AT_FDCWD, path, O_RDONLY);
+    request.in = path == "-" ? STDIN_FILENO : file.get();
+    if (path == "-" && context.io.in_tty) throw wrong("an image does not come from a terminal");
+    ProgressScreen screen(context);
+    const ImportResult result = context.backend.import_image(request, screen);
+    screen.clear();
+    return tell_import(context, arguments, "import", result);
+}
+
+std::vector<Option> import_options() {
+    return {{"as", 0, "NAME", "name of the container; otherwise as the image says"},
+            {"expect", 0, "DIGEST", "the image's digest (sha256:…): another one is refused"},
+            {"allow-unsigned", 0, "", "also when nobody vouches for it"},
+            noconfirm_option(),
+            json_option()};
+}
+
+Command import_command() {
+    Command it{"import", {}, "Hosts", "make a container of an image"};
+    it.description = {
+        "FILE is what 'pwstore export' wrote, or any other OCI image-layout or docker archive. '-' is "
+        "standard input. "
+        "Every byte is hashed on its way in. The container is a base: it stands for itself.",
+        "Somebody has to vouch for the image: a key in allowed_signers, the digest that you give, or you, "
+        "when you are "
+        "asked. The permissions that it asks for are a proposal, which 'pwstore policy' shows; it runs with "
+        "those of a "
+        "new container until you accept them."};
+    it.operands = {{"FILE", Completes::file}};
+    it.options = import_options();
+    it.examples = {
+        {"pwstore import editor.tar", "as it is called"},
+        {"pwstore import --as other --expect sha256:1f… editor.tar", "under another name, and just this one"},
+        {"podman save --format oci-archive debian | pwstore import - --as debian --allow-unsigned",
+         "from another program"}};
+    it.run = run_import;
+    return it;
+}
+
+// --- have
+// ----------------------------------------------------------------------------------------------------
+
+int run_have(Context& context, const Arguments&) {
+    if (context.io.out_tty)
+        throw wrong("a list of contents is nothing for a terminal").with_hint("pwstore have > FILE");
+    write_all(STDOUT_FILENO, encode_have(context.backend.contents()), "standard output");
+    return kDone;
+}
+
+Command have_command() {
+    Command it{
+        "have", {}, "Hosts", "write down which files this host has, for 'export --against' on another"};
+    it.description = {"32 bytes for each file of the store: its SHA-256."};
+    it.examples = {
+        {"pwstore have > b.have", "carry it over, and there: pwstore export editor --against b.have"}};
+    it.run = run_have;
+    return it;
+}
+
+// --- ssh
+// -----------------------------------------------------------------------------------------------------
+
+constexpr const char* kSshRemedy = "install OpenSSH's client programs (Debian: openssh-client)";
+
+/// The other pwstore, behind ssh.
+class Remote {
+ public:
+    Remote(const std::string& host, const std::string& program)
+        : peer_(start_outside("ssh", {"-T", "--", host, program + " serve --stdio"}, kSshRemedy)),
+          in_(peer_.from.get()),
+          out_(peer_.to.get()) {
+        std::string greeting;
+        try {
+            greeting = in_.line() + "\n";
+        } catch (const Error&) {
+            greeting.clear();
+        }
+        if (greeting == kGreeting) return;
+        throw Error("reach", host, "there is no pwstore of this version that answers")
+            .with_hint(
+                "'ssh HOST pwstore version' has to work; --remote-program names it when it is not in its "
+                "PATH");
+    }
+
+    FrameReader& in() { return in_; }
+    FrameWriter& out() { return out_; }
+    void ask(const json& request) { out_.line(request.dump()); }
+    json answer() {
+        const json answer = json::parse(in_.line(), nullptr, false);
+        if (answer.is_discarded() || !answer.is_object())
+            throw Error("talk with", "other side", "its answer makes no sense").as(Fault::corrupt);
+        if (answer.contains("error"))
+            throw Error("other side", "", printable(answer["error"].get<std::string>()));
+        return answer;
+    }
+    void finish() {
+        peer_.to.reset();
+        (void)wait_for(peer_.process);
+    }
+
+ private:
+    OutsidePeer peer_;
+    FrameReader in_;
+    FrameWriter out_;
+};
+
+/// Runs `produce` with the writing end of a pipe while `consume` has the other; the first Error of either is
+/// thrown.
+template <typename Produce, typename Consume>
+void through_pipe(const Produce& produce, const Consume& consume) {
+    Pipe pipe = make_pipe();
+    std::exception_ptr failure;
+    std::thread producer([&] {
+        try {
+            produce(pipe.write_end.get());
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        pipe.write_end.reset();
+    });
+    std::exception_ptr own;
+    try {
+        consume(pipe.read_end.get());
+    } catch (...) {
+        own = std::current_exception();
+    }
+    pipe.read_end.reset();
+    producer.join();
+    if (own) std::rethrow_exception(own);
+    if (failure) std::rethrow_exception(failure);
+}
+
+image::ExportResult send_image(Context& context, const image::ExportRequest& request, FrameWriter& out,
+                               ProgressSink& sink) {
+    image::ExportResult result;
+    through_pipe([&](int to) { result = context.backend.export_image(request, to, sink); },
+                 [&](int from) { copy_to_frames(from, out); });
+    return result;
+}
+
+ImportResult receive_image(Context& context, ImportRequest request, FrameReader& in, ProgressSink& sink) {
+    ImportResult result;
+    through_pipe([&](int to) { copy_from_frames(in, to); },
+                 [&](int from) {
+                     request.in = from;
+                     result = context.backend.import_image(request, sink);
+                 });
+    return result;
+}
+
+int push_ssh(Context& context, const Arguments& arguments, const std::string& host) {
+    image::ExportRequest request = export_request(context, arguments);
+    ProgressScreen screen(context);
+    Remote remote(host, arguments.value("remote-program").value_or("pwstore"));
+    remote.ask({{"request", "have"}});
+    (void)remote.answer();
+    request.against = read_contents(remote.in());
+    json wish{{"request", "import"}, {"allow_unsigned", arguments.has("allow-unsigned")}};
+    if (const auto name = arguments.value("as")) wish["name"] = *name;
+    remote.ask(wish);
+    const image::ExportResult result = send_image(context, request, remote.out(), screen);
+    const json answer = remote.answer();
+    remote.finish();
+    screen.clear();
+    if (context.quiet) return kDone;
+    print_export(context, arguments.operands()[0], result, context.io.out);
+    context.io.out << fmt::format("{} on {}: generation {}\n", printable(answer.value("container", "")),
+                                  printable(host), answer.value("generation", uint64_t{0}));
+    return kDone;
+}
+
+int pull_ssh(Context& context, const Arguments& arguments, const std::string& host, const std::string& name) {
+    ProgressScreen screen(context);
+    Remote remote(host, arguments.value("remote-program").value_or("pwstore"));
+    remote.ask({{"request", "export"}, {"name", name}});
+    write_contents(remote.out(), context.backend.contents());
+    (void)remote.answer();
+    const ImportResult result =
+        receive_image(context, import_request(context, arguments), remote.in(), screen);
+    (void)remote.answer();
+    remote.finish();
+    screen.clear();
+    return tell_import(context, arguments, "pull", result);
+}
+
+// --- serve
+// ---------------------------------------------------------------------------------------------------
+
+void serve_one(Context& context, const json& request, FrameReader& in, FrameWriter& out) {
+    SilentSink sink;
+    const auto what = request.value("request", "");
+    if (what == "have") {
+        const std::vector<Sha256> contents = context.backend.contents();
+        out.line(json{{"contents", contents.size()}}.dump());
+        write_contents(out, contents);
+    } else if (what == "import") {
+        ImportRequest wish;
+        wish.command = "import from another host";
+        if (request.contains("name")) wish.name.emplace(request["name"].get<std::string>());
+        // Who can log in as this user can do anything as this user: ssh has vouched for the sender.
+        const ImportResult result = receive_image(context, std::move(wish), in, sink);
+        context.backend.log(fmt::format("received {}@{}", result.container, result.generation));
+        out.line(json{{"container", result.container}, {"generation", result.generation}}.dump());
+    } else if (what == "export") {
+        image::ExportRequest wish;
+        wish.against = read_contents(in);
+        const GenerationName name = generation_named(context, request.value("name", ""));
+        wish.generation = {name.container.str(), name.generation};
+        (void)context.backend.details(name.container);  // a wrong name is an answer, not half an image
+        out.line(json{{"ok", true}}.dump());
+        const image::ExportResult result = send_image(context, wish, out, sink);
+        out.line(json{{"bytes", result.bytes}}.dump());
+    } else {
+        throw Error("serve", "", fmt::format("'{}' is not known here", printable(what))).as(Fault::usage);
+    }
+}
+
+int run_serve(Context& context, const Arguments& arguments) {
+    if (!arguments.has("stdio")) throw wrong("'serve' needs --stdio");
+    FrameReader in(STDIN_FILENO);
+    FrameWriter out(STDOUT_FILENO);
+    write_all(STDOUT_FILENO, kGreeting, "standard output");
+    for (;;) {
+        std::string line;
+        try {
+            line = in.line();
+        } catch (const Error&) {
+            return kDone;  // the other side has what it wanted
+        }
+        try {
+            serve_one(context, json::parse(line), in, out);
+        } catch (const json::exception&) {
+            out.line(json{{"error", "the request makes no sense"}}.dump());
+            return kUsage;
+        } catch (const Error& error) {
+            out.line(json{{"error", printable(error.what())}}.dump());
+            return kFailed;
+        }
+    }
+}
+
+Command serve_command() {
+    Command it{"serve", {}, "Hosts", "answer 'push' and 'pull' of another host"};
+    it.description = {
+        "What 'pwstore push ssh://HOST' starts there. It does what its caller could do as this user."};
+    it.options = {{"stdio", 0, "", "over standard input and output"}};
+    it.examples = {{"ssh host pwstore serve --stdio", "what push and pull call"}};
+    it.run = run_serve;
+    return it;
+}
+
+// --- Registries
+// ----------------------------------------------------------------------------------------------
+
+constexpr const char* kSkopeoRemedy = "install skopeo, which talks with registries";
+
+/// A directory that goes with this object; skopeo wants names.
+class WorkDirectory {
+ public:
+    WorkDirectory() : cache_(Directories::from_environment().cache), name_("transfer-" + random_id()) {
+        make_directories(AT_FDCWD, cache_ + "/" + name_, 0700);
+    }
+    WorkDirectory(const WorkDirectory&) = delete;
+    WorkDirectory& operator=(const WorkDirectory&) = delete;
+    ~WorkDirectory() {
+        try {
+            remove_tree(open_dir(AT_FDCWD, cache_).get(), name_);
+        } catch (const Error&) {
+            // It lies in the cache, where anything may be removed.
+        }
+    }
+    [[nodiscard]] std::string path(const std::string& name) const {
+        return cache_ + "/" + name_ + "/" + name;
+    }
+
+ private:
+    std::string cache_, name_;
+};
+
+/// skopeo asks a policy whether it may read an image. Who vouches for one is decided on import, so it may.
+void run_skopeo(const WorkDirectory& work, const std::string& from, const std::string& to, bool insecure,
+                const std::string& step) {
+    const Fd directory = open_at(AT_FDCWD, work.path("."), O_RDONLY | O_DIRECTORY);
+    write_file_atomically(directory.get(), "policy.json",
+                          R"({"default": [{"type": "insecureAcceptAnything"}]})");
+    std::vector<std::string> words{"--policy", work.path("policy.json"), "copy", "--preserve-digests"};
+    if (insecure) words.insert(words.end(), {"--src-tls-verify=false", "--dest-tls-verify=false"});
+    words.insert(words.end(), {from, to});
+    const OutsideResult result = run_outside("skopeo", words, "", kSkopeoRemedy);
+    if (result.status == 0) return;
+    std::string cause = result.err.substr(0, result.err.find_last_not_of('\n') + 1);
+    cause.erase(0, cause.rfind('\n') + 1);
+    throw Error(step, to, fmt::format("skopeo: {}", printable(cause)));
+}
+
+int push_registry(Context& context, const Arguments& arguments, const std::string& reference) {
+    const image::ExportRequest request = export_request(context, arguments);
+    if (request.against) throw wrong("a registry takes whole images: '--against' does not go with it");
+    const WorkDirectory work;
+    ProgressScreen screen(context);
+    image::ExportResult result;
+    {
+        const Fd file = open_at(AT_FDCWD, work.path("image.tar"), O_WRONLY | O_CREAT | O_EXCL, 0600);
+        result = context.backend.export_image(request, file.get(), screen);
+    }
+    screen.progress("send", reference, 0, 0);
+    run_skopeo(work, "oci-archive:" + work.path("image.tar"), "docker://" + reference,
+               arguments.has("insecure"), "push");
+    screen.clear();
+    if (!context.quiet) print_export(context, arguments.operands()[0], result, context.io.out);
+    return kDone;
+}
+
+int pull_registry(Context& context, const Arguments& arguments, const std::string& reference) {
+    const WorkDirectory work;
+    ProgressScreen screen(context);
+    screen.progress("fetch", reference, 0, 0);
+    ImportRequest request = import_request(context, arguments);
+    std::string name = reference.substr(reference.rfind('/') + 1);
+    name.resize(std::min(name.size(), name.find_first_of(":@")));
+    run_skopeo(work, "docker://" + reference,
+               "oci-archive:" + work.path("image.tar") + ":" + name + ":latest", arguments.has("insecure"),
+               "pull");
+    const Fd file = open_at(AT_FDCWD, work.path("image.tar"), O_RDONLY);
+    request.in = file.get();
+    const ImportResult result = context.backend.import_image(request, screen);
+    screen.clear();
+    return tell_import(context, arguments, "pull", result);
+}
+
+// --- push, pull
+// ----------------------------------------------------------------------------------------------
+
+struct Place {
+    bool is_registry = false;
+    std::string text;  ///< the host, or the registry's reference
+    std::string name;  ///< of a container on the host
+};
+
+Place place_of(const std::string& text) {
+    for (const auto& [scheme, is_registry] : {std::pair("ssh://", false), std::pair("oci://", true)}) {
+        if (!text.starts_with(scheme)) continue;
+        Place place{is_registry, text.substr(6), ""};
+        if (const size_t slash = place.text.find('/'); !is_registry && slash != std::string::npos) {
+            place.name = place.text.substr(slash + 1);
+            place.text.resize(slash);
+        }
+        const size_t slash = place.text.find('/');
+        if (!place.text.empty() && place.text.front() != '-' && (!is_registry || slash != std::string::npos))
+            return place;
+    }
+    throw wrong(fmt::format("'{}' is no place", printable(text)))
+        .with_hint("write ssh://HOST, or oci://REGISTRY/REPOSITORY:TAG");
+}
+
+int run_push(Context& context, const Arguments& arguments) {
+    const Place place = place_of(arguments.operands().at(1));
+    return place.is_registry ? push_registry(context, arguments, place.text)
+                             : push_ssh(context, arguments, place.text);
+}
+
+int run_pull(Context& context, const Arguments& arguments) {
+    const std::vector<std::string> words = arguments.operands();
+    const Place place = place_of(words.at(0));
+    if (place.is_registry) return pull_registry(context, arguments, place.text);
+    const std::string name = words.size() > 1 ? words[1] : place.name;
+    if (name.empty())
+        throw wrong("'pull' needs the name of a container").with_hint("pwstore pull ssh://HOST NAME");
+    return pull_ssh(context, arguments, place.text, name);
+}
+
+Option insecure_option() {
+    return {"insecure", 0, "", "also when a registry has no TLS, or none that can be checked"};
+}
+Option remote_option() {
+    return {"remote-program", 0, "PATH", "how pwstore is called on the host"};
+}
+
+Command push_command() {
+    Command it{"push", {}, "Hosts", "send a container to another host or to a registry"};
+    it.description = {
+        "ssh://HOST: over one ssh connection, only the files that the host lacks; pwstore has to be "
+        "installed there. "
+        "oci://REGISTRY/REPOSITORY:TAG: with skopeo; layers that the registry has are not sent again."};
+    it.operands = {{"NAME[@N]", Completes::container}, {"PLACE", Completes::nothing}};
+    it.options = {{"as", 0, "NAME", "its name on the host"},
+                  {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
+                  remote_option(),
+                  insecure_option()};
+    it.examples = {{"pwstore push editor ssh://desk", "to the host 'desk'"},
+                   {"pwstore push editor oci://registry.example/me/editor:7", "to a registry"}};
+    it.run = run_push;
+    return it;
+}
+
+Command pull_command() {
+    Command it{"pull", {}, "Hosts", "fetch a container from another host or from a registry"};
+    it.description = {
+        "From a host only the files that are not here are sent. Somebody has to vouch for what comes, as "
+        "with "
+        "'pwstore import'."};
+    it.operands = {{"PLACE", Completes::nothing}, {"NAME[@N]", Completes::nothing, true}};
+    it.options = import_options();
+    it.options.push_back(remote_option());
+    it.options.push_back(insecure_option());
+    it.examples = {{"pwstore pull ssh://desk editor", "from the host 'desk'"},
+                   {"pwstore pull oci://docker.io/library/debian:12 --as debian", "any image of a registry"}};
+    it.run = run_pull;
+    return it;
+}
+
+}  // namespace
+
+std::vector<Command> transfer_commands() {
+    return {export_command(), import_command(), have_command(),
+            push_command(),   pull_command(),   serve_command()};
+}
+
+}  // namespace pwstore::cli

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/image/blob.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <array>
+#include <vector>
+
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "store/tar_io.hpp"
+
+namespace pwstore::image {
+
+namespace {
+
+constexpr int kLevel = 3;
+constexpr size_t kPiece = 256 * 1024;
+
+Fd unlinked_file(int directory) {
+    return open_at(directory, ".", O_TMPFILE | O_RDWR, 0600);
+}
+
+/// Compresses what it is given into a file, digesting both sides.
+class Compressor {
+ public:
+    explicit Compressor(int directory)
+        : context_(ZSTD_createCCtx(), ZSTD_freeCCtx), out_(ZSTD_CStreamOutSize()) {
+        blob_.file = unlinked_file(directory);
+        if (!context_) throw Error("compress layer", "", "no memory");
+        check(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, kLevel));
+        check(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1));
+        // One worker gives what several give, and not what none gives.
+        check(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_nbWorkers, 1));
+    }
+
+    void put(std::string_view piece) {
+        unpacked_.update(piece);
+        blob_.unpacked += piece.size();
+        run(piece, ZSTD_e_continue);
+    }
+    Blob finish() {
+        run({}, ZSTD_e_end);
+        blob_.digest = packed_.finish();
+        blob_.diff_id = unpacked_.finish();
+        return std::move(blob_);
+    }
+
+ private:
+    static size_t check(size_t result) {
+        if (ZSTD_isError(result) != 0) throw Error("compress layer", "", ZSTD_getErrorName(result));
+        return result;
+    }
+    void run(std::string_view piece, ZSTD_EndDirective mode) {
+        ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+        for (;;) {
+            ZSTD_outBuffer out{out_.data(), out_.size(), 0};
+            const size_t left = check(ZSTD_compressStream2(context_.get(), &out, &in, mode));
+            const std::string_view made(out_.data(), out.pos);
+            packed_.update(made);
+            blob_.size += made.size();
+            write_all(blob_.file.get(), made, "layer of image");
+            const bool is_done = mode == ZSTD_e_end ? left == 0 : in.pos == in.size;
+            if (is_done) return;
+        }
+    }
+
+    std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context_;
+    std::vector<char> out_;
+    Sha256Stream packed_, unpacked_;
+    Blob blob_;
+};
+
+TarEntry header_of(const LayerMember& member) {
+    TarEntry header;
+    const Entry& entry = member.entry;
+    header.path = entry.path;
+    header.mode = entry.mode;
+    header.uid = entry.uid;
+    header.gid = entry.gid;
+    header.mtime = entry.mtime;
+    header.mtime_ns = entry.mtime_ns;
+    header.xattrs = entry.xattrs;
+    switch (entry.kind) {
+        case EntryKind::directory:
+            header.kind = TarEntry::Kind::directory;
+            break;
+        case EntryKind::symlink:
+            header.kind = TarEntry::Kind::symlink;
+            header.target = entry.target;
+            break;
+        case EntryKind::fifo:
+            header.kind = TarEntry::Kind::fifo;
+            break;
+        case EntryKind::file:
+            header.kind = TarEntry::Kind::file;
+            header.size = entry.object != 0 ? entry.size : member.inlined.size();
+            break;
+        case EntryKind::whiteout:
+            throw Error("write layer", entry.path, "a whiteout is no file");
+    }
+    if (!member.hard_link.empty()) {
+        header.kind = TarEntry::Kind::hard_link;
+        header.target = member.hard_link;
+        header.size = 0;
+        header.xattrs.clear();
+    }
+    return header;
+}
+
+void append_content(TarWriter& tar, const Fd& content, uint64_t size, const std::string& path) {
+    std::array<char, kPiece> buffer{};
+    uint64_t done = 0;
+    for (;;) {
+        const size_t got = read_some(content.get(), buffer, path);
+        if (got == 0) break;
+        tar.append({buffer.data(), got});
+        done += got;
+    }
+    if (done != size) {
+        throw Error("export", path, "the stored file is shorter than it was")
+            .as(Fault::corrupt)
+            .with_hint("'pwstore verify --heal' may bring it back");
+    }
+}
+
+}  // namespace
+
+Blob write_layer(const Layer& layer, const ContentSource& contents, int directory) {
+    Compressor compressor(directory);
+    TarWriter tar([&](std::string_view piece) { compressor.put(piece); }, "layer of image",
+                  TarCompression::none);
+    for (const LayerMember& member : layer) {
+        const TarEntry header = header_of(member);
+        tar.add(header);
+        if (header.kind != TarEntry::Kind::file) continue;
+        if (member.entry.object == 0) {
+            tar.append(member.inlined);
+        } else {
+            append_content(tar, contents(member.entry.object - 1), header.size, header.path);
+        }
+    }
+    tar.finish();
+    return compressor.finish();
+}
+
+Blob plain_blob(std::string_view bytes, int directory) {
+    Blob blob;
+    blob.file = unlinked_file(directory);
+    write_all(blob.file.get(), bytes, "blob of image");
+    blob.digest = blob.diff_id = sha256_of(bytes);
+    blob.size = blob.unpacked = bytes.size();
+    return blob;
+}
+
+}  // namespace pwstore::image

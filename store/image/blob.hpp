@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "store/base/fd.hpp"
+#include "store/digest.hpp"
+#include "store/image/layers.hpp"
+
+namespace pwstore::image {
+
+/// A finished blob of an image: an unlinked file, read from its start.
+struct Blob {
+    Fd file;
+    Sha256 digest;          ///< of the file
+    uint64_t size = 0;      ///< of the file
+    Sha256 diff_id;         ///< of what it unpacks to
+    uint64_t unpacked = 0;  ///< bytes of that
+};
+
+/// Opens a content by its place (from 0).
+using ContentSource = std::function<Fd(uint32_t place)>;
+
+/// `layer` as a tar archive (pax), compressed with zstd as `zstd -T1 -3` does: the same layer gives the same
+/// bytes, with one version of libzstd, whatever the number of processors. Contents are not checked here.
+/// @param directory where the file is made
+[[nodiscard]] Blob write_layer(const Layer& layer, const ContentSource& contents, int directory);
+
+/// A file that holds `bytes`, as it is.
+[[nodiscard]] Blob plain_blob(std::string_view bytes, int directory);
+
+}  // namespace pwstore::image

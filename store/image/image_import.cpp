@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/image/image_import.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "store/archive.hpp"
+#include "store/base/error.hpp"
+#include "store/base/parallel.hpp"
+#include "store/base/path_at.hpp"
+#include "store/image/foreign.hpp"
+#include "store/image/portable.hpp"
+#include "store/object_intake.hpp"
+#include "store/packed_stream.hpp"
+
+namespace pwstore::image {
+
+namespace {
+
+/// Contents up to this size are hashed in memory before they go anywhere.
+constexpr uint64_t kInMemory = 8ULL << 20U;
+constexpr uint64_t kMostRecords = 4ULL << 30U;
+
+Error broken(std::string_view what, std::string_view cause) {
+    Error error("read image", printable(what), cause);
+    return error.as(Fault::corrupt);
+}
+
+/// Files of the records directory of a layer, by name; empty when there is none.
+std::map<std::string, std::string> read_records(const Image& image, const Image::Layer& layer) {
+    const Fd file = image.open(layer);
+    const PackedBuffer packed;
+    const PackedFile source(file.get(), "layer of image", packed);
+    ArchiveReader reader(source, IngestLimits{});
+    const std::string prefix = std::string(kRecordsDirectory) + "/";
+    std::map<std::string, std::string> files;
+    std::string buffer;
+    uint64_t total = 0;
+    for (ArchiveMember member; reader.next(member);) {
+        if (member.kind != MemberKind::file || !member.path.starts_with(prefix)) continue;
+        const std::string name = member.path.substr(prefix.size());
+        if (name.find('/') != std::string::npos) continue;
+        total += member.size;
+        if (total > kMostRecords) throw broken(member.path, "the records are too large").as(Fault::refused);
+        files[name] = reader.read_whole(buffer);
+    }
+    return files;
+}
+
+/// Turns contents into the objects that the records ask for.
+class ContentIntake {
+ public:
+    ContentIntake(const Store& store, const Portable& portable, Ingestor& ingestor)
+        : store_(store),
+          portable_(portable),
+          ingestor_(ingestor),
+          uses_(uses_of(portable)),
+          ids_(uses_.size()) {
+        for (uint32_t place = 0; place < portable.contents.size(); ++place)
+            places_[portable.contents[place].sha256] = place;
+    }
+
+    /// Everything in a layer that the records want. Thread-safe.
+    void add_layer(const Image& image, const Image::Layer& layer, int staging) {
+        const Fd file = image.open(layer);
+        const PackedBuffer packed;
+        const PackedFile source(file.get(), "layer of image", packed);
+        ArchiveReader reader(source, IngestLimits{}, UnpackedDigest::sha256);
+        std::string buffer;
+        for (ArchiveMember member; reader.next(member);) {
+            if (member.kind != MemberKind::file) continue;
+            if (member.size <= kInMemory) {
+                add(reader.read_whole(buffer));
+            } else {
+                add_large(reader, member, staging);
+            }
+        }
+        check_layer(reader, layer);
+    }
+
+    /// What no layer had: from objects of this store.
+    void add_from_store() {
+        std::map<Sha256, uint32_t> missing;
+        for (uint32_t place = 0; place < portable_.contents.size(); ++place) {
+            if (!is_known(place)) missing[portable_.contents[place].sha256] = place;
+        }
+        if (missing.empty()) return;
+        std::vector<std::pair<uint32_t, ObjectKey>> found;
+        store_.index().read().for_each_object([&](const ObjectKey& key, const ObjectRow& row) {
+            const auto wanted = missing.find(row.sha256);
+            if (wanted == missing.end()) return;
+            found.emplace_back(wanted->second, key);
+            missing.erase(wanted);
+        });
+        if (!missing.empty()) {
+            throw broken(
+                missing.begin()->first.hex(),
+                fmt::format("{} contents are neither in the image nor in this store", missing.size()))
+                .with_hint("the image was made against a store that has more; export it anew, or whole");
+        }
+        for (const auto& [place, key] : found)
+            add_stored(place, key);
+    }
+
+    [[nodiscard]] ObjectId id_of(const ObjectUse& use) const {
+        const auto at = std::lower_bound(uses_.begin(), uses_.end(), use);
+        return ids_[static_cast<size_t>(at - uses_.begin())];
+    }
+
+ private:
+    [[nodiscard]] std::pair<size_t, size_t> uses_of_place(uint32_t place) const {
+        const auto first =
+            std::lower_bound(uses_.begin(), uses_.end(), place,
+                             [](const ObjectUse& use, uint32_t wanted) { return use.content < wanted; });
+        auto last = first;
+        while (last != uses_.end() && last->content == place)
+            ++last;
+        return {static_cast<size_t>(first - uses_.begin()), static_cast<size_t>(last - uses_.begin())};
+    }
+    [[nodiscard]] bool is_known(uint32_t place) const {
+        const std::scoped_lock lock(guard_);
+        return ids_[uses_of_place(place).first] != 0;
+    }
+    std::optional<uint32_t> place_of(const Sha256& sha256) const {
+        const auto found = places_.find(sha256);
+        return found == places_.end() ? std::nullopt : std::optional(found->second);
+    }
+    void set(size_t use, ObjectId id) {
+        const std::scoped_lock lock(guard_);
+        ids_[use] = id;
+    }
+
+    void add(std::string_view content) {
+        const auto place = place_of(sha256_of(content));
+        if (!place || is_known(*place)) return;
+        const auto [first, last] = uses_of_place(*place);
+        for (size_t use = first; use < last; ++use)
+            set(use,
+                ingestor_.add_content(content, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs));
+    }
+    void add_large(ArchiveReader& reader, const ArchiveMember& member, int staging) {
+        const Fd file = open_at(staging, ".", O_TMPFILE | O_RDWR, 0600);
+        Sha256Stream digest;
+        for (std::string_view piece = reader.read_piece(); !piece.empty(); piece = reader.read_piece()) {
+            digest.update(piece);
+            write_all(file.get(), piece, member.path);
+        }
+        const auto place = place_of(digest.finish());
+        if (!place || is_known(*place)) return;
+        add_file(*place, file.get(), member.path);
+    }
+    void add_file(uint32_t place, int fd, std::string_view name) {
+        const auto [first, last] = uses_of_place(place);
+        for (size_t use = first; use < last; ++use) {
+            if (::lseek(fd, 0, SEEK_SET) != 0) throw Error::from_errno("read back", name);
+            set(use, ingestor_.add_file(fd, name, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs));
+        }
+    }
+    void add_stored(uint32_t place, const ObjectKey& key) {
+        const Content& content = portable_.contents[place];
+        const Fd file = store_.objects().open(key);
+        if (key.size != content.size || sha256_of_fd(file.get(), key.path(0)) != content.sha256) {
+            throw Error("import", key.path(0),
+                        "this object of the store is damaged, and the image does not have it")
+                .as(Fault::corrupt)
+                .with_hint("'pwstore verify --heal' may bring it back");
+        }
+        add_file(place, file.get(), key.path(0));
+    }
+
+    const Store& store_;
+    const Portable& portable_;
+    Ingestor& ingestor_;
+    std::vector<ObjectUse> uses_;  ///< sorted
+    mutable std::mutex guard_;
+    std::vector<ObjectId> ids_;  ///< by place in uses_
+    std::map<Sha256, uint32_t> places_;
+};
+
+/// The records with the ids of this store.
+Manifest localized(Manifest manifest, const ContentIntake& contents) {
+    for (ObjectId* side : {&manifest.pkginfo, &manifest.install, &manifest.mtree, &manifest.changelog}) {
+        if (*side != 0) *side = contents.id_of(side_use(*side));
+    }
+    for (Entry& entry : manifest.entries) {
+        if (entry.object != 0) entry.object = contents.id_of(use_of(entry));
+    }
+    return manifest;
+}
+
+/// The manifest of the same package that was read from its archive here, if it is the same in everything.
+std::optional<ManifestId> local_twin(const ReadTxn& txn, const Manifest& manifest) {
+    if (!manifest.archive_sha256) return std::nullopt;
+    const auto id = txn.manifest_of_archive(*manifest.archive_sha256);
+    if (!id) return std::nullopt;
+    Manifest local = txn.manifest(*id);
+    local.origin = manifest.origin;
+    return local.encode() == manifest.encode() ? id : std::nullopt;
+}
+
+ImportedImage import_own(const Store& store, const Image& image, const Portable& portable, const Lease& lease,
+                         ProgressSink& sink) {
+    const Staging staging = Staging::create(store, "import");
+    Ingestor ingestor(store, sink);
+    ContentIntake contents(store, portable, ingestor);
+    std::atomic<size_t> done{0};
+    parallel_for(image.layers().size(), default_threads(), [&](size_t at) {
+        contents.add_layer(image, image.layers()[at], staging.fd());
+        sink.progress("import", "layers", ++done, image.layers().size());
+    });
+    contents.add_from_store();
+    ImportedImage imported;
+    imported.generation = portable.generation;
+    imported.policy = portable.policy;
+    Delta delta = portable.delta;
+    for (DeltaEntry& one : delta.entries) {
+        if (one.entry.object != 0) one.entry.object = contents.id_of(use_of(one.entry));
+    }
+    imported.stats = ingestor.stats();
+    ingestor.commit(&lease, false, [&](WriteTxn& txn) {
+        LeaseRow row;
+        for (size_t at = 0; at < portable.manifests.size(); ++at) {
+            const Manifest manifest = localized(portable.manifests[at], contents);
+            const auto twin = local_twin(txn, manifest);
+            const ManifestId id = twin ? *twin : txn.add_manifest(manifest, false);
+            imported.generation.packages[at].manifest = id;
+            row.manifests.push_back(id);
+        }
+        imported.generation.delta = txn.add_delta(delta);
+        if (imported.generation.delta != 0) row.deltas.push_back(imported.generation.delta);
+        lease.record(txn, row);
+    });
+    return imported;
+}
+
+}  // namespace
+
+ImportedImage import_image(const Store& store, const Image& image, const Lease& lease, ProgressSink& sink) {
+    if (image.layers().empty()) throw broken("image", "it has no layers");
+    const auto records = read_records(image, image.layers().back());
+    if (records.empty()) return import_foreign(store, image, lease, sink);
+    return import_own(store, image, Portable::decode(records), lease, sink);
+}
+
+}  // namespace pwstore::image

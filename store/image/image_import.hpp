@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "store/base/events.hpp"
+#include "store/generation.hpp"
+#include "store/image/image_reader.hpp"
+#include "store/ingest.hpp"
+#include "store/lease.hpp"
+#include "store/store.hpp"
+
+namespace pwstore::image {
+
+struct ImportedImage {
+    /// With the ids of this store; no number, no container and, of a foreign image, no packages yet.
+    Generation generation;
+    std::string policy;       ///< as it travelled; empty in a foreign image
+    bool is_foreign = false;  ///< another program made it: all of it is one delta
+    IngestStats stats;
+};
+
+/// Take the content of an image into the store, through the Ingestor: every content is hashed (SHA-256),
+/// those that the image leaves out and the store has as well. The records are committed under `lease`;
+/// nothing is switched. Packages get the origin `import`, unless just that package was read from its archive
+/// here. Layers of other programs are laid over each other, whiteouts included; directories of their own and
+/// links across layers are understood, device files are refused. Lock: ingest, held throughout. On failure
+/// the store is as it was.
+[[nodiscard]] ImportedImage import_image(const Store& store, const Image& image, const Lease& lease,
+                                         ProgressSink& sink);
+
+}  // namespace pwstore::image

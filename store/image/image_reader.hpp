@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "store/archive.hpp"
+#include "store/base/events.hpp"
+#include "store/base/fd.hpp"
+#include "store/digest.hpp"
+
+namespace pwstore::image {
+
+/// Limits against hostile images; generous for real ones.
+struct ImageLimits {
+    uint64_t bytes = 256ULL << 30;     ///< of the whole image, packed
+    uint64_t json_bytes = 32U << 20U;  ///< of one of its JSON files
+    size_t members = 4096;
+};
+
+/// An image that was taken apart: its blobs lie in a directory, each checked against the digest that names
+/// it.
+class Image {
+ public:
+    struct Layer {
+        std::string file;               ///< in the directory
+        std::string type;               ///< media type, empty in a docker archive
+        std::optional<Sha256> diff_id;  ///< of what it unpacks to, as the configuration says
+    };
+
+    /// Read an OCI image-layout tar (also of `podman save --format oci-archive`, skopeo, umoci) or the tar of
+    /// `docker save` from `in`, front to back: it may be a pipe. Exactly one image must be in it.
+    /// @param directory where the blobs are put; whatever is there on failure is the caller's to remove
+    /// @throws Error (corrupt) for anything that is cut short or not what its digest says, (refused) for a
+    /// rule
+    static Image read(int in, int directory, const ImageLimits& limits, ProgressSink& sink);
+
+    [[nodiscard]] const std::vector<Layer>& layers() const noexcept { return layers_; }
+    [[nodiscard]] Fd open(const Layer& layer) const;
+    /// Digest of the manifest; of a docker archive, of the configuration.
+    [[nodiscard]] const Sha256& digest() const noexcept { return digest_; }
+    [[nodiscard]] const std::string& name() const noexcept {
+        return name_;
+    }  ///< as its maker calls it, or empty
+    [[nodiscard]] const std::string& signature() const noexcept { return signature_; }
+    /// It leaves out what the maker was told that we have.
+    [[nodiscard]] bool is_partial() const;
+
+ private:
+    class Loader;
+    int directory_ = -1;
+    std::vector<Layer> layers_;
+    Sha256 digest_;
+    std::string name_;
+    std::string signature_;
+};
+
+/// Give those of `wanted` that a layer of the image has, each as an unlinked file at its start.
+void extract_contents(const Image& image, const std::set<Sha256>& wanted, int directory,
+                      const std::function<void(const Sha256& content, int fd)>& give);
+
+/// A layer that was read to its end is what the configuration says. @throws Error (corrupt)
+void check_layer(ArchiveReader& reader, const Image::Layer& layer);
+
+}  // namespace pwstore::image

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "store/image/image_writer.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "store/base/error.hpp"
+#include "store/base/parallel.hpp"
+#include "store/base/path_at.hpp"
+#include "store/image/blob.hpp"
+#include "store/image/flatten.hpp"
+#include "store/image/image_format.hpp"
+#include "store/image/layers.hpp"
+#include "store/lease.hpp"
+#include "store/tar_io.hpp"
+
+namespace pwstore::image {
+
+namespace {
+
+using nlohmann::json;
+
+/// Stands for the container's name in records, which do not depend on it.
+constexpr const char* kNoName = "image";
+
+/// As Go and OCI call it.
+std::string architecture(const std::vector<Manifest>& manifests) {
+    std::string found;
+    for (const Manifest& manifest : manifests) {
+        if (manifest.arch != "any" && manifest.arch != "all") found = manifest.arch;
+    }
+    if (found.empty()) {
+        utsname name{};
+        if (::uname(&name) == 0) found = name.machine;
+    }
+    static const std::map<std::string, std::string> kNames{
+        {"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i686", "386"}, {"i386", "386"}, {"armv7h", "arm"}};
+    const auto known = kNames.find(found);
+    return known != kNames.end() ? known->second : found;
+}
+
+/// Everything of a generation that is needed to write it, by place.
+struct Source {
+    Portable portable;
+    std::vector<ObjectId> ids;
+    std::vector<ObjectKey> keys;
+    Tree tree;  ///< contents by place
+};
+
+/// Mount points are made wherever it is run; they do not travel.
+Tree portable_tree(Tree tree, const std::unordered_map<ObjectId, uint32_t>& places) {
+    std::erase_if(tree.entries,
+                  [&](const TreeEntry& entry) { return tree.layers[entry.layer] == kMountPointLayer; });
+    for (TreeEntry& entry : tree.entries) {
+        if (entry.entry.object != 0) entry.entry.object = places.at(entry.entry.object);
+    }
+    return tree;
+}
+
+Source read_source(const Store& store, const ExportRequest& request) {
+    const ReadTxn txn = store.index().read();
+    const GenerationRef& which = request.generation;
+    const auto generation = txn.generation(ContainerName(which.container), which.generation);
+    if (!generation) {
+        throw Error("export", fmt::format("{}@{}", which.container, which.generation),
+                    "there is no such generation")
+            .as(Fault::usage);
+    }
+    FlatGeneration flat = flatten(txn, *generation);
+    Tree tree = tree_of(txn, store.objects(), *generation);
+    // What its receiver works out for itself, or calls otherwise.
+    flat.generation.container = kNoName;
+    flat.generation.policy = flat.generation.recipe_digest = flat.generation.digest = {};
+    if (!generation->upstream.empty()) flat.generation.tree_digest = tree_digest(txn, tree);
+    Source source;
+    source.portable = make_portable(txn, flat.generation, flat.delta, request.policy, source.ids);
+    std::map<Sha256, uint32_t> by_content;
+    for (uint32_t place = 0; place < source.ids.size(); ++place) {
+        by_content[source.portable.contents[place].sha256] = place + 1;
+        source.keys.push_back(txn.object(source.ids[place]).first);
+    }
+    std::unordered_map<ObjectId, uint32_t> places;
+    for (const TreeEntry& entry : tree.entries) {
+        const ObjectId id = entry.entry.object;
+        if (id != 0 && !places.contains(id)) places[id] = by_content.at(txn.object(id).second.sha256);
+    }
+    source.tree = portable_tree(std::move(tree), places);
+    return source;
+}
+
+std::string digest_text(const Sha256& sha256) {
+    return "sha256:" + sha256.hex();
+}
+
+/// What was written of each layer, in order.
+struct Written {
+    std::vector<Blob> layers;
+    std::vector<std::string> titles;
+};
+
+std::vector<std::string> titles_of(const Portable& portable) {
+    std::vector<std::string> titles;
+    for (const std::vector<size_t>& group : partition(portable.manifests)) {
+        const Manifest& first = portable.manifests[group[0]];
+        titles.push_back(group.size() == 1
+                             ? fmt::format("{} {}", first.name, first.version)
+                             : fmt::format("{} and {} more packages", first.name, group.size() - 1));
+    }
+    titles.emplace_back("changes, package database and records");
+    return titles;
+}
+
+Sha256 content_digest(const Portable& portable, const std::vector<Blob>& layers) {
+    std::string text = "pwstore content 1\n";
+    for (size_t at = 0; at + 1 < layers.size(); ++at)
+        text += digest_text(layers[at].diff_id) + "\n";
+    text += fmt::format("tree {}\npolicy {}\n", portable.generation.tree_digest.hex(),
+                        sha256_of(portable.policy).hex());
+    for (const InstalledPackage& package : portable.generation.packages) {
+        text += fmt::format("package {} {} {}\n", package.name, package.version,
+                            package.reason == InstallReason::explicitly ? "explicit" : "dependency");
+    }
+    return sha256_of(text);
+}
+
+json descriptor(const char* type, const Sha256& digest, uint64_t size) {
+    return {{"mediaType", type}, {"digest", digest_text(digest)}, {"size", size}};
+}
+
+std::string config_json(const Portable& portable, const Written& written, const Sha256& content) {
+    json history = json::array();
+    for (const std::string& title : written.titles)
+        history.push_back({{"created_by", title}});
+    json diff_ids = json::array();
+    for (const Blob& layer : written.layers)
+        diff_ids.push_back(digest_text(layer.diff_id));
+    const json config{{"architecture", architecture(portable.manifests)},
+                      {"os", "linux"},
+                      {"config",
+                       {{"Env", {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
+                        {"Cmd", {"/bin/sh"}},
+                        {"Labels", {{kContentLabel, digest_text(content)}}}}},
+                      {"history", history},
+                      {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}};
+    return config.dump();
+}
+
+/// Puts members of the outer archive into `out`, counting.
+class Outer {
+ public:
+    explicit Outer(int out)
+        : tar_(
+              [this, out](std::string_view piece) {
+                  write_all(out, piece, "image");
+                  bytes_ += piece.size();
+              },
+              "image", TarCompression::none) {
+        // Some readers make directories that have no member as root's, and cannot.
+        for (const char* path : {"blobs", "blobs/sha256"}) {
+            TarEntry directory;
+            directory.path = path;
+            directory.kind = TarEntry::Kind::directory;
+            directory.mode = 0755;
+            tar_.add(directory);
+        }
+    }
+
+    void add(const std::string& path, std::string_view bytes) {
+        TarEntry header;
+        header.path = path;
+        tar_.add_file(header, bytes);
+    }
+    void add(const Blob& blob) {
+        const std::string path = "blobs/sha256/" + blob.digest.hex();
+        if (!seen_.insert(blob.digest).second) return;
+        TarEntry header;
+        header.path = path;
+        header.size = blob.size;
+        tar_.add(header);
+        if (::lseek(blob.file.get(), 0, SEEK_SET) != 0) throw Error::from_errno("read back", path);
+        std::array<char, 1U << 17U> buffer{};
+        for (size_t got = 0; (got = read_some(blob.file.get(), buffer, path)) != 0;)
+            tar_.append({buffer.data(), got});
+    }
+    uint64_t finish() {
+        tar_.finish();
+        return bytes_;
+    }
+
+ private:
+    uint64_t bytes_ = 0;
+    std::set<Sha256> seen_;
+    TarWriter tar_;
+};
+
+/// The contents that the receiver lacks, each a member named by its SHA-256.
+Layer missing_contents(const Portable& portable, const std::set<Sha256>& has, size_t& left_out) {
+    std::map<std::string, LayerMember> members;
+    for (uint32_t place = 0; place < portable.contents.size(); ++place) {
+        const Content& content = portable.contents[place];
+        if (has.contains(content.sha256)) {
+            ++left_out;
+            continue;
+        }
+        LayerMember member;
+        member.entry.path = content.sha256.hex();
+        member.entry.mode = 0644;
+        member.entry.size = content.size;
+        member.entry.object = place + 1;
+        members.emplace(member.entry.path, std::move(member));
+    }
+    Layer layer;
+    for (auto& [path, member] : members)
+        layer.push_back(std::move(member));
+    return layer;
+}
+
+}  // namespace
+
+ExportResult write_image(const Store& store, const ExportRequest& request, int out, ProgressSink& sink) {
+    const Lease lease = Lease::create(store.index(), store.layout().data(), "export");
+    {
+        WriteTxn txn = store.index().write();
+        LeaseRow row;
+        row.generations = {{request.generation.container, request.generation.generation}};
+        lease.record(txn, row);
+        txn.commit();
+    }
+    sink.progress("export", request.generation.container, 0, 0);
+    const Source source = read_source(store, request);
+    const Staging staging = Staging::create(store, "export");
+    const ContentSource contents = [&](uint32_t place) { return store.objects().open(source.keys[place]); };
+    std::vector<Layer> layers = layers_of(source.portable, source.tree);
+    ExportResult result;
+    result.contents = source.portable.contents.size();
+    Written written;
+    written.titles = titles_of(source.portable);
+    if (request.against) {
+        // The last layer has all records; contents travel in one more.
+        layers.erase(layers.begin(), layers.end() - 1);
+        layers.insert(layers.begin(), missing_contents(source.portable, *request.against, result.left_out));
+        written.titles = {"contents", written.titles.back()};
+    }
+    written.layers.resize(layers.size());
+    std::atomic<size_t> done{0};
+    parallel_for(layers.size(), request.threads != 0 ? request.threads : default_threads(), [&](size_t at) {
+        written.layers[at] = write_layer(layers[at], contents, staging.fd());
+        sink.progress("export", written.titles[at], ++done, layers.size());
+    });
+    result.content = content_digest(source.portable, written.layers);
+    const Blob config = plain_blob(config_json(source.portable, written, result.content), staging.fd());
+    json list = json::array();
+    for (const Blob& layer : written.layers)
+        list.push_back(descriptor(request.against ? kPartialType : kLayerType, layer.digest, layer.size));
+    const json manifest_json{{"schemaVersion", 2},
+                             {"mediaType", kManifestType},
+                             {"config", descriptor(kConfigType, config.digest, config.size)},
+                             {"layers", list}};
+    const Blob manifest = plain_blob(manifest_json.dump(), staging.fd());
+    json described = descriptor(kManifestType, manifest.digest, manifest.size);
+    described["annotations"] = {
+        {kNameAnnotation, fmt::format("{}:{}", request.generation.container, request.generation.generation)}};
+    if (request.sign)
+        described["annotations"][kSignatureAnnotation] = request.sign(signed_text(manifest.digest));
+    Outer outer(out);
+    for (const Blob& layer : written.layers)
+        outer.add(layer);
+    outer.add(config);
+    outer.add(manifest);
+    outer.add("index.json",
+              json{{"schemaVersion", 2}, {"mediaType", kIndexType}, {"manifests", {described}}}.dump());
+    outer.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+    result.bytes = outer.finish();
+    result.manifest = manifest.digest;
+    result.layers = written.layers.size();
+    return result;
+}
+
+}  // namespace pwstore::image

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
+#include "store/image/flatten.hpp"
+#include "store/image/image_import.hpp"
+#include "store/image/image_writer.hpp"
+#include "store/image/layers.hpp"
+#include "store/tar_io.hpp"
+#include "tests/support/packaged_store.hpp"
+
+namespace pwstore::image {
+namespace {
+
+using test::PackagedStore;
+using test::PackageSpec;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+Manifest sized(const std::string& name, uint64_t size) {
+    Manifest manifest;
+    manifest.name = name;
+    Entry entry;
+    entry.path = "usr/" + name;
+    entry.size = size;
+    manifest.entries.push_back(entry);
+    return manifest;
+}
+
+TEST(Partition, EachPackageHasALayerOfItsOwnAsLongAsThereAreFew) {
+    const std::vector<Manifest> manifests{sized("b", 1), sized("a", 2), sized("c", 3)};
+    EXPECT_THAT(partition(manifests), ElementsAre(ElementsAre(1), ElementsAre(0), ElementsAre(2)));
+    std::vector<Manifest> many;
+    for (size_t i = 0; i < 118; ++i)
+        many.push_back(sized("p" + std::to_string(i), 1));
+    EXPECT_THAT(partition(many), SizeIs(118));
+}
+
+TEST(Partition, ManyShareBucketsAndTheLargestDoNot) {
+    std::vector<Manifest> many;
+    for (size_t i = 0; i < 300; ++i)
+        many.push_back(sized("p" + std::to_string(i), i));
+    const auto layers = partition(many);
+    EXPECT_LE(layers.size(), 118U);
+    size_t packages = 0;
+    for (size_t at = 0; at < layers.size(); ++at) {
+        packages += layers[at].size();
+        if (at >= 54) continue;
+        ASSERT_THAT(layers[at], SizeIs(1));
+        EXPECT_GE(layers[at][0], 300U - 54U);
+    }
+    EXPECT_EQ(packages, 300U);
+}
+
+TEST(Partition, AnotherPackageChangesAtMostTwoLayers) {
+    std::vector<Manifest> many;
+    for (size_t i = 0; i < 200; ++i)
+        many.push_back(sized("p" + std::to_string(i), i));
+    const auto names = [](const std::vector<Manifest>& manifests) {
+        std::set<std::vector<std::string>> layers;
+        for (const auto& group : partition(manifests)) {
+            std::vector<std::string> one;
+            for (const size_t place : group)
+                one.push_back(manifests[place].name);
+            layers.insert(one);
+        }
+        return layers;
+    };
+    const auto before = names(many);
+    many.push_back(sized("huge", 10'000));
+    size_t fresh = 0;
+    for (const auto& layer : names(many))
+        fresh += before.contains(layer) ? 0U : 1U;
+    EXPECT_LE(fresh, 2U);
+}
+
+/// The same for the same size; does not compress.
+std::string noise(size_t size) {
+    std::string text;
+    for (uint64_t state = size; text.size() < size;) {
+        state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+        text += static_cast<char>(state >> 56U);
+    }
+    return text;
+}
+
+/// A container with most things that packages and deltas have.
+class ImageTest : public ::testing::Test {
+ protected:
+    void SetUp() override {
+        PackageSpec a;
+        a.name = "a";
+        a.files["usr/bin/tool"] = {"a tool"};
+        a.files["usr/share/both"] = {"the same"};
+        a.files["usr/share/gone"] = {"removed later"};
+        a.files["etc/tool.conf"] = {"default"};
+        PackageSpec b;
+        b.name = "b";
+        b.files["usr/share/else"] = {"the same"};
+        b.files["usr/share/large"] = {noise(9'000'000)};
+        a_ = from_.add(a);
+        b_ = from_.add(b);
+        from_.install("base", {a_, b_}, delta());
+        finish("base");
+    }
+
+    std::vector<DeltaEntry> delta() {
+        Ingestor ingestor(from_.store, sink_);
+        DeltaEntry conf;
+        conf.entry.path = "etc/tool.conf";
+        conf.entry.mode = 0644;
+        conf.entry.object = ingestor.add_content("edited", 0644, {});
+        conf.entry.size = 6;
+        conf.cause = Cause::user;
+        ingestor.commit(nullptr, true);
+        DeltaEntry gone;
+        gone.entry.path = "usr/share/gone";
+        gone.entry.kind = EntryKind::whiteout;
+        DeltaEntry made;
+        made.entry.path = "var/made";
+        made.entry.kind = EntryKind::symlink;
+        made.entry.target = "../usr";
+        made.cause = Cause::hook;
+        made.agent = "a.hook";
+        return {conf, gone, made};
+    }
+
+    /// The digest that a real transaction would have recorded.
+    void finish(const std::string& name) {
+        WriteTxn txn = from_.store.index().write();
+        Generation generation = *txn.generation(ContainerName(name), 1);
+        generation.tree_digest = tree_digest(txn, tree_of(txn, from_.store.objects(), generation));
+        txn.remove_generations({{{name, 1}, 0}});
+        txn.put_generation(generation);
+        txn.commit();
+    }
+
+    std::string write(const Store& store, const std::string& name, ExportRequest request = {}) {
+        const std::string path = dir_.path("image-" + std::to_string(++count_));
+        const Fd out = open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+        request.generation = {name, 1};
+        request.policy = "container_type: Base\n";
+        result_ = write_image(store, request, out.get(), sink_);
+        return path;
+    }
+    Image read(const std::string& path) {
+        const Fd in = open_at(AT_FDCWD, path, O_RDONLY);
+        const std::string place = dir_.path("blobs-" + std::to_string(++count_));
+        make_directory(AT_FDCWD, place);
+        places_.push_back(open_at(AT_FDCWD, place, O_RDONLY | O_DIRECTORY));
+        return Image::read(in.get(), places_.back().get(), {}, sink_);
+    }
+    ImportedImage import(const Store& store, const std::string& path) {
+        const Image image = read(path);
+        const Lease lease = Lease::create(store.index(), store.layout().data(), "a test");
+        return import_image(store, image, lease, sink_);
+    }
+    /// Import, and record it as NAME@1.
+    void install(const Store& store, const std::string& path, const std::string& name) {
+        const Lease hold = Lease::create(store.index(), store.layout().data(), "a test");
+        const Image image = read(path);
+        ImportedImage imported = import_image(store, image, hold, sink_);
+        imported.generation.container = name;
+        WriteTxn txn = store.index().write();
+        txn.mark_all_synced(Store::boot_mark());
+        txn.put_generation(imported.generation);
+        ContainerRow row;
+        row.current = row.last_number = 1;
+        txn.put_container(ContainerName(name), row);
+        txn.commit();
+    }
+
+    test::TestDir dir_;
+    PackagedStore from_, to_;
+    InstalledPackage a_, b_;
+    SilentSink sink_;
+    ExportResult result_;
+    int count_ = 0;
+    std::vector<Fd> places_;
+};
+
+std::string bytes_of(const std::string& path) {
+    return read_file(AT_FDCWD, path);
+}
+
+TEST_F(ImageTest, TheSameGenerationGivesTheSameBytesEverywhere) {
+    const std::string first = write(from_.store, "base");
+    EXPECT_EQ(bytes_of(first), bytes_of(write(from_.store, "base")));
+    install(to_.store, first, "base");
+    EXPECT_EQ(bytes_of(first), bytes_of(write(to_.store, "base")));
+}
+
+TEST_F(ImageTest, ThreadsDoNotChangeTheBytes) {
+    ExportRequest one;
+    one.threads = 1;
+    ExportRequest many;
+    many.threads = 7;
+    EXPECT_EQ(bytes_of(write(from_.store, "base", one)), bytes_of(write(from_.store, "base", many)));
+}
+
+TEST_F(ImageTest, AnImportedTreeIsTheTree) {
+    install(to_.store, write(from_.store, "base"), "base");
+    const ReadTxn there = to_.store.index().read();
+    const ReadTxn here = from_.store.index().read();
+    const Generation copy = *there.generation(ContainerName("base"), 1);
+    const Generation original = *here.generation(ContainerName("base"), 1);
+    EXPECT_EQ(tree_digest(there, tree_of(there, to_.store.objects(), copy)), original.tree_digest);
+    EXPECT_EQ(copy.packages.size(), 2U);
+    const Delta delta = there.delta(copy.delta);
+    ASSERT_NE(delta.find("var/made"), nullptr);
+    EXPECT_EQ(delta.find("var/made")->agent, "a.hook");
+    EXPECT_EQ(delta.find("usr/share/gone")->entry.kind, EntryKind::whiteout);
+    EXPECT_EQ(there.manifest(copy.packages[0].manifest).origin, Origin::import);
+}
+
+TEST_F(ImageTest, AnImportedPackageDoesNotStandInForItsArchive) {
+    install(to_.store, write(from_.store, "base"), "base");
+    const Sha256 archive = *from_.store.index().read().manifest(a_.manifest).archive_sha256;
+    EXPECT_FALSE(to_.store.index().read().manifest_of_archive(archive));
+}
+
+TEST_F(ImageTest, APackageThatWasReadHereIsUsed) {
+    install(from_.store, write(from_.store, "base"), "again");
+    const Generation again = *from_.store.index().read().generation(ContainerName("again"), 1);
+    EXPECT_EQ(again.packages[0].manifest, a_.manifest);
+}
+
+TEST_F(ImageTest, LayersUnpackToTheTree) {
+    const Image image = read(write(from_.store, "base"));
+    ASSERT_EQ(image.layers().size(), 3U);
+    std::map<std::string, TarEntry> found;
+    for (const Image::Layer& layer : image.layers()) {
+        const Fd file = image.open(layer);
+        TarReader tar(file.get(), "layer");
+        for (auto entry = tar.next(); entry; entry = tar.next()) {
+            std::string path = entry->path;
+            while (path.ends_with('/'))
+                path.pop_back();
+            found[path] = *entry;
+        }
+    }
+    EXPECT_EQ(found["etc/tool.conf"].size, 6U);
+    EXPECT_TRUE(found.contains("usr/share/.wh.gone"));
+    EXPECT_EQ(found["var/made"].target, "../usr");
+    EXPECT_TRUE(found.contains("var/lib/pacman/local/a-1.0-1/desc"));
+    EXPECT_FALSE(found.contains("home/base"));
+}
+
+TEST_F(ImageTest, ABundleAgainstWhatIsThereIsSmallAndComplete) {
+    install(to_.store, write(from_.store, "base"), "base");
+    const uint64_t whole = result_.bytes;
+    std::set<Sha256> have;
+    to_.store.index().read().for_each_object(
+        [&](const ObjectKey&, const ObjectRow& row) { have.insert(row.sha256); });
+    PackageSpec c;
+    c.name = "c";
+    c.files["usr/share/c"] = {"new here"};
+    const InstalledPackage more = from_.add(c);
+    from_.install("more", {a_, b_, more}, delta());
+    finish("more");
+    ExportRequest request;
+    request.against = have;
+    const std::string bundle = write(from_.store, "more", request);
+    EXPECT_LT(result_.bytes, whole);
+    EXPECT_GT(result_.left_out, 4U);
+    install(to_.store, bundle, "more");
+    EXPECT_EQ(bytes_of(write(from_.store, "more")), bytes_of(write(to_.store, "more")));
+    // A store that lacks them refuses.
+    const PackagedStore empty;
+    EXPECT_THROW(import(empty.store, bundle), Error);
+    EXPECT_EQ(empty.store.index().read().object_count(), 0U);
+}
+
+TEST_F(ImageTest, ADamagedObjectOfThisStoreIsNoSource) {
+    install(to_.store, write(from_.store, "base"), "base");
+    std::set<Sha256> have;
+    to_.store.index().read().for_each_object([&](const ObjectKey& key, const ObjectRow& row) {
+        have.insert(row.sha256);
+        if (key.size != 6) return;  // "edited", "a tool"
+        const std::string path = to_.object_path(key);
+        ::chmod(path.c_str(), 0600);
+        const Fd file = open_at(AT_FDCWD, path, O_WRONLY);
+        EXPECT_EQ(::pwrite(file.get(), "X", 1, 0), 1);
+        ::chmod(path.c_str(), key.mode);
+    });
+    ExportRequest request;
+    request.against = have;
+    EXPECT_THROW(import(to_.store, write(from_.store, "base", request)), Error);
+}
+
+TEST_F(ImageTest, WhateverIsCutOffIsRefusedAndChangesNothing) {
+    const std::string good = bytes_of(write(from_.store, "base"));
+    for (size_t cut = 0; cut < good.size() - 1024; cut += good.size() / 23 + 1) {
+        const std::string path = dir_.write("bad.tar", good.substr(0, cut));
+        EXPECT_THROW((void)import(to_.store, path), Error) << cut;
+        EXPECT_EQ(to_.store.index().read().object_count(), 0U) << cut;
+        EXPECT_TRUE(to_.store.index().read().manifest_ids().empty()) << cut;
+    }
+}
+
+TEST_F(ImageTest, AChangedByteIsRefusedOrMeansNothing) {
+    const std::string good = bytes_of(write(from_.store, "base"));
+    const Sha256 tree = from_.store.index().read().generation(ContainerName("base"), 1)->tree_digest;
+    const Sha256 digest = result_.manifest;
+    unsigned refused = 0;
+    for (size_t at = 0; at < good.size(); at += good.size() / 61 + 1) {
+        std::string bad = good;
+        bad[at] = static_cast<char>(bad[at] ^ 0x40);
+        const PackagedStore to;
+        const std::string path = dir_.write("bad.tar", bad);
+        try {
+            // In the padding and the times of the outer archive there is nothing to be found.
+            EXPECT_EQ(import(to.store, path).generation.tree_digest, tree) << at;
+            EXPECT_EQ(read(path).digest(), digest) << at;
+        } catch (const Error&) {
+            EXPECT_EQ(to.store.index().read().object_count(), 0U) << at;
+            EXPECT_TRUE(to.store.index().read().manifest_ids().empty()) << at;
+            ++refused;
+        }
+    }
+    EXPECT_GE(refused, 55U) << "nearly all of it is content";
+}
+
+TEST_F(ImageTest, TheSignatureTravels) {
+    ExportRequest request;
+    request.sign = [](const std::string& text) { return "signed: " + text; };
+    const Image image = read(write(from_.store, "base", request));
+    EXPECT_THAT(image.signature(), HasSubstr("signed: pwstore image 1\nsha256:" + result_.manifest.hex()));
+    EXPECT_EQ(image.digest(), result_.manifest);
+    EXPECT_EQ(image.name(), "base:1");
+}
+
+TEST_F(ImageTest, AStackBecomesABaseWithTheSameTree) {
+    PackageSpec c;
+    c.name = "c";
+    c.files["usr/share/c"] = {"on top"};
+    const InstalledPackage more = from_.add(c);
+    DeltaEntry change;
+    change.entry.path = "usr/share/both";
+    change.entry.kind = EntryKind::whiteout;
+    change.cause = Cause::scriptlet;
+    change.agent = "c";
+    from_.install("top", {more}, {change}, {{"base", 1}});
+    const ReadTxn txn = from_.store.index().read();
+    const Generation top = *txn.generation(ContainerName("top"), 1);
+    const FlatGeneration flat = flatten(txn, top);
+    EXPECT_TRUE(flat.generation.upstream.empty());
+    EXPECT_THAT(flat.generation.packages, SizeIs(3));
+    ASSERT_NE(flat.delta.find("usr/share/both"), nullptr);
+    EXPECT_EQ(flat.delta.find("usr/share/both")->agent, "c");
+    EXPECT_NE(flat.delta.find("etc/tool.conf"), nullptr);
+    EXPECT_EQ(flat.delta.find("usr/bin/tool"), nullptr);
+    const std::string path = write(from_.store, "top");
+    install(to_.store, path, "top");
+    const ReadTxn there = to_.store.index().read();
+    const Generation copy = *there.generation(ContainerName("top"), 1);
+    EXPECT_EQ(tree_digest(there, tree_of(there, to_.store.objects(), copy)),
+              tree_digest(txn, tree_of(txn, from_.store.objects(), top)));
+    EXPECT_EQ(bytes_of(path), bytes_of(write(to_.store, "top")));
+}
+
+// --- Images of others ----------------------------------------------------------------------------
+
+struct Member {
+    TarEntry::Kind kind = TarEntry::Kind::file;
+    std::string path, content, target;
+};
+
+std::string tar_of(const std::vector<Member>& members) {
+    std::string bytes;
+    TarWriter tar([&](std::string_view piece) { bytes += piece; }, "test", TarCompression::none);
+    for (const Member& member : members) {
+        TarEntry entry;
+        entry.path = member.path;
+        entry.kind = member.kind;
+        entry.target = member.target;
+        entry.mode = member.kind == TarEntry::Kind::directory ? 0755 : 0644;
+        if (member.kind == TarEntry::Kind::file) {
+            tar.add_file(entry, member.content);
+        } else {
+            tar.add(entry);
+        }
+    }
+    tar.finish();
+    return bytes;
+}
+
+/// As `docker save` does.
+std::string docker_archive(const std::vector<std::string>& layers, bool honest = true) {
+    std::string diff_ids;
+    std::string names;
+    std::vector<Member> members;
+    for (size_t at = 0; at < layers.size(); ++at) {
+        const std::string name = std::to_string(at) + "/layer.tar";
+        members.push_back({TarEntry::Kind::file, name, layers[at], ""});
+        const std::string digest = sha256_of(honest ? layers[at] : "something else").hex();
+        diff_ids += (at == 0 ? "" : ",") + ("\"sha256:" + digest + "\"");
+        names += (at == 0 ? "" : ",") + ("\"" + name + "\"");
+    }
+    members.push_back({TarEntry::Kind::file, "config.json",
+                       R"({"rootfs":{"type":"layers","diff_ids":[)" + diff_ids + "]}}", ""});
+    members.push_back(
+        {TarEntry::Kind::file, "manifest.json",
+         R"([{"Config":"config.json","RepoTags":["example/thing:1"],"Layers":[)" + names + "]}]", ""});
+    return tar_of(members);
+}
+
+class ForeignImageTest : public ImageTest {
+ protected:
+    void SetUp() override {}
+    Delta delta_of(const std::string& bytes) {
+        const ImportedImage imported = import(to_.store, dir_.write("foreign.tar", bytes));
+        EXPECT_TRUE(imported.is_foreign);
+        return to_.store.index().read().delta(imported.generation.delta);
+    }
+};
+
+TEST_F(ForeignImageTest, LayersAreLaidOverEachOther) {
+    const std::string first = tar_of({{TarEntry::Kind::directory, "etc", "", ""},
+                                      {TarEntry::Kind::file, "etc/a", "one", ""},
+                                      {TarEntry::Kind::file, "etc/b", "two", ""},
+                                      {TarEntry::Kind::file, "old/x", "x", ""},
+                                      {TarEntry::Kind::file, "old/y", "y", ""},
+                                      {TarEntry::Kind::symlink, "lib", "", "usr/lib"}});
+    const std::string second = tar_of({{TarEntry::Kind::file, "etc/.wh.a", "", ""},
+                                       {TarEntry::Kind::file, "etc/b", "changed", ""},
+                                       {TarEntry::Kind::file, "old/new", "n", ""},
+                                       {TarEntry::Kind::file, "old/.wh..wh..opq", "", ""},
+                                       {TarEntry::Kind::hard_link, "etc/c", "", "etc/b"}});
+    const Delta delta = delta_of(docker_archive({first, second}));
+    std::vector<std::string> paths;
+    for (const DeltaEntry& one : delta.entries)
+        paths.push_back(one.entry.path);
+    EXPECT_THAT(paths, ElementsAre("etc", "etc/b", "etc/c", "lib", "old/new"));
+    EXPECT_EQ(delta.find("etc/b")->entry.size, 7U);
+    EXPECT_EQ(delta.find("etc/c")->entry.object, delta.find("etc/b")->entry.object);
+    EXPECT_NE(delta.find("etc/c")->entry.link_group, 0U);
+}
+
+TEST_F(ForeignImageTest, ALayerThatIsNotItsDigestIsRefused) {
+    const std::string layer = tar_of({{TarEntry::Kind::file, "a", "one", ""}});
+    EXPECT_THROW((void)delta_of(docker_archive({layer}, false)), Error);
+    EXPECT_EQ(to_.store.index().read().object_count(), 0U);
+}
+
+TEST_F(ForeignImageTest, NamesThatLeadOutAreRefused) {
+    for (const char* path : {"../x", "a/../../x", "/etc/passwd"}) {
+        EXPECT_THROW((void)delta_of(docker_archive({tar_of({{TarEntry::Kind::file, path, "x", ""}})})), Error)
+            << path;
+    }
+}
+
+TEST_F(ForeignImageTest, WhatIsNoImageIsRefused) {
+    for (const std::string& bytes : {std::string(), std::string("nonsense"), tar_of({}),
+                                     tar_of({{TarEntry::Kind::file, "index.json", "{", ""}}),
+                                     tar_of({{TarEntry::Kind::file, "index.json", "{\"manifests\":[]}", ""}}),
+                                     tar_of({{TarEntry::Kind::file, "manifest.json", "[1]", ""}})}) {
+        EXPECT_THROW((void)import(to_.store, dir_.write("bad.tar", bytes)), Error) << bytes.substr(0, 40);
+    }
+}
+
+}  // namespace
+}  // namespace pwstore::image
