@@ -1,0 +1,393 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers that move: two data directories, ssh to loopback, a registry, and other programs' images.
+
+    tests/integration/hosts.py PROGRAMS-DIR
+"""
+import http.server
+import io
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tarfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from harness import Failure, World, main
+
+
+def make_repository(world: World, version: str) -> None:
+    """With a package `application`, which is in nobody's base."""
+    scripts = world.top / "scripts"
+    scripts.mkdir(exist_ok=True)
+    (scripts / "application.install").write_text("post_install() { mkdir -p /opt; echo made > /opt/application; }\n")
+    world.repository(version, scripts=scripts)
+
+
+def check(condition: bool, what: str) -> None:
+    if not condition:
+        raise Failure(what)
+
+
+def skip(what: str) -> None:
+    if os.environ.get("CI") and shutil.which("apt-get"):  # other distributions do not have all of them
+        raise Failure(f"{what} is not there")
+    print(f"SKIPPED: {what} is not there")
+
+
+class Host:
+    """Another person's pwstore on the same machine."""
+
+    def __init__(self, world: World, name: str):
+        self.world = world
+        self.top = world.top / name
+        for place in ("data", "config", "cache", "home"):
+            (self.top / place).mkdir(parents=True)
+        self.env = {"PWSTORE_DATA_DIR": str(self.top / "data"), "PWSTORE_CONFIG_DIR": str(self.top / "config"),
+                    "PWSTORE_CACHE_DIR": str(self.top / "cache"), "HOME": str(self.top / "home")}
+
+    def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        return self.world.run(*arguments, env=self.env | options.pop("env", {}), **options)
+
+    def json(self, *arguments: str):
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+
+def whole_tree(world: World, root: Path) -> str:
+    return subprocess.run(["sh", "-c", "find . -path ./home -prune -o -printf '%P %y %m %l\\n' | sort; "
+                           "find . -path ./home -prune -o -type f -print0 | sort -z | xargs -0 sha256sum"], cwd=root, check=True,
+                          capture_output=True, text=True).stdout
+
+
+def move_by_file(world: World, other: Host) -> None:
+    first, again = world.top / "first.tar", world.top / "again.tar"
+    world.run("export", "top", "-o", str(first))
+    refused = other.run("import", str(first), expect=1)
+    check("--allow-unsigned" in refused.stderr, "nobody vouches for it")
+    wrong = other.run("import", str(first), "--expect", "sha256:" + "0" * 64, expect=4)
+    check("expected" in wrong.stderr, "another digest is refused")
+    check(not other.run("ls", "--quiet").stdout, "and nothing is there")
+    digest = world.json("export", "top", "-o", str(first))["image"]
+    other.run("import", str(first), "--expect", digest)
+    check(whole_tree(world, world.root("top")) == whole_tree(world, other.top / "data" / "roots" / "top"), "the same tree")
+    here = world.run("run", "top", "sh", "-c", "find /usr/share -type f | sort | xargs cat | sha256sum").stdout
+    check(other.run("run", "top", "sh", "-c", "find /usr/share -type f | sort | xargs cat | sha256sum").stdout == here, "programs see the same")
+    other.run("export", "top", "-o", str(again))
+    check(first.read_bytes() == again.read_bytes(), "exported again: the same bytes")
+    other.run("verify")
+    piped = subprocess.run(["sh", "-c", f"{world.programs}/pwstore export top | sha256sum"], env=world.env, capture_output=True, text=True,
+                           check=True, stdin=subprocess.DEVNULL).stdout
+    check(piped == subprocess.run(["sh", "-c", f"sha256sum < {first}"], capture_output=True, text=True, check=True).stdout,
+          "a pipe gets the same bytes")
+    world.run("import", str(first), "--as", "top-again", "--allow-unsigned")
+    check(world.run("diff", "top", "top-again").stdout == "", f"no difference: {world.run('diff', 'top', 'top-again').stdout}")
+    world.run("delete", "top-again", "--noconfirm", "--config", "--home")
+
+
+def only_what_is_missing(world: World, other: Host) -> None:
+    have, bundle = world.top / "b.have", world.top / "bundle.tar"
+    have.write_bytes(subprocess.run([str(world.programs / "pwstore"), "have"], env=world.env | other.env, capture_output=True,
+                                    check=True, stdin=subprocess.DEVNULL).stdout)
+    whole = world.json("export", "base", "-o", str(bundle))
+    part = world.json("export", "base", "--against", str(have), "-o", str(bundle))
+    check(part["left_out"] > 0 and part["bytes"] < whole["bytes"], f"less is sent: {part} {whole}")
+    other.run("import", str(bundle), "--allow-unsigned", "--as", "base")
+    check(whole_tree(world, world.root("base")) == whole_tree(world, other.top / "data" / "roots" / "base"), "the same tree")
+    other.run("delete", "base", "--noconfirm", "--config", "--home")
+    for cut in (1, 2, 3):
+        short = world.top / "short.tar"
+        short.write_bytes(bundle.read_bytes()[: bundle.stat().st_size * cut // 4])
+        before = other.json("ls")
+        check(other.run("import", str(short), "--allow-unsigned", expect=None).returncode == 4, "half of it is refused")
+        check(other.json("ls") == before, "and changes nothing")
+    other.run("verify")
+
+
+def policies_are_proposals(world: World, other: Host) -> None:
+    config = world.top / "config" / "container" / "top.yml"
+    text = config.read_text()
+    check("module: none" in text, f"a new container has no permissions: {text}")
+    config.write_text(text.replace("module: none", "module: net"))
+    image = world.top / "policy.tar"
+    world.run("export", "top", "-o", str(image))
+    result = other.run("import", str(image), "--allow-unsigned", "--as", "asking")
+    check("policy diff asking" in result.stdout, "the proposal is told")
+    diff = other.run("policy", "diff", "asking", "--exit-code", expect=1).stdout
+    check("+" in diff and "net" in diff, f"and shown: {diff}")
+    check("net" not in (other.top / "config" / "container" / "asking.yml").read_text(), "and not active")
+    other.run("export", "asking", "-o", str(world.top / "policy-again.tar"))
+    other.run("policy", "accept", "asking", "--noconfirm")
+    check("net" in (other.top / "config" / "container" / "asking.yml").read_text(), "until it is accepted")
+    check(other.run("policy", "diff", "asking").stdout.strip() == "asking: nothing is proposed", "and then no more")
+    other.run("delete", "asking", "--noconfirm", "--config", "--home")
+    config.write_text(text)
+
+
+def has_account() -> bool:
+    try:
+        return bool(pwd.getpwuid(os.getuid()))
+    except KeyError:
+        return False
+
+
+def wrapper(world: World, name: str, line: str) -> None:
+    """A program of that name which comes first in everybody's PATH."""
+    where = world.top / "wrappers"
+    where.mkdir(exist_ok=True)
+    (where / name).write_text(f"#!/bin/sh\n{line}\n")
+    (where / name).chmod(0o755)
+    if str(where) not in world.env["PATH"]:
+        world.env["PATH"] = f"{where}:{world.env['PATH']}"
+
+
+def keys_vouch(world: World, other: Host) -> None:
+    if not shutil.which("ssh-keygen"):
+        return skip("ssh-keygen")
+    if not has_account():  # which OpenSSH wants of everybody; uid 0 of a user namespace has one
+        wrapper(world, "ssh-keygen", 'exec unshare -Ur /usr/bin/ssh-keygen "$@"')
+    key = world.top / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "maker", "-f", str(key)], check=True, env=world.env)
+    image = world.top / "signed.tar"
+    world.run("export", "top", "-o", str(image), "--sign", str(key))
+    check(other.run("import", str(image), "--as", "signed", expect=1).stderr.find("allowed_signers") > 0, "an unknown key is nobody")
+    (other.top / "config" / "allowed_signers").write_text(f"maker@example.org {key.with_suffix('.pub').read_text()}")
+    result = other.run("import", str(image), "--as", "signed")
+    check("signed by maker@example.org" in result.stderr, f"a known key vouches: {result.stderr}")
+    other.run("delete", "signed", "--noconfirm", "--config", "--home")
+    # The signature of another image does not.
+    world.run("snapshot", "create", "top", "for-the-signature")
+    plain = world.top / "plain.tar"
+    world.run("export", "base", "-o", str(plain))
+    with tarfile.open(image) as signed:
+        stolen = json.loads(signed.extractfile("index.json").read())["manifests"][0]["annotations"]["org.pwstore.signature"]
+    forged = world.top / "forged.tar"
+    with tarfile.open(plain) as source, tarfile.open(forged, "w") as target:
+        for member in source.getmembers():
+            if not member.isfile():
+                target.addfile(member)
+                continue
+            data = source.extractfile(member).read()
+            if member.name == "index.json":
+                index = json.loads(data)
+                index["manifests"][0]["annotations"]["org.pwstore.signature"] = stolen
+                data = json.dumps(index).encode()
+                member.size = len(data)
+            target.addfile(member, io.BytesIO(data))
+    result = other.run("import", str(forged), "--as", "forged", expect=4)
+    check("check signature" in result.stderr, f"a stolen signature is refused: {result.stderr}")
+    world.run("snapshot", "rm", "for-the-signature")
+    return None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise Failure(f"a server does not start: {process.args}")
+
+
+def start_sshd(world: World, remote: Path) -> subprocess.Popen | None:
+    """A real one on loopback, as the same user; `ssh` finds it as the host `peer`."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    if not sshd or not has_account():
+        print("SKIPPED: sshd, as it is not there or this uid has no account; a shell stands for it")
+        wrapper(world, "ssh", 'for last; do :; done; exec sh -c "$last"')
+        return None
+    where = world.top / "ssh"
+    where.mkdir()
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(where / name)], check=True)
+    (where / "authorized_keys").write_text((where / "user.pub").read_text())
+    port = free_port()
+    (where / "sshd_config").write_text(f"""Port {port}
+ListenAddress 127.0.0.1
+HostKey {where}/host
+PidFile none
+AuthorizedKeysFile {where}/authorized_keys
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+""")
+    (where / "config").write_text(f"""Host peer
+  HostName 127.0.0.1
+  Port {port}
+  IdentityFile {where}/user
+  StrictHostKeyChecking no
+  UserKnownHostsFile /dev/null
+  LogLevel ERROR
+""")
+    # ssh takes its configuration from the home of the passwd entry, whatever HOME says.
+    wrapper(world, "ssh", f'exec /usr/bin/ssh -F {where}/config "$@"')
+    with open(where / "log", "w") as log:
+        server = subprocess.Popen([sshd, "-D", "-e", "-f", str(where / "sshd_config")], stdout=log, stderr=log)
+    wait_for_port(port, server)
+    return server
+
+
+def over_ssh(world: World, other: Host) -> None:
+    remote = world.top / "remote-pwstore"
+    remote.write_text("#!/bin/sh\n" + "".join(f"export {name}='{value}'\n" for name, value in other.env.items()) +
+                      f"exec {world.programs}/pwstore \"$@\"\n")
+    remote.chmod(0o755)
+    server = start_sshd(world, remote)
+    there = ("--remote-program", str(remote))
+    try:
+        result = world.run("push", "base", "ssh://peer", *there, "--as", "pushed")
+        check("left out" in result.stdout, f"only what is missing is sent: {result.stdout}")
+        check(whole_tree(world, world.root("base")) == whole_tree(world, other.top / "data" / "roots" / "pushed"), "the same tree")
+        world.run("pull", "ssh://peer", "pushed", *there, "--as", "pulled", "--allow-unsigned")
+        check(world.run("diff", "base", "pulled").stdout == "", "and back again")
+        for arguments in (("pull", "ssh://peer", "nothing-there", "--allow-unsigned"), ("push", "base", "ssh://peer", "--as", "pushed")):
+            failed = world.run(*arguments, *there, expect=None)
+            check(failed.returncode != 0 and "other side" in failed.stderr, f"what goes wrong there is told here: {failed}")
+        silent = world.run("push", "base", "ssh://peer", "--remote-program", "true", expect=1)
+        check("no pwstore" in silent.stderr, f"and so is a host without pwstore: {silent.stderr}")
+        world.run("delete", "pulled", "--noconfirm", "--config", "--home")
+        other.run("delete", "pushed", "--noconfirm", "--config", "--home")
+        other.run("verify")
+    finally:
+        if server:
+            server.terminate()
+            server.wait()
+
+
+class CountingProxy:
+    """In front of the registry: counts the blobs that are sent."""
+
+    def __init__(self, port: int):
+        self.uploads = 0
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def forward(self) -> None:
+                body = b""
+                if self.headers.get("Transfer-Encoding") == "chunked":
+                    while size := int(self.rfile.readline().strip() or b"0", 16):
+                        body += self.rfile.read(size)
+                        self.rfile.readline()
+                    self.rfile.readline()
+                elif length := int(self.headers.get("Content-Length") or 0):
+                    body = self.rfile.read(length)
+                if self.command == "PATCH" and "/blobs/uploads/" in self.path:
+                    proxy.uploads += 1
+                request = urllib.request.Request(f"http://127.0.0.1:{port}{self.path}", data=body or None, method=self.command)
+                for name in set(self.headers.keys()):
+                    if name.lower() not in ("transfer-encoding", "content-length", "connection"):
+                        request.add_header(name, ", ".join(self.headers.get_all(name)))
+                try:
+                    answer = urllib.request.urlopen(request)
+                except urllib.error.HTTPError as error:
+                    answer = error
+                data = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                        self.send_header(name, value)
+                length = answer.headers.get("Content-Length") if self.command == "HEAD" else str(len(data))
+                self.send_header("Content-Length", length or "0")
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(data)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+            def log_message(self, *_args) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def over_a_registry(world: World, other: Host) -> None:
+    registry = shutil.which("docker-registry") or shutil.which("registry")
+    if not registry or not shutil.which("skopeo"):
+        return skip("docker-registry or skopeo")
+    port = free_port()
+    config = world.top / "registry.yml"
+    config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {world.top}/registry}}}}\n"
+                      f"http: {{addr: '127.0.0.1:{port}'}}\n")
+    with open(world.top / "registry.log", "w") as log:
+        server = subprocess.Popen([registry, "serve", str(config)], stdout=log, stderr=log, env=world.env | {"OTEL_TRACES_EXPORTER": "none"})
+    try:
+        wait_for_port(port, server)
+        proxy = CountingProxy(port)
+        place = f"oci://127.0.0.1:{proxy.port}/test"
+        world.run("push", "base", f"{place}/base:1", "--insecure")
+        first = proxy.uploads
+        layers = world.json("export", "base", "-o", str(world.top / "count.tar"))["layers"]
+        check(first == layers + 1, f"all layers and the configuration are sent: {first} of {layers}")
+        world.run("push", "top", f"{place}/base:top", "--insecure")
+        more = proxy.uploads - first
+        top = world.json("export", "top", "-o", str(world.top / "count.tar"))["layers"]
+        check(more <= top - layers + 3, f"then only new layers: {more} of {top}")
+        other.run("pull", f"{place}/base:top", "--as", "from-registry", "--insecure", "--allow-unsigned")
+        check(whole_tree(world, world.root("top")) == whole_tree(world, other.top / "data" / "roots" / "from-registry"), "the same tree")
+        other.run("delete", "from-registry", "--noconfirm", "--config", "--home")
+        print(f"registry: {first} blobs for base, {more} more for top")
+    finally:
+        server.terminate()
+        server.wait()
+    return None
+
+
+def other_programs(world: World, other: Host) -> None:
+    image = world.top / "for-others.tar"
+    world.run("export", "top", "-o", str(image))
+    if shutil.which("skopeo"):
+        told = json.loads(subprocess.run(["skopeo", "inspect", f"oci-archive:{image}"], capture_output=True, text=True, check=True,
+                                         env=world.env).stdout)
+        check(told["Os"] == "linux" and told["Layers"], "skopeo reads it")
+    else:
+        skip("skopeo")
+    if not shutil.which("umoci"):
+        return skip("umoci")
+    layout, bundle = world.top / "layout", world.top / "bundle"
+    layout.mkdir()
+    subprocess.run(["umoci", "init", "--layout", str(layout / "l")], check=True, env=world.env)
+    subprocess.run(["umoci", "new", "--image", f"{layout}/l:test"], check=True, env=world.env)
+    subprocess.run(["umoci", "unpack", "--rootless", "--image", f"{layout}/l:test", str(bundle)], check=True, env=world.env)
+    subprocess.run(["cp", "-a", "--no-preserve=ownership", f"{world.root('top')}/.", str(bundle / "rootfs")], check=True)
+    subprocess.run(["chmod", "-R", "u+w", str(bundle / "rootfs")], check=True)
+    (bundle / "rootfs" / "usr" / "share" / "by-umoci").write_text("made elsewhere")
+    subprocess.run(["umoci", "repack", "--image", f"{layout}/l:test", str(bundle)], check=True, env=world.env, capture_output=True)
+    foreign = world.top / "foreign.tar"
+    subprocess.run(["tar", "-cf", str(foreign), "-C", str(layout / "l"), "."], check=True)
+    result = other.run("import", str(foreign), "--as", "foreign", "--allow-unsigned")
+    check("not one of pwstore's" in result.stdout, f"it is known for what it is: {result.stdout}")
+    check(other.run("run", "foreign", "cat", "/usr/share/by-umoci").stdout == "made elsewhere", "and runs")
+    other.run("verify")
+    shutil.rmtree(bundle)
+    return None
+
+
+def test(world: World, _arguments: list[str]) -> None:
+    make_repository(world, "1-1")
+    world.run("create", "base", "--base", "base", "--noconfirm", "--refresh")
+    world.run("create", "top", "--aggregate", "--dep=base", "application", "--noconfirm")
+    world.run("shell", "-r", "top", stdin="echo mine > /etc/mine\nrm /usr/share/pkg1/dir1/file1\nmkdir -p /opt/x\nln -s ../etc /opt/x/link\n")
+    other = Host(world, "other host")
+    for step in (move_by_file, only_what_is_missing, policies_are_proposals, keys_vouch, over_ssh, over_a_registry, other_programs):
+        step(world, other)
+    world.verify()
+
+
+if __name__ == "__main__":
+    main("hosts", test)
