@@ -285,6 +285,9 @@ void PackageFiles::remove_entry(const Entry& entry, const Manifest* successor) {
         return;
     }
     if (is_skipped(entry, path, successor)) return;
+    // Somebody's directory in its place is in the way of the next version.
+    if (next != nullptr && next->kind != EntryKind::directory && is_directory_at(writer_.root(), path))
+        return;
     const TreeEntry* other = next == nullptr ? layers_.find(path) : nullptr;
     if (rules_.keeps_shared && other != nullptr) {
         const bool is_other =
