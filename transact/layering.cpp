@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -25,10 +26,15 @@ bool same_content(const Entry& a, const Entry& b) {
 /// What becomes of one configuration file that somebody changed above, while packages below come and go.
 class Configuration {
  public:
+    using Md5Of = std::function<std::string(const Entry&)>;
     /// @param local MD5 of what is there; empty: somebody removed it
     Configuration(const std::string& path, std::string local, const FilePatterns& patterns,
-                  const std::set<std::string>& moved)
-        : path_(path), local_(std::move(local)), patterns_(patterns), moved_(moved) {}
+                  const std::set<std::string>& moved, Md5Of md5_of)
+        : path_(path),
+          local_(std::move(local)),
+          patterns_(patterns),
+          moved_(moved),
+          md5_of_(std::move(md5_of)) {}
 
     void follow(const ChangeBelow& change) {
         const Entry* old = change.old ? change.old->find(path_) : nullptr;
@@ -39,7 +45,9 @@ class Configuration {
 
     [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }  ///< what somebody made of it is there
     [[nodiscard]] const Entry* packaged() const noexcept { return packaged_; }  ///< … this one is
-    [[nodiscard]] bool is_saved() const noexcept { return is_saved_; }          ///< … is .pacsave
+    [[nodiscard]] bool is_saved() const noexcept { return is_saved_; }  ///< what was there is .pacsave
+    /// A package had laid that down before another one went; null: it is what somebody made of it.
+    [[nodiscard]] const Entry* saved() const noexcept { return saved_; }
     [[nodiscard]] const Entry* offer() const noexcept { return offer_; }
     /// An offer made before is gone, or another one by now.
     [[nodiscard]] bool was_compared() const noexcept { return was_compared_; }
@@ -49,8 +57,10 @@ class Configuration {
  private:
     void leave(const Entry& old, const Entry* comes, bool no_save) {
         if (is_left(patterns_, path_, moved_, comes != nullptr && !comes->backup_md5.empty())) return;
-        if (is_kept_ && !local_.empty() && !old.backup_md5.empty() && !no_save)
-            is_saved_ = is_saved_ || pwstore::is_saved(old.backup_md5, local_);
+        if (!is_saved_ && !old.backup_md5.empty() && !no_save && pwstore::is_saved(old.backup_md5, local_)) {
+            is_saved_ = true;
+            saved_ = packaged_;
+        }
         is_kept_ = false;
         packaged_ = nullptr;
         local_.clear();
@@ -59,7 +69,7 @@ class Configuration {
     void take(const Entry& packaged) {
         is_kept_ = false;
         packaged_ = &packaged;
-        local_ = packaged.backup_md5.empty() ? "packaged" : packaged.backup_md5;
+        local_ = md5_of_(packaged);
     }
 
     void arrive(const Entry& packaged, const Entry* old) {
@@ -98,10 +108,12 @@ class Configuration {
     std::string local_;
     const FilePatterns& patterns_;
     const std::set<std::string>& moved_;
+    Md5Of md5_of_;
     bool is_kept_ = true;
     bool is_saved_ = false;
     bool was_compared_ = false;
     const Entry* packaged_ = nullptr;
+    const Entry* saved_ = nullptr;
     const Entry* offer_ = nullptr;
     const Entry* unchanged_ = nullptr;
 };
@@ -173,6 +185,11 @@ class CarryOver {
     [[nodiscard]] std::string text_of(const Entry& entry, const std::string& inlined) const {
         if (entry.object == 0) return inlined;
         return read_all(objects_.open(txn_.object(entry.object).first).get(), entry.path);
+    }
+
+    /// Of something that is no file: what no file has.
+    [[nodiscard]] std::string md5_of(const Entry& entry) const {
+        return entry.kind == EntryKind::file ? md5_hex(text_of(entry, "")) : "none";
     }
 
     /// Hooks are at work there below as well. In one root they find what they made the last time, and leave
@@ -254,8 +271,8 @@ class CarryOver {
         if (!is_somebodys || is_keyed_file(path) || (!is_removed && old.entry.kind != EntryKind::file) ||
             !is_configuration(path))
             return false;
-        Configuration file(path, is_removed ? "" : md5_hex(text_of(old.entry, "")), changes_.patterns,
-                           moved_);
+        Configuration file(path, is_removed ? "" : md5_of(old.entry), changes_.patterns, moved_,
+                           [this](const Entry& entry) { return md5_of(entry); });
         for (const ChangeBelow& change : changes_.packages)
             file.follow(change);
         if (file.is_kept()) {
@@ -274,7 +291,7 @@ class CarryOver {
             stay(offered);
         }
         if (file.is_saved()) {
-            save(old);
+            save(old, file.saved());
         } else {
             stay(path + ".pacsave");
         }
@@ -291,7 +308,7 @@ class CarryOver {
             !is_configuration(configuration))
             return false;
         Configuration file(configuration, md5_hex(text_of(was->entry, was->inlined)), changes_.patterns,
-                           moved_);
+                           moved_, [this](const Entry& entry) { return md5_of(entry); });
         for (const ChangeBelow& change : changes_.packages)
             file.follow(change);
         if (file.offer() == nullptr && !file.was_compared()) return false;
@@ -333,7 +350,8 @@ class CarryOver {
     }
 
     /// As .pacsave; earlier ones move on by a number.
-    void save(const DeltaEntry& old) {
+    /// @param packaged instead of `old`, unless it is null
+    void save(const DeltaEntry& old, const Entry* packaged) {
         const auto [directory, name] = split_path(old.entry.path);
         const std::string prefix = directory.empty() ? "" : std::string(directory) + "/";
         std::vector<std::string> names;
@@ -343,6 +361,10 @@ class CarryOver {
                 names.emplace_back(split_path(path).second);
         }
         for (const auto& [from, to] : pacsave_renames(std::string(name), names)) {
+            if (packaged != nullptr && from == name) {
+                settle(prefix + to, packaged);
+                continue;
+            }
             const DeltaEntry* moved = delta_.find(prefix + from);
             gone_.insert(prefix + from);
             made_.push_back(*moved);
