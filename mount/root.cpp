@@ -230,10 +230,12 @@ void remove_retired_roots(const Store& store, bool keep_twin) {
         } catch (const Error&) {
             continue;  // not ours
         }
-        const Retirement retirement = retirement_of(numbers, store.index().read().container(*name));
+        const ReadTxn txn = store.index().read();
+        const Retirement retirement = retirement_of(numbers, txn.container(*name));
         bool keep = keep_twin;
         for (const uint64_t number : retirement.recorded) {
-            if (keep && is_directory(data, Layout::root_name(*name, number))) {
+            // A collection may have dropped its generation: nothing can be made of it then.
+            if (keep && txn.generation(*name, number) && is_directory(data, Layout::root_name(*name, number))) {
                 keep = false;
                 continue;
             }

@@ -180,6 +180,8 @@ SCENARIOS = [
     Scenario("rollback", "upgraded", ["rollback", "base"]),
     Scenario("rollback-rebuilt", "upgraded", ["rollback", "base"], prepare=drop_roots),
     Scenario("delete", "fleet", ["delete", "other"]),
+    Scenario("clone", "fleet", ["clone", "base", "copy"]),
+    Scenario("gc", "upgraded", ["gc", "--keep", "last=1"]),
     Scenario("rebuild", "fleet", ["run", "base", "true"], prepare=drop_roots),
     Scenario("heal", "fleet", ["verify", "--heal"], prepare=damage_an_object),
     Scenario("reboot", "fleet", ["upgrade", "--refresh"], prepare=power_cut, env={"PWSTORE_BOOT_ID": "after"}),
@@ -190,7 +192,7 @@ SCENARIOS = [
 def arguments_of(scenario: Scenario) -> list[str]:
     """With the fixed answers, before the words of another program."""
     words = list(scenario.command)
-    if words[0] in ("run", "verify", "shell"):
+    if words[0] in ("run", "verify", "shell", "clone", "gc"):
         return words
     return words + ["--noconfirm"]
 
