@@ -12,6 +12,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/gc_budget.hpp"
+#include "store/lease.hpp"
 #include "transact/collect.hpp"
 #include "transact/link_census.hpp"
 
@@ -62,6 +63,10 @@ class Choice {
             look_at(store, name);
         for (const auto& [name, snapshot] : txn.snapshots())
             stay_.insert({snapshot.container, snapshot.generation});
+        for (const auto& [id, bytes] : txn.leases()) {  // an export reads it
+            for (const auto& [container, number] : LeaseRow::decode(bytes).generations)
+                stay_.insert({container, number});
+        }
         keep_what_lies_below(stay_);
     }
 

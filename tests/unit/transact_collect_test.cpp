@@ -7,6 +7,7 @@
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/lease.hpp"
 #include "tests/support/fleet.hpp"
 #include "transact/collect.hpp"
 #include "transact/transaction.hpp"
@@ -101,6 +102,19 @@ TEST_F(CollectTest, KeepsWhatLiesBelowAKeptGeneration) {
         txn.commit();
     }
     EXPECT_THAT(names(plan()), ElementsAre("base@2", "work@2"));
+}
+
+TEST_F(CollectTest, AGenerationThatAnotherCommandReadsStays) {
+    const Store store = Store::open(fleet_.directories());
+    const Lease lease = Lease::create(store.index(), store.layout().data(), "an export");
+    {
+        WriteTxn txn = store.index().write();
+        LeaseRow row;
+        row.generations = {{"work", 2}};
+        lease.record(txn, row);
+        txn.commit();
+    }
+    EXPECT_THAT(names(plan()), ElementsAre("base@1", "work@1"));
 }
 
 TEST_F(CollectTest, ARootOnWhichAProgramRunsStaysWithItsGeneration) {
