@@ -235,7 +235,8 @@ void remove_retired_roots(const Store& store, bool keep_twin) {
         bool keep = keep_twin;
         for (const uint64_t number : retirement.recorded) {
             // A collection may have dropped its generation: nothing can be made of it then.
-            if (keep && txn.generation(*name, number) && is_directory(data, Layout::root_name(*name, number))) {
+            if (keep && txn.generation(*name, number) &&
+                is_directory(data, Layout::root_name(*name, number))) {
                 keep = false;
                 continue;
             }
