@@ -285,8 +285,7 @@ class CarryOver {
             settle(offered, file.offer());
             say("{} was changed here and below; the new one is {}.pacnew", path);
         } else if (file.was_compared()) {
-            const bool had = delta_.find(offered) != nullptr || before_.find(offered) != nullptr;
-            settle(offered, file.is_kept() && had ? file.unchanged() : nullptr);
+            settle(offered, file.is_kept() && was_there(offered) ? file.unchanged() : nullptr);
         } else {
             stay(offered);
         }
@@ -312,8 +311,15 @@ class CarryOver {
         for (const ChangeBelow& change : changes_.packages)
             file.follow(change);
         if (file.offer() == nullptr && !file.was_compared()) return false;
-        settle(path, file.offer() != nullptr ? file.offer() : file.unchanged());
+        const Entry* unchanged = was_there(path) ? file.unchanged() : nullptr;
+        settle(path, file.offer() != nullptr ? file.offer() : unchanged);
         return true;
+    }
+
+    [[nodiscard]] bool was_there(const std::string& path) const {
+        const DeltaEntry* changed = delta_.find(path);
+        return changed != nullptr ? changed->entry.kind != EntryKind::whiteout
+                                  : before_.find(path) != nullptr;
     }
 
     /// At `path` is `wanted` (null: nothing), whatever the layers have.
