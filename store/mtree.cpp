@@ -60,17 +60,16 @@ MtreeEntry entry_of(archive_entry* entry) {
     return made;
 }
 
-}  // namespace
-
-std::vector<MtreeEntry> read_mtree(const std::string& path) {
-    const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
+/// Every entry of what `open` makes `reader` read.
+template <typename Open>
+std::vector<MtreeEntry> entries_of(const std::string& name, const Open& open) {
     const std::unique_ptr<archive, ArchiveDeleter> reader(archive_read_new());
     const auto fail = [&] {
-        throw Error("read mtree", path, text(archive_error_string(reader.get()))).as(Fault::corrupt);
+        throw Error("read mtree", name, text(archive_error_string(reader.get()))).as(Fault::corrupt);
     };
     archive_read_support_filter_all(reader.get());
     archive_read_support_format_mtree(reader.get());
-    if (archive_read_open_fd(reader.get(), file.get(), kBlock) != ARCHIVE_OK) fail();
+    if (open(reader.get()) != ARCHIVE_OK) fail();
     std::vector<MtreeEntry> entries;
     for (;;) {
         archive_entry* entry = nullptr;
@@ -79,6 +78,19 @@ std::vector<MtreeEntry> read_mtree(const std::string& path) {
         if (result != ARCHIVE_OK) fail();
         entries.push_back(entry_of(entry));
     }
+}
+
+}  // namespace
+
+std::vector<MtreeEntry> read_mtree(const std::string& path) {
+    const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
+    return entries_of(path,
+                      [&](archive* reader) { return archive_read_open_fd(reader, file.get(), kBlock); });
+}
+
+std::vector<MtreeEntry> parse_mtree(std::string_view bytes, const std::string& name) {
+    return entries_of(
+        name, [&](archive* reader) { return archive_read_open_memory(reader, bytes.data(), bytes.size()); });
 }
 
 }  // namespace pwstore

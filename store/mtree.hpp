@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pwstore {
@@ -22,5 +23,7 @@ struct MtreeEntry {
 /// Read an .MTREE, compressed or not, as the local database keeps it.
 /// @throws Error (corrupt) when it cannot be read to its end; of errno ENOENT when it is not there
 [[nodiscard]] std::vector<MtreeEntry> read_mtree(const std::string& path);
+/// The same of bytes in memory. @param name for errors
+[[nodiscard]] std::vector<MtreeEntry> parse_mtree(std::string_view bytes, const std::string& name);
 
 }  // namespace pwstore

@@ -76,6 +76,7 @@ TransactionReport run_transaction(const Directories& directories, const Transact
     }
     fetch_stage(state);
     if (request.as_pacman && request.as_pacman->download_only) return state.report;
+    check_space(state);
     ingest_stage(state);
     build_stage(state);
     commit_stage(state);

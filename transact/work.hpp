@@ -90,6 +90,10 @@ void begin_stage(TransactionState& state);
 void plan_stage(TransactionState& state);
 /// Stage 4: download, check, look for file conflicts. Fills the archives of the plans.
 void fetch_stage(TransactionState& state);
+/// Before anything is written: the data directory has the space for what stages 5 to 8 will write, as far as
+/// it can be known (stage_space.cpp).
+/// @throws Error (refused) with both figures
+void check_space(TransactionState& state);
 /// Stage 5: every archive through the Ingestor, once; recording commit. Fills the manifests of packages.
 void ingest_stage(TransactionState& state);
 /// Stages 6 to 8: build each affected container's new root aside, scripts and hooks included. Fills after,
