@@ -16,7 +16,9 @@
 #include "cli/pacman_transaction.hpp"
 #include "resolver/session.hpp"
 #include "store/base/error.hpp"
+#include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/cache_use.hpp"
 
 namespace pwstore::cli::pacman {
 
@@ -97,7 +99,7 @@ void Cleaner::clean_cache(const std::string& directory) {
         return;
     }
     for (const DirectoryItem& item : list_directory(open->get())) {
-        if (item.name == kDownloadLock) continue;
+        if (item.name == kDownloadLock || item.name == kCacheUseLock) continue;
         if (all) {
             remove(directory, item.name, Absence::is_error);
             continue;
@@ -156,11 +158,26 @@ int Cleaner::clean() {
     return std::min(failures_, 255);
 }
 
+/// nullopt while a transaction needs what it has downloaded.
+std::optional<FileLock> try_hold_cache(const std::string& directory) {
+    make_directories(AT_FDCWD, directory, 0755);
+    return FileLock::try_acquire(AT_FDCWD, directory + kCacheUseLock, LockMode::exclusive,
+                                 "pwstore pacman -Sc");
+}
+
 }  // namespace
 
 int run_clean(const Query& query) {
     try {
         const std::shared_ptr<void> lock = query.catalogue.lock();
+        std::optional<FileLock> shared;
+        if (!query.places.container.empty()) {
+            shared = try_hold_cache(query.places.cache_dirs.front());
+            if (!shared) {
+                query.screen.error("packages of the cache are in use by a transaction; nothing was removed");
+                return 1;
+            }
+        }
         return Cleaner(query).clean();
     } catch (const Error& error) {
         if (error.fault() != Fault::busy) throw;

@@ -10,6 +10,7 @@
 #include "resolver/repositories.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/cache_use.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -66,6 +67,7 @@ TransactionReport run_transaction(const Directories& directories, const Transact
     if (request.as_pacman && !request.as_pacman->architectures.empty())
         state.config.architectures = request.as_pacman->architectures;
     begin_stage(state);
+    std::optional<FileLock> cache = use_cache(directories, request);
     plan_stage(state);
     const std::vector<ContainerPlan> plans = plans_of(state);
     if (plans.empty()) return state.report;
@@ -78,6 +80,7 @@ TransactionReport run_transaction(const Directories& directories, const Transact
     if (request.as_pacman && request.as_pacman->download_only) return state.report;
     check_space(state);
     ingest_stage(state);
+    cache.reset();
     build_stage(state);
     commit_stage(state);
     return state.report;

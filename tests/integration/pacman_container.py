@@ -10,12 +10,15 @@ Exit 77 where there is no pacman to compare with.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import harness
 from harness import Failure, World
+from kill_matrix import worker_of
 from pacman_queries import make_packages, package
 
 CONFIG = """[options]
@@ -164,6 +167,35 @@ def check_clean(world: World) -> None:
         raise Failure(f"-Sc does not keep just what containers have: {names}")
 
 
+def check_clean_beside_a_transaction(world: World) -> None:
+    """What a transaction has downloaded and not read yet stays."""
+    cache, log = world.top / "cache/pkg", world.top / "reached"
+    process = world.start("pacman", "--container", "other", "-S", "--noconfirm", "alone", stdout=subprocess.DEVNULL,
+                          start_new_session=True, env={"PWSTORE_FAILPOINT": "fetch.done:stop", "PWSTORE_FAILPOINT_LOG": str(log)})
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "fetch.done" in log.read_text()) or (worker := worker_of(process.pid)) is None:
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise Failure("the transaction does not come to its packages")
+        time.sleep(0.01)
+    try:
+        before = sorted(cache.iterdir())
+        for option, answers in (("-Sc", "y\ny\n"), ("-Scc", "y\ny\n")):
+            result = world.run("pacman", "--container", "box", option, stdin=answers, expect=None)
+            if result.returncode != 1 or result.stdout or result.stderr != "error: packages of the cache are in use by a transaction; nothing was removed\n":
+                raise Failure(f"{option} while packages are in use: {result}")
+        if sorted(cache.iterdir()) != before:
+            raise Failure("-Scc took packages away that a transaction has just downloaded")
+    finally:
+        while Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+            time.sleep(0.01)
+        os.kill(worker, signal.SIGCONT)
+    if process.wait(timeout=60) != 0:
+        raise Failure("the transaction failed")
+    world.run("pacman", "--container", "box", "-Scc", stdin="y\ny\n")
+    if left := [path.name for path in cache.iterdir() if not path.name.startswith(".")]:
+        raise Failure(f"-Scc leaves {left}")
+
+
 def check_refusals(world: World) -> None:
     for option in ("--root", "--dbpath", "--sysroot", "--cachedir", "--hookdir", "--gpgdir", "--logfile"):
         result = world.run("pacman", "--container", "box", "-Q", option, "/x", expect=1)
@@ -192,6 +224,7 @@ def test(world: World, _arguments: list[str]) -> None:
         raise Failure(f"{len(systems.failures)} of {systems.count} commands end otherwise\n" + "\n".join(systems.failures))
     check_undo(world)
     check_clean(world)
+    check_clean_beside_a_transaction(world)
     check_refusals(world)
     world.verify()
     print(f"pacman-container: {systems.count} commands end as pacman's do")
