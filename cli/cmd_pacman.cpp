@@ -170,24 +170,30 @@ int run_pacman(Context& context, const Arguments& arguments) {
 Command pacman_command() {
     Command it{"pacman", {}, "Packages", "pacman's command line on a directory or a container"};
     it.description = {
-        "Takes pacman's operations and options and answers as pacman 6.0 does. --root DIR is a system in a "
-        "directory, which is changed in place; --container NAME is a container, of which a new generation is "
-        "made.",
+        "Takes pacman's operations (-S, -U, -R, -Q, -D, -T) and options, and answers as pacman 6.0 does; "
+        "'pwstore pacman -S -h' lists the options of -S. --root DIR is a system in a directory, which is "
+        "changed in place; --container NAME is a container, of which a new generation is made.",
         "Nothing of this machine is used that was not named: without --root, --sysroot or --container "
-        "nothing "
-        "is done, and cache, keyring, hooks and log are inside the root unless an option or the "
-        "configuration "
-        "says otherwise."};
+        "nothing is done, and cache, keyring, hooks and log are inside the root unless an option or the "
+        "configuration says otherwise. Places of a container are pwstore's own: options that name others "
+        "are refused."};
     it.tail = Tail::everything;
     it.operands = {{"ARGUMENT", Completes::nothing, true, true}};
-    it.options = {{"root", 'r', "DIR", "the system is in DIR", Completes::directory},
-                  {"dbpath", 'b', "DIR", "its database", Completes::directory},
-                  {"config", 0, "FILE", "its pacman.conf", Completes::file},
-                  {"container", 0, "NAME", "not a directory but a container", Completes::container},
-                  {"in-place", 0, "", "change the directory itself; the default of --root"}};
-    it.examples = {{"pwstore pacman --root /srv/root -Syu", "upgrade the system in a directory"},
-                   {"pwstore pacman --root /srv/root -Qo /srv/root/usr/bin/vim", "whose file is this?"},
-                   {"pwstore pacman --container editor -Qi neovim", "what a container knows of a package"}};
+    it.options = {
+        {"container", 0, "NAME", "a container", Completes::container},
+        {"root", 'r', "DIR", "the system in DIR", Completes::directory},
+        {"sysroot", 0, "DIR", "the same; other paths are inside of it as well", Completes::directory},
+        {"dbpath", 'b', "DIR", "its database", Completes::directory},
+        {"config", 0, "FILE", "its pacman.conf; of a container, in place of repositories.conf",
+         Completes::file},
+        {"in-place", 0, "", "change the directory itself; the default of --root"},
+        {"noconfirm", 0, "", "take the standard answer to every question"}};
+    it.examples = {
+        {"pwstore pacman --root /srv/root -Syu", "upgrade the system in a directory"},
+        {"pwstore pacman --root /srv/root -Qo /srv/root/usr/bin/vim", "whose file is this?"},
+        {"pwstore pacman --container editor -S neovim", "'pwstore undo' takes it back"},
+        {"pwstore pacman --container editor -Qi neovim", "what a container knows of a package"},
+        {"pwstore pacman --container editor -Sc", "packages that no container has leave the cache"}};
     it.run = run_pacman;
     return it;
 }
