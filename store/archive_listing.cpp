@@ -48,8 +48,11 @@ class Lister {
     void take_side(const std::string& name, std::string content) {
         add_content(sha256_of(content), kSideMode, ObjectKey::kNoTime, content.size());
         if (name != ".PKGINFO") listing_.side_bytes += content.size();
-        if (name == ".PKGINFO") pkginfo_ = std::move(content);
-        if (name == ".MTREE") mtree_ = std::move(content);
+        if (name == ".PKGINFO") {
+            pkginfo_ = std::move(content);
+        } else if (name == ".MTREE") {
+            mtree_ = std::move(content);
+        }
     }
     bool take_mtree();
     void take(const ArchiveMember& member);
