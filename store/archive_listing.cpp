@@ -137,7 +137,8 @@ void Lister::mark_backup_files() {
     if (pkginfo_.empty()) return;
     const std::vector<std::string> backup = parse_pkginfo(pkginfo_).backup;
     for (Entry& entry : listing_.entries) {
-        if (std::find(backup.begin(), backup.end(), entry.path) != backup.end()) entry.backup_md5 = "?";
+        if (std::find(backup.begin(), backup.end(), entry.path) != backup.end())
+            entry.backup_md5.assign(1, '?');
     }
 }
 
