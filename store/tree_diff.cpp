@@ -29,7 +29,7 @@ namespace {
 
 /// Made for whoever runs there (home/NAME is another one for each container), not content.
 bool is_mount_point(const Tree& tree, const TreeEntry& entry) {
-    return tree.layers[entry.layer] == kMountPointLayer;
+    return entry.layer < tree.layers.size() && tree.layers[entry.layer] == kMountPointLayer;
 }
 
 }  // namespace
