@@ -148,7 +148,8 @@ def test(world: World, arguments: list[str]) -> None:
     world.verify()
     print(f"{options.kills} kills of a running upgrade, spread over its {duration:.2f} s; {inside} between ingest and commit"
           f" ({late} more came after its end)")
-    if inside * 5 < options.kills:
+    # A fifth of fifty; of a few, chance may leave one: how long what comes before takes depends on the machine's load.
+    if inside < (options.kills // 5 if options.kills >= 50 else 1):
         raise Failure("too few kills landed between ingest and commit")
 
 
