@@ -407,6 +407,10 @@ AssembleStats change_root(const Store& store, const Tree& before, const Tree& af
     return in_step("change a root", [&] { return Change(store, before, after, root).run(); });
 }
 
+AssembleStats add_to_root(const Store& store, const Tree& added, int root) {
+    return in_step("add to a root", [&] { return Change(store, Tree{}, added, root).run(); });
+}
+
 // --- Twins ---
 
 namespace {

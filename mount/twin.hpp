@@ -46,6 +46,11 @@ void publish_seal(const Store& store, int dir, const std::string& staged, const 
 /// what differs; nothing is synced. Lock: as assemble().
 AssembleStats change_root(const Store& store, const Tree& before, const Tree& after, int root);
 
+/// Put `added` into `root`, where nothing is at any of its paths: what assemble() would have made of it. The
+/// parent of each is a directory of the root, no symlink on the way, or one of `added`. In parallel; a
+/// directory that was there has the time of its change. Lock: as assemble().
+AssembleStats add_to_root(const Store& store, const Tree& added, int root);
+
 struct LaidRoot {
     AssembleStats stats;
     uint64_t replacements = 0;          ///< for its seal

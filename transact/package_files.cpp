@@ -27,11 +27,6 @@ std::string md5_in_root(int root, const std::string& path) {
     return md5_hex(read_all(file->get(), path));
 }
 
-/// The local database is generated: what packages bring below it is nowhere (see tree_of()).
-bool is_in_database(std::string_view path) {
-    return path.starts_with(kDatabase);
-}
-
 std::string database_prefix(const Manifest& package) {
     return fmt::format("{}{}-{}/", kDatabase, package.name, package.version);
 }
@@ -47,12 +42,28 @@ Occupant occupant_of(int root, const std::string& path) {
     return S_ISDIR(info->st_mode) ? Occupant::directory : Occupant::other;
 }
 
-bool is_same(const Entry& a, const Entry& b) {
+}  // namespace
+
+bool is_in_database(std::string_view path) {
+    return path.starts_with(kDatabase);
+}
+
+bool is_same_content(const Entry& a, const Entry& b) {
     return a.kind == b.kind && a.object == b.object && a.target == b.target && a.mode == b.mode &&
            a.mtime == b.mtime;
 }
 
-}  // namespace
+std::vector<const TreeEntry*> database_entries(const Tree& layers, const Manifest& package) {
+    const std::string prefix = database_prefix(package);
+    const std::string directory = prefix.substr(0, prefix.size() - 1);
+    std::vector<const TreeEntry*> found;
+    auto entry = std::lower_bound(layers.entries.begin(), layers.entries.end(), directory,
+                                  [](const TreeEntry& a, const std::string& b) { return a.entry.path < b; });
+    for (; entry != layers.entries.end() && entry->entry.path.starts_with(directory); ++entry) {
+        if (entry->entry.path == directory || entry->entry.path.starts_with(prefix)) found.push_back(&*entry);
+    }
+    return found;
+}
 
 PackageFiles::PackageFiles(RootWriter& writer, const Tree& layers, const Delta& delta, const FileRules& rules,
                            ActLog& log, ProgressSink& sink)
@@ -77,7 +88,7 @@ void PackageFiles::place(const Entry& entry, std::string_view as) {
     // What somebody did there is over, in this transaction or before it. Of several packages that have it,
     // this one came last.
     const TreeEntry* layer = layers_.find(path);
-    if (layer == nullptr || !is_same(layer->entry, entry) || log_.paths().contains(path) ||
+    if (layer == nullptr || !is_same_content(layer->entry, entry) || log_.paths().contains(path) ||
         delta_.find(path) != nullptr)
         special(path, {.mode = entry.mode, .mtime = entry.mtime});
 }
@@ -372,18 +383,9 @@ bool PackageFiles::save_if_changed(const Entry& entry, const std::string& path) 
 }
 
 void PackageFiles::place_database_entry(const Manifest& package) {
-    const std::string prefix = database_prefix(package);
-    const std::string directory = prefix.substr(0, prefix.size() - 1);
-    auto entry = std::lower_bound(layers_.entries.begin(), layers_.entries.end(), directory,
-                                  [](const TreeEntry& a, const std::string& b) { return a.entry.path < b; });
-    for (; entry != layers_.entries.end(); ++entry) {
-        const std::string& path = entry->entry.path;
-        if (path == directory || path.starts_with(prefix)) {
-            note_directory_of(writer_.place(*entry));
-            if (entry->entry.kind == EntryKind::directory) directories_.insert(path);
-        } else if (!path.starts_with(directory)) {
-            break;
-        }
+    for (const TreeEntry* entry : database_entries(layers_, package)) {
+        note_directory_of(writer_.place(*entry));
+        if (entry->entry.kind == EntryKind::directory) directories_.insert(entry->entry.path);
     }
 }
 

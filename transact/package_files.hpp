@@ -3,6 +3,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -18,6 +19,13 @@
 #include "transact/present_packages.hpp"
 
 namespace pwstore {
+
+/// The local database is generated: what packages bring below it is nowhere (see tree_of()).
+[[nodiscard]] bool is_in_database(std::string_view path);
+/// One laid down is as good as the other.
+[[nodiscard]] bool is_same_content(const Entry& a, const Entry& b);
+/// What the local database has of `package`, as the tree of all layers generates it.
+[[nodiscard]] std::vector<const TreeEntry*> database_entries(const Tree& layers, const Manifest& package);
 
 /// What bends the laying down of files.
 struct FileRules {

@@ -16,9 +16,11 @@
 #include "store/base/path_at.hpp"
 #include "store/base/staged_file.hpp"
 #include "store/deb_version.hpp"
+#include "store/dpkg_record.hpp"
 #include "transact/bootstrap.hpp"
 #include "transact/delta_builder.hpp"
 #include "transact/elf_needs.hpp"
+#include "transact/fresh_packages.hpp"
 #include "transact/harvest.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/layering.hpp"
@@ -272,6 +274,14 @@ FileRules RootBuild::file_rules() {
 
 /// Before anything changes: see FileRules.
 void RootBuild::find_moving_files() {
+    bool leaves = false;
+    for (const PlanStep& step : work_.plan.steps) {
+        const std::string& name = step.package.name;
+        if (step.kind != StepKind::remove)
+            coming_.insert(fmt::format("package {} {}", name, find_planned(work_.packages, name)->version));
+        leaves = leaves || (work_.before && work_.before->find_package(name) != nullptr);
+    }
+    if (!leaves) return;  // nothing that could move
     const ReadTxn txn = state_.store.index().read();
     std::deque<PackageFileList> lists;
     std::vector<FileListChange> changes;
@@ -282,7 +292,6 @@ void RootBuild::find_moving_files() {
             change.old = &lists.emplace_back(file_list(manifest_before(work_, name)));
         if (step.kind != StepKind::remove) {
             const Manifest manifest = txn.manifest(find_planned(work_.packages, name)->manifest);
-            coming_.insert(fmt::format("package {} {}", manifest.name, manifest.version));
             change.after = &lists.emplace_back(file_list(manifest));
         }
         changes.push_back(change);
@@ -441,9 +450,41 @@ void RootBuild::place_changed_reasons() {
     take_directories(files);
 }
 
+/// Lay down together what comes new from `at` on, up to a package that has scripts, or about whose files
+/// there is something to decide. Returns that one's place.
+RootBuild::Steps::const_iterator RootBuild::apply_fresh(Steps::const_iterator at, Steps::const_iterator end) {
+    if (mode_ != ScriptMode::overlay || manner_.db_only || claims_ || !Diversions(root_.get()).empty())
+        return at;
+    const FilePatterns patterns{state_.config.no_extract, state_.config.no_upgrade};
+    FreshPackages fresh(root_.get(), layers_, delta_before_, patterns, work_.log);
+    auto next = at;
+    for (; next != end && (*next)->kind == StepKind::install; ++next) {
+        stop_if_interrupted("build");
+        const Manifest manifest = state_.store.index().read().manifest(
+            find_planned(work_.packages, (*next)->package.name)->manifest);
+        if (manifest.install != 0 || dpkg_record(manifest) || !fresh.add(manifest)) break;
+    }
+    if (next == at) return at;
+    const auto names = fmt::format("{} packages from '{}' on", next - at, (*at)->package.name);
+    in_step(fmt::format("install {} into '{}'", names, work_.name.str()),
+            [&] { laid_.stats += add_to_root(state_.store, fresh.tree(), root_.get()); });
+    for (; at != next; ++at) {
+        const InstalledPackage& package = *find_planned(work_.packages, (*at)->package.name);
+        const std::string label = fmt::format("package {} {}", package.name, package.version);
+        coming_.erase(label);
+        came_.insert(label);
+        present_.put(package.name, package.manifest);
+    }
+    directories_.insert(fresh.directories().begin(), fresh.directories().end());
+    for (const auto& [path, mode] : fresh.made_directories())
+        made_directories_.insert_or_assign(path, mode);
+    failpoint("build.fresh");
+    return next;
+}
+
 /// In the plan's order; where dpkg itself comes, what it needs is configured before the rest.
 void RootBuild::apply_steps() {
-    std::vector<const PlanStep*> steps;
+    Steps steps;
     for (const PlanStep& step : work_.plan.steps)
         steps.push_back(&step);
     auto rest = steps.begin();
@@ -453,13 +494,19 @@ void RootBuild::apply_steps() {
             return step->kind == StepKind::remove || first.contains(step->package.name);
         });
     }
-    size_t done = 0;
-    for (auto at = steps.begin(); at != steps.end(); ++at) {
-        const PlanStep& step = **at;
+    const auto done = [&](Steps::const_iterator at) { return static_cast<uint64_t>(at - steps.cbegin()); };
+    for (auto at = steps.cbegin(); at != steps.cend();) {
         stop_if_interrupted("build");
-        if (at == rest && at != steps.begin()) maintainer_scripts_->configure();
+        if (at == rest && at != steps.cbegin()) maintainer_scripts_->configure();
+        if (const auto next = apply_fresh(at, steps.cend()); next != at) {
+            at = next;
+            state_.dialogue.progress("install", at[-1]->package.name, done(at), steps.size());
+            continue;
+        }
+        const PlanStep& step = **at++;
         const bool is_removal = step.kind == StepKind::remove;
-        state_.dialogue.progress(is_removal ? "remove" : "install", step.package.name, ++done, steps.size());
+        state_.dialogue.progress(is_removal ? "remove" : "install", step.package.name, done(at),
+                                 steps.size());
         in_step(fmt::format("{} '{}' {} '{}'", is_removal ? "remove" : "install", step.package.name,
                             is_removal ? "from" : "into", work_.name.str()),
                 [&] { apply_step(step); });

@@ -55,7 +55,9 @@ class RootBuild {
     void put(const std::string& path, const std::string& content, mode_t mode);
     HookEvents events() const;
     void add_step_events(const Plan& plan, const Work& owner, HookEvents& events) const;
+    using Steps = std::vector<const PlanStep*>;
     void apply_steps();
+    Steps::const_iterator apply_fresh(Steps::const_iterator at, Steps::const_iterator end);
     void apply_step(const PlanStep& step);
     void apply_removal(const PlanStep& step);
     void apply_addition(const PlanStep& step);
