@@ -95,22 +95,30 @@ struct Ingestor::State {
     [[nodiscard]] std::unique_ptr<PackedBuffer> take_buffer();
     void read_archive(const ArchiveSource& source, size_t result);
     void read_archive_with(const PackedBuffer& buffer, const ArchiveSource& source, size_t result);
+    [[nodiscard]] std::optional<IngestedArchive> ingested_before(const Sha256& sha256) const;
     [[nodiscard]] bool is_known(const Sha256& sha256, size_t result);
     void put_manifests(WriteTxn& txn);
     void put_objects(WriteTxn& txn, uint64_t mark);
     [[nodiscard]] LeaseRow lease_row() const;
 };
 
-/// The archive was ingested before, by whomever, or is being read by another thread of this Ingestor.
-bool Ingestor::State::is_known(const Sha256& sha256, size_t result) {
+/// The archive was ingested before, by whomever.
+std::optional<IngestedArchive> Ingestor::State::ingested_before(const Sha256& sha256) const {
     const ReadTxn txn = store.index().read();
-    if (const auto id = txn.manifest_of_archive(sha256)) {
-        const Manifest known = Manifest::decode_head(txn.manifest_bytes(*id));
-        const std::scoped_lock lock_results(guard);
-        results[result] = {*id, known.name, known.version, true};
+    const auto id = txn.manifest_of_archive(sha256);
+    if (!id) return std::nullopt;
+    const Manifest known = Manifest::decode_head(txn.manifest_bytes(*id));
+    return IngestedArchive{*id, known.name, known.version, true};
+}
+
+/// It was, or is being read by another thread of this Ingestor.
+bool Ingestor::State::is_known(const Sha256& sha256, size_t result) {
+    const auto before = ingested_before(sha256);
+    const std::scoped_lock lock_results(guard);
+    if (before) {
+        results[result] = *before;
         return true;
     }
-    const std::scoped_lock lock_results(guard);
     new_results[result] = sha256;
     return !manifests.try_emplace(sha256).second;
 }
@@ -125,6 +133,13 @@ std::unique_ptr<PackedBuffer> Ingestor::State::take_buffer() {
 }
 
 void Ingestor::State::read_archive(const ArchiveSource& source, size_t result) {
+    if (source.expected) {
+        if (const auto before = ingested_before(*source.expected)) {
+            const std::scoped_lock lock_results(guard);
+            results[result] = *before;
+            return;
+        }
+    }
     std::unique_ptr<PackedBuffer> buffer = take_buffer();
     read_archive_with(*buffer, source, result);
     const std::scoped_lock lock_buffers(guard);
@@ -214,6 +229,15 @@ std::vector<IngestedArchive> Ingestor::add_archives(const std::vector<ArchiveSou
     }
     state.phase = State::Phase::open;
     return {state.results.begin() + static_cast<std::ptrdiff_t>(first), state.results.end()};
+}
+
+std::optional<IngestedArchive> Ingestor::add_known(const Sha256& archive) {
+    state_->expect_open();
+    const auto before = state_->ingested_before(archive);
+    if (!before) return std::nullopt;
+    state_->results.push_back(*before);
+    state_->new_results.emplace_back();
+    return before;
 }
 
 const std::vector<IngestedArchive>& Ingestor::results() const {

@@ -31,7 +31,8 @@ struct IngestStats {
 
 struct ArchiveSource {
     std::string path;
-    std::optional<Sha256> expected;  ///< when known: a different archive is an Error (corrupt)
+    /// When known: a different archive is an Error (corrupt). One that was ingested before is not read again.
+    std::optional<Sha256> expected;
 };
 
 struct IngestedArchive {
@@ -65,6 +66,9 @@ class Ingestor {
     /// @throws Error (corrupt, refused) naming archive, entry and rule for anything hostile or broken.
     /// After an Error nothing more can be added or committed.
     std::vector<IngestedArchive> add_archives(const std::vector<ArchiveSource>& sources);
+
+    /// An archive that this store has read before: nothing is read. nullopt: it has not.
+    std::optional<IngestedArchive> add_known(const Sha256& archive);
 
     /// One file from elsewhere (harvest, database): content read from `fd` to its end. Thread-safe.
     /// @param mode true mode; @param keep_time the time belongs to the identity (a Python source)

@@ -9,6 +9,7 @@
 #include "transact/databases.hpp"
 #include "transact/file_claims.hpp"
 #include "transact/interrupt.hpp"
+#include "transact/known_packages.hpp"
 #include "transact/resolve.hpp"
 #include "transact/view.hpp"
 
@@ -52,6 +53,11 @@ Plan fetch_past_damage(Session& session, const ResolveRequest& request, Dialogue
 
 void fetch_container(TransactionState& state, Work& work) {
     if (!brings_archives(work.plan)) return;
+    // In pacman's words every step of libalpm's is told.
+    if (!state.request.as_pacman && take_known_packages(state, work)) {
+        take_validation(work);
+        return;
+    }
     // The view was written for the packages before this plan.
     Session session(container_session_spec(state, work), state.dialogue, work.asker);
     ResolveRequest request = work.request.packages;

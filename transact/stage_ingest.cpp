@@ -26,7 +26,8 @@ std::vector<ArchiveSource> archives_of(const TransactionState& state) {
     std::map<std::string, ArchiveSource> by_path;
     for (const Work& work : state.works) {
         for (const PlanStep& step : work.plan.steps) {
-            if (step.kind != StepKind::remove) by_path[step.archive] = {step.archive, expected_digest(step)};
+            if (step.kind == StepKind::remove || work.known.contains(step.package.name)) continue;
+            by_path[step.archive] = {step.archive, expected_digest(step)};
         }
     }
     std::vector<ArchiveSource> sources;
@@ -48,7 +49,9 @@ void assign_manifests(const TransactionState& state, Work& work,
                       const std::map<std::string, IngestedArchive>& ingested) {
     for (const PlanStep& step : work.plan.steps) {
         if (step.kind == StepKind::remove) continue;
-        const IngestedArchive& archive = ingested.at(step.archive);
+        const auto known = work.known.find(step.package.name);
+        const IngestedArchive& archive =
+            known != work.known.end() ? known->second : ingested.at(step.archive);
         if (archive.name != step.package.name || archive.version != step.package.version) {
             throw Error("ingest", step.archive,
                         fmt::format("it holds {} {}, not {} {}", archive.name, archive.version,
@@ -111,25 +114,29 @@ void check_layer_conflicts(TransactionState& state, const Work& work) {
 
 }  // namespace
 
+void record_archives(TransactionState& state, Ingestor& ingestor) {
+    ingestor.commit(&*state.lease, false, [&](WriteTxn& txn) {
+        for (const IngestedArchive& archive : ingestor.results())
+            state.leased.manifests.push_back(archive.id);
+        state.lease->record(txn, state.leased);
+    });
+}
+
 void ingest_stage(TransactionState& state) {
     const std::vector<ArchiveSource> sources = archives_of(state);
+    std::map<std::string, IngestedArchive> ingested;
     stop_if_interrupted("ingest packages");
     if (!sources.empty()) {
         Ingestor ingestor(state.store, state.dialogue);
         ingestor.add_archives(sources);
         failpoint("ingest.read");
         state.stats += ingestor.stats();
-        ingestor.commit(&*state.lease, false, [&](WriteTxn& txn) {
-            for (const IngestedArchive& archive : ingestor.results())
-                state.leased.manifests.push_back(archive.id);
-            state.lease->record(txn, state.leased);
-        });
-        std::map<std::string, IngestedArchive> ingested;
+        record_archives(state, ingestor);
         for (size_t i = 0; i < sources.size(); ++i)
             ingested[sources[i].path] = ingestor.results()[i];
-        for (Work& work : state.works)
-            assign_manifests(state, work, ingested);
     }
+    for (Work& work : state.works)
+        assign_manifests(state, work, ingested);
     for (const std::string& finding : state.stats.findings)
         state.dialogue.message(Severity::warning, finding);
     for (const Work& work : state.works)

@@ -73,7 +73,8 @@ class SpaceEstimate {
     uint64_t needed() {
         for (const Work& work : state_.works) {
             for (const PlanStep& step : work.plan.steps) {
-                if (step.kind != StepKind::remove) look_at_archive(step);
+                if (step.kind != StepKind::remove && !work.known.contains(step.package.name))
+                    look_at_archive(step);
             }
         }
         const ReadTxn txn = state_.store.index().read();
@@ -119,6 +120,10 @@ void SpaceEstimate::add_package(const ReadTxn& txn, RootCost& cost, const Planne
     if (const Work* work = state_.find(container); work != nullptr) {
         for (const PlanStep& step : work->plan.steps) {
             if (step.kind == StepKind::remove || step.package.name != package.installed.name) continue;
+            if (const auto known = work->known.find(step.package.name); known != work->known.end()) {
+                manifest = known->second.id;
+                continue;
+            }
             if (const auto found = unknown_.find(step.archive); found != unknown_.end())
                 return cost.add_package(found->second.entries, found->second.side_bytes);
             manifest = known_.at(step.archive);

@@ -39,8 +39,10 @@ struct Work {
     Asker asker;  ///< shared by all sessions of this container: nobody is asked the same thing twice
 
     // Filled stage by stage:
-    Plan plan;                             ///< what its own packages do
-    bool affected = false;                 ///< it gets a new generation
+    Plan plan;              ///< what its own packages do
+    bool affected = false;  ///< it gets a new generation
+    /// Packages of the plan that the store has had before and that need not be read again, by name.
+    std::map<std::string, IngestedArchive> known;
     std::vector<PlannedPackage> packages;  ///< its own, as they will be
     Generation after;
     Delta delta;
@@ -101,6 +103,9 @@ void ingest_stage(TransactionState& state);
 void build_stage(TransactionState& state);
 /// Stages 9 and 10: sync, the one switching commit, clean up.
 void commit_stage(TransactionState& state);
+
+/// Recording commit of what `ingestor` was given: the transaction's lease names it from now on.
+void record_archives(TransactionState& state, Ingestor& ingestor);
 
 /// Now in seconds, or SOURCE_DATE_EPOCH.
 [[nodiscard]] int64_t transaction_time();

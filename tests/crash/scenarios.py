@@ -124,6 +124,12 @@ def make_twins(stage: Stage) -> None:
     repository(stage.world, "4-1")
 
 
+def without_signatures(stage: Stage) -> None:
+    """No signature is looked at: packages that the store has had are not read again."""
+    conf = stage.world.top / "config/repositories.conf"
+    conf.write_text(conf.read_text().replace("Optional TrustAll", "Never"))
+
+
 def next_version(stage: Stage) -> None:
     repository(stage.world, "2-1")
 
@@ -170,6 +176,7 @@ def make_debian_state(stage: Stage) -> None:
 SCENARIOS = [
     Scenario("create-first", "empty", ["create", "base", "--base", "base", "hooked", "--refresh"]),
     Scenario("create", "fleet", ["create", "more", "--aggregate", "--dep=base", "late", "--target-only"]),
+    Scenario("create-known", "fleet", ["create", "again", "--base", "base", "hooked", "--target-only"], prepare=without_signatures),
     Scenario("install", "fleet", ["install", "base", "late"]),
     Scenario("upgrade", "fleet", ["upgrade", "--refresh"], prepare=next_version),
     Scenario("upgrade-twins", "fleet", ["upgrade", "--refresh"], prepare=make_twins),

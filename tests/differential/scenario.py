@@ -6,6 +6,7 @@ A scenario is a value of lists, dicts, strings and numbers, so that it can be ke
     layered    the container is built on another one, which has the two packages of SYSTEM
     below      names of packages that are in the lower one as well: steps with "where": "base" are about it
     overlay    scripts run on an overlay, not on a private copy
+    unsigned   no signature is looked at: packages that the store has had are not read again
     packages   id → package (alpm_packages)
     releases   lists of ids: the repository, one state after another
     steps      dicts, see Sequence in sides.py; made by steps.py
@@ -86,7 +87,8 @@ class Generator:
             self.releases.append(release)
         below = sorted({package["name"] for package in self.packages.values() if self.is_below(package["name"])})
         return {"layered": bool(below) or self.yes(0.35), "below": below, "overlay": not self.yes(0.15), "packages": self.packages,
-                "releases": self.releases, "steps": Steps(self.chance, self.packages, self.releases, self.place, below).steps()}
+                "releases": self.releases, "steps": Steps(self.chance, self.packages, self.releases, self.place, below).steps(),
+                "unsigned": self.yes(0.5)}
 
     def is_below(self, name: str) -> bool:
         return self.place[name] in self.below

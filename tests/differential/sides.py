@@ -180,7 +180,8 @@ class Sequence:
         os.utime(database, (newer, newer))
 
     def configure(self, lines: list[str]) -> None:
-        text = "\n".join(["[options]", "Architecture = auto", *lines, "[test]", "SigLevel = Optional TrustAll", f"Server = file://{self.repository}"])
+        level = "Never" if self.scenario.get("unsigned") else "Optional TrustAll"
+        text = "\n".join(["[options]", "Architecture = auto", *lines, "[test]", f"SigLevel = {level}", f"Server = file://{self.repository}"])
         (self.world.top / "config" / "repositories.conf").write_text(text + "\n")
         (self.world.top / "pacman.conf").write_text(text.replace("[test]", "LocalFileSigLevel = Optional TrustAll\n[test]") + "\n")
 

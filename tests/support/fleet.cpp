@@ -50,14 +50,17 @@ void TestDialogue::message(Severity severity, const std::string& text) {
 
 Fleet::Fleet() : directories_(dir_.directories()) {}
 
-void Fleet::repository(const std::vector<PackageSpec>& packages) {
+void Fleet::repository(const std::vector<PackageSpec>& packages, const std::string& signature_level) {
     const std::string name = fmt::format("repository-{}", ++repository_number_);
     make_repository(dir_.path(name), "test", packages);
-    dir_.write(
-        "config/repositories.conf",
-        fmt::format(
-            "[options]\nArchitecture = auto\n[test]\nSigLevel = Optional TrustAll\nServer = file://{}\n",
-            dir_.path(name)));
+    dir_.write("config/repositories.conf",
+               fmt::format("[options]\nArchitecture = auto\n[test]\nSigLevel = {}\nServer = file://{}\n",
+                           signature_level, dir_.path(name)));
+}
+
+void Fleet::lose_archives() {
+    remove_tree(AT_FDCWD, dir_.path(fmt::format("repository-{}", repository_number_)));
+    remove_tree(AT_FDCWD, directories_.cache + "/pkg");
 }
 
 TransactionRequest Fleet::request(const std::string& container) const {

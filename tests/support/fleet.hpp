@@ -45,7 +45,10 @@ class Fleet {
     Fleet();
 
     /// Make `packages` what the repository offers from now on.
-    void repository(const std::vector<PackageSpec>& packages);
+    void repository(const std::vector<PackageSpec>& packages,
+                    const std::string& signature_level = "Optional TrustAll");
+    /// Every archive is gone: those of the repository, and those that were downloaded.
+    void lose_archives();
 
     [[nodiscard]] TransactionRequest request(const std::string& container) const;
     [[nodiscard]] TransactionRequest create_base(const std::string& name,

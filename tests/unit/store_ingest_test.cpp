@@ -284,6 +284,28 @@ TEST_F(StoreIngest, AKnownArchiveIsNotUnpacked) {
     EXPECT_EQ(stats_.files, 0U);
 }
 
+TEST_F(StoreIngest, AKnownArchiveIsFoundByItsDigest) {
+    PackageSpec spec{.name = "known"};
+    spec.files = {{"a", {"1"}}};
+    const std::string path = build(spec);
+    const Sha256 digest = sha256_of(dir_.read("packages/" + spec.file_name()));
+    const IngestedArchive first = ingest(path);
+    Ingestor ingestor(store_, sink_);
+    EXPECT_FALSE(ingestor.add_known(sha256_of("something else")));
+    const auto known = ingestor.add_known(digest);
+    ASSERT_TRUE(known);
+    EXPECT_EQ(known->id, first.id);
+    EXPECT_EQ(known->name, "known");
+    // What is in the file is not looked at.
+    dir_.write("packages/" + spec.file_name(), "damaged");
+    const auto again = ingestor.add_archives({{path, digest}});
+    EXPECT_EQ(again.front().id, first.id);
+    EXPECT_TRUE(again.front().was_known);
+    EXPECT_EQ(ingestor.results().size(), 2U);
+    ingestor.commit(nullptr, false);
+    EXPECT_EQ(store_.index().read().manifest_ids().size(), 1U);
+}
+
 TEST_F(StoreIngest, OneArchiveTwiceInOneCallIsReadOnce) {
     PackageSpec spec{.name = "twice"};
     spec.files = {{"a", {"1"}}};
