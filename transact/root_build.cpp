@@ -452,17 +452,19 @@ void RootBuild::place_changed_reasons() {
 
 /// Lay down together what comes new from `at` on, up to a package that has scripts, or about whose files
 /// there is something to decide. Returns that one's place.
-RootBuild::Steps::const_iterator RootBuild::apply_fresh(Steps::const_iterator at, Steps::const_iterator end) {
+RootBuild::Steps::const_iterator RootBuild::apply_fresh(const Steps& steps, Steps::const_iterator at) {
     if (mode_ != ScriptMode::overlay || manner_.db_only || claims_ || !Diversions(root_.get()).empty())
         return at;
     const FilePatterns patterns{state_.config.no_extract, state_.config.no_upgrade};
     FreshPackages fresh(root_.get(), layers_, delta_before_, patterns, work_.log);
     auto next = at;
-    for (; next != end && (*next)->kind == StepKind::install; ++next) {
+    for (; next != steps.end() && (*next)->kind == StepKind::install; ++next) {
         stop_if_interrupted("build");
         const Manifest manifest = state_.store.index().read().manifest(
             find_planned(work_.packages, (*next)->package.name)->manifest);
         if (manifest.install != 0 || dpkg_record(manifest) || !fresh.add(manifest)) break;
+        state_.dialogue.progress("install", manifest.name, static_cast<uint64_t>(next - steps.begin()) + 1,
+                                 steps.size());
     }
     if (next == at) return at;
     const auto names = fmt::format("{} packages from '{}' on", next - at, (*at)->package.name);
@@ -498,9 +500,8 @@ void RootBuild::apply_steps() {
     for (auto at = steps.cbegin(); at != steps.cend();) {
         stop_if_interrupted("build");
         if (at == rest && at != steps.cbegin()) maintainer_scripts_->configure();
-        if (const auto next = apply_fresh(at, steps.cend()); next != at) {
+        if (const auto next = apply_fresh(steps, at); next != at) {
             at = next;
-            state_.dialogue.progress("install", at[-1]->package.name, done(at), steps.size());
             continue;
         }
         const PlanStep& step = **at++;

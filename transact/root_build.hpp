@@ -57,7 +57,7 @@ class RootBuild {
     void add_step_events(const Plan& plan, const Work& owner, HookEvents& events) const;
     using Steps = std::vector<const PlanStep*>;
     void apply_steps();
-    Steps::const_iterator apply_fresh(Steps::const_iterator at, Steps::const_iterator end);
+    Steps::const_iterator apply_fresh(const Steps& steps, Steps::const_iterator at);
     void apply_step(const PlanStep& step);
     void apply_removal(const PlanStep& step);
     void apply_addition(const PlanStep& step);
