@@ -17,6 +17,7 @@
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/cleanup.hpp"
 #include "transact/databases.hpp"
 #include "transact/new_container.hpp"
 #include "transact/no_such_container.hpp"
@@ -519,7 +520,19 @@ class RealBackend final : public Backend {
         return *directories_;
     }
 
-    std::optional<Store> look() { return Store::open_read_only(directories()); }
+    /// Open to look at what is there, nullopt when nothing is yet. A command that was killed right after its
+    /// commit is finished first, so that everybody sees the same state; where that is not possible, on a
+    /// read-only file system for one, the next command that changes something does it, or says why it cannot.
+    std::optional<Store> look() {
+        auto store = Store::open_read_only(directories());
+        if (!store || !is_switch_unfinished(*store)) return store;
+        store.reset();  // an index is open once in a process
+        try {
+            finish_switches(Store::open(directories()));
+        } catch (const Error&) {  // see above
+        }
+        return Store::open_read_only(directories());
+    }
 
     /// Open to look at a container that has to be there.
     Store look_at(const ContainerName& name) {

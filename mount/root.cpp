@@ -163,32 +163,55 @@ bool ensure_root(const Store& store, const ContainerName& name, uint64_t generat
 
 // --- Links ---
 
-void repair_root_links(const Store& store) {
-    const int data = store.layout().data();
-    const FileLock lock =
-        FileLock::acquire(data, kLinksLock, LockMode::exclusive, kLinksPatience, "repair links of roots");
-    std::map<std::string, std::string> wanted;
+namespace {
+
+/// What differs between the links in roots/ and the current generations.
+struct LinkRepair {
+    std::vector<std::string> stale;              ///< of containers that are gone
+    std::map<std::string, std::string> missing;  ///< NAME → what it should point to
+};
+
+LinkRepair plan_link_repair(const Store& store, int roots) {
+    LinkRepair repair;
     {
         const ReadTxn txn = store.index().read();
         for (const ContainerName& name : txn.containers()) {
             const auto row = txn.container(name);
-            if (row && row->current != 0) wanted.emplace(name.str(), root_label(name, row->current));
+            if (row && row->current != 0) repair.missing.emplace(name.str(), root_label(name, row->current));
         }
     }
-    const Fd roots = open_dir(data, names::kRoots);
-    for (const DirectoryItem& item : list_directory(roots.get())) {
+    for (const DirectoryItem& item : list_directory(roots)) {
         if (item.type != DT_LNK) continue;
-        const auto target = wanted.find(item.name);
-        const std::string found = read_link_at(roots.get(), item.name);
-        if (target != wanted.end() && found == target->second) {
-            wanted.erase(target);
-        } else if (target == wanted.end() && parse_root_name(found)) {
+        const auto target = repair.missing.find(item.name);
+        const std::string found = read_link_at(roots, item.name);
+        if (target != repair.missing.end() && found == target->second) {
+            repair.missing.erase(target);
+        } else if (target == repair.missing.end() && parse_root_name(found)) {
             // Of a container that is gone, or one that a dead process had not put in its place yet.
-            remove_file(roots.get(), item.name);
+            repair.stale.push_back(item.name);
         }
     }
-    for (const auto& [name, target] : wanted)
+    return repair;
+}
+
+}  // namespace
+
+void repair_root_links(const Store& store) {
+    const int data = store.layout().data();
+    const FileLock lock =
+        FileLock::acquire(data, kLinksLock, LockMode::exclusive, kLinksPatience, "repair links of roots");
+    const Fd roots = open_dir(data, names::kRoots);
+    const LinkRepair repair = plan_link_repair(store, roots.get());
+    for (const std::string& name : repair.stale)
+        remove_file(roots.get(), name);
+    for (const auto& [name, target] : repair.missing)
         replace_symlink(roots.get(), name, target);
+}
+
+bool are_root_links_behind(const Store& store) {
+    const Fd roots = open_dir(store.layout().data(), names::kRoots);
+    const LinkRepair repair = plan_link_repair(store, roots.get());
+    return !repair.stale.empty() || !repair.missing.empty();
 }
 
 // --- Remove ---

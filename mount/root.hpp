@@ -28,6 +28,10 @@ bool ensure_root(const Store& store, const ContainerName& name, uint64_t generat
 /// are gone.
 void repair_root_links(const Store& store);
 
+/// True when repair_root_links() has something to do: a command was killed after its switching commit, or one
+/// is between that and its end. Nothing is changed.
+[[nodiscard]] bool are_root_links_behind(const Store& store);
+
 /// Remove roots/NAME@N and its lock file when no sandbox runs on it. False when one does.
 bool remove_root(const Store& store, const ContainerName& name, uint64_t generation);
 

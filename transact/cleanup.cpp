@@ -40,7 +40,12 @@ bool remove_unrecorded_roots(const Store& store, const ContainerName& name) {
     return all_gone;
 }
 
-void clean_up_after_the_dead(const Store& store) {
+bool is_switch_unfinished(const Store& store) {
+    return !unsettled_configurations(store.layout().directories().config).empty() ||
+           are_root_links_behind(store);
+}
+
+void finish_switches(const Store& store) {
     const std::string& config = store.layout().directories().config;
     for (const std::string& text : unsettled_configurations(config)) {
         const ContainerName name(text);
@@ -53,6 +58,10 @@ void clean_up_after_the_dead(const Store& store) {
         }
     }
     repair_root_links(store);
+}
+
+void clean_up_after_the_dead(const Store& store) {
+    finish_switches(store);
     remove_retired_roots(store, true);
 }
 

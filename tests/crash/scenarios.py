@@ -63,6 +63,9 @@ class Stage:
         found = {}
         for one in self.world.json("ls")["containers"]:
             info = self.world.json("info", one["name"], "--packages")
+            link = self.world.root(one["name"])
+            if info["generation"] and os.readlink(link) != f"{one['name']}@{info['generation']}":
+                raise Failure(f"{link} points to {os.readlink(link)}, {info['generation']} is current")
             found[one["name"]] = (info["tree_digest"], tuple(sorted((p["name"], p["version"], p["reason"]) for p in info["installed"])))
         return found
 

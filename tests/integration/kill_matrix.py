@@ -58,22 +58,26 @@ def kill_at(world: World, moment: float, whole_group: bool, log: Path) -> bool:
 
 def state_of(world: World, containers: list[str], packages: int) -> str:
     """The one version that every container is at."""
-    found = set()
+    found: dict[str, list[str]] = {}  # version → where it was seen
     for container in containers:
         versions = world.versions(container)
-        found |= {version for name, version in versions.items() if name.startswith("pkg")}
+        for name, version in versions.items():
+            if name.startswith("pkg"):
+                found.setdefault(version, []).append(f"database of {container}: {name}")
         if container == "base" and sum(name.startswith("pkg") for name in versions) != packages:
             raise Failure(f"{container} lost packages: {sorted(versions)}")
         root = world.root(container)
         for number in range(packages):
-            text = (root / f"usr/share/pkg{number}/dir0/file0").read_text()
-            found.add(text.splitlines()[0].split(" version ")[1])
-            found.add((root / f"etc/pkg{number}.conf").read_text().split(" = ")[1].strip())
+            files = {f"usr/share/pkg{number}/dir0/file0": lambda text: text.splitlines()[0].split(" version ")[1],
+                     f"etc/pkg{number}.conf": lambda text: text.split(" = ")[1].strip()}
             if number % 4 == 0:
-                found.add((root / f"var/lib/pkg{number}.state").read_text().strip())
+                files[f"var/lib/pkg{number}.state"] = str.strip
+            for path, version_in in files.items():
+                found.setdefault(version_in((root / path).read_text()), []).append(f"{root.resolve().name}/{path}")
     if len(found) != 1:
-        raise Failure(f"a mixture of versions: {sorted(found)}")
-    return found.pop()
+        seen = "\n".join(f"{version}: {len(places)} places, {places[:3]} … {places[-1]}" for version, places in sorted(found.items()))
+        raise Failure(f"a mixture of versions:\n{seen}")
+    return next(iter(found))
 
 
 class Fleet:
