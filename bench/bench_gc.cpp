@@ -4,7 +4,7 @@
 
 #include <unordered_set>
 
-#include "store/gc.hpp"
+#include "store/gc/gc.hpp"
 #include "store/store.hpp"
 #include "tests/support/test_dir.hpp"
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "store/boot_mark.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/layout.hpp"
 #include "store/store.hpp"
 #include "tests/support/test_dir.hpp"

@@ -28,8 +28,8 @@
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
 #include "store/ingest.hpp"
-#include "store/tar_io.hpp"
-#include "store/verify.hpp"
+#include "store/package/tar_io.hpp"
+#include "store/verify/verify.hpp"
 
 namespace pwstore {
 namespace {

@@ -7,11 +7,11 @@
 
 #include "cli/build_config.hpp"
 #include "cli/cmd.hpp"
-#include "cli/pacman_options.hpp"
-#include "cli/pacman_places.hpp"
-#include "cli/pacman_query.hpp"
-#include "cli/pacman_screen.hpp"
-#include "cli/pacman_transaction.hpp"
+#include "cli/pacman/options.hpp"
+#include "cli/pacman/places.hpp"
+#include "cli/pacman/query.hpp"
+#include "cli/pacman/screen.hpp"
+#include "cli/pacman/transaction.hpp"
 #include "store/base/error.hpp"
 
 namespace pwstore::cli {

@@ -8,7 +8,7 @@
 #include "cli/dialogue.hpp"
 #include "cli/render.hpp"
 #include "store/base/error.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 
 namespace pwstore::cli {
 

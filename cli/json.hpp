@@ -6,7 +6,7 @@
 
 #include "cli/backend.hpp"
 #include "cli/repo.hpp"
-#include "store/repository_check.hpp"
+#include "store/repository/check.hpp"
 
 namespace pwstore::cli {
 

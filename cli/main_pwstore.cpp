@@ -17,7 +17,7 @@
 #include "mount/process.hpp"
 #include "store/base/error.hpp"
 #include "store/base/standard_descriptors.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/layout.hpp"
 
 namespace {

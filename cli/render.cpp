@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "store/base/error.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 
 namespace pwstore::cli {
 

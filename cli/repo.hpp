@@ -9,8 +9,8 @@
 #include "cli/apt_closure.hpp"
 #include "cli/command.hpp"
 #include "cli/context.hpp"
-#include "store/deb_package.hpp"
-#include "store/repository_database.hpp"
+#include "store/debian/package.hpp"
+#include "store/repository/database.hpp"
 
 namespace pwstore::cli {
 

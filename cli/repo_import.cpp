@@ -11,7 +11,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/base/staged_file.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 #include "store/layout.hpp"
 
 namespace pwstore::cli {

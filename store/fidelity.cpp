@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "store/tree.hpp"
-#include "store/verify.hpp"
+#include "store/verify/verify.hpp"
 
 namespace pwstore {
 

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "store/archive.hpp"
 #include "store/base/events.hpp"
 #include "store/lease.hpp"
 #include "store/manifest.hpp"
+#include "store/package/archive.hpp"
 #include "store/store.hpp"
 
 namespace pwstore {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "store/base/lock.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 
 namespace pwstore {
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/object_intake.hpp"
 
 namespace pwstore {

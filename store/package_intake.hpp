@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "store/object_intake.hpp"
+#include "store/package/reader.hpp"
 #include "store/package_history.hpp"
-#include "store/package_reader.hpp"
 
 namespace pwstore {
 

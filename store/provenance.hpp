@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/tree.hpp"
 
 namespace pwstore {

@@ -7,7 +7,7 @@
 
 #include "store/base/lock.hpp"
 #include "store/digest.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/layout.hpp"
 #include "store/object_store.hpp"
 

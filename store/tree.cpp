@@ -14,7 +14,7 @@
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
-#include "store/dpkg_record.hpp"
+#include "store/debian/dpkg_record.hpp"
 #include "store/keyed_file.hpp"
 #include "store/local_database.hpp"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "store/generation.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/object_store.hpp"
 
 namespace pwstore {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 
 namespace pwstore {
 

@@ -4,8 +4,8 @@
 #include <unordered_map>
 
 #include "store/base/path_at.hpp"
-#include "store/deb_control.hpp"
-#include "store/dpkg_record.hpp"
+#include "store/debian/control.hpp"
+#include "store/debian/dpkg_record.hpp"
 #include "store/local_database.hpp"
 
 namespace pwstore {

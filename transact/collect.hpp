@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "store/base/events.hpp"
-#include "store/gc.hpp"
-#include "store/retention.hpp"
+#include "store/gc/gc.hpp"
+#include "store/gc/retention.hpp"
 #include "store/store.hpp"
 
 namespace pwstore {

@@ -11,7 +11,7 @@
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/gc_budget.hpp"
+#include "store/gc/budget.hpp"
 #include "store/lease.hpp"
 #include "transact/collect.hpp"
 #include "transact/link_census.hpp"

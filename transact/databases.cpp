@@ -5,7 +5,7 @@
 #include <chrono>
 #include <set>
 
-#include "store/deb_repository.hpp"
+#include "store/debian/repository.hpp"
 #include "transact/interrupt.hpp"
 
 namespace pwstore {

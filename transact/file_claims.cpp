@@ -7,9 +7,9 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/deb_universe.hpp"
-#include "store/deb_version.hpp"
-#include "store/dpkg_record.hpp"
+#include "store/debian/dpkg_record.hpp"
+#include "store/debian/universe.hpp"
+#include "store/debian/version.hpp"
 #include "transact/hook.hpp"
 
 namespace pwstore {

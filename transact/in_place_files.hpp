@@ -13,8 +13,8 @@
 #include "mount/plain_root.hpp"
 #include "resolver/package.hpp"
 #include "store/base/events.hpp"
-#include "store/package_contents.hpp"
-#include "store/packed_stream.hpp"
+#include "store/package/contents.hpp"
+#include "store/package/packed_stream.hpp"
 #include "transact/file_rules.hpp"
 #include "transact/moved_files.hpp"
 

@@ -13,8 +13,8 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
-#include "store/deb_control.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/control.hpp"
+#include "store/debian/version.hpp"
 #include "transact/diversions.hpp"
 
 namespace pwstore {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "mount/assembler.hpp"
-#include "store/dpkg_record.hpp"
+#include "store/debian/dpkg_record.hpp"
 #include "store/store.hpp"
 #include "store/tree.hpp"
 #include "transact/hook.hpp"

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "store/base/error.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 
 namespace pwstore {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/manifest.hpp"
 
 namespace pwstore {

@@ -3,7 +3,7 @@
 
 #include "mount/root.hpp"
 #include "store/base/path_at.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 #include "transact/view.hpp"
 
 namespace pwstore {

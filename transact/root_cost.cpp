@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "transact/root_cost.hpp"
 
-#include "store/archive_listing.hpp"
+#include "store/package/archive_listing.hpp"
 #include "store/tree.hpp"
 
 namespace pwstore {

@@ -6,7 +6,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 #include "store/ingest.hpp"
 #include "transact/hook.hpp"
 #include "transact/interrupt.hpp"

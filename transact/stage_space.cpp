@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "mount/probe.hpp"
-#include "store/archive_listing.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/package/archive_listing.hpp"
 #include "transact/pacman_failure.hpp"
 #include "transact/root_cost.hpp"
 #include "transact/work.hpp"

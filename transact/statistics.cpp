@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "store/base/path_at.hpp"
-#include "store/gc.hpp"
+#include "store/gc/gc.hpp"
 
 namespace pwstore {
 

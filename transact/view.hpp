@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "resolver/package.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {

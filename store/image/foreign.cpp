@@ -6,10 +6,10 @@
 #include <map>
 #include <set>
 
-#include "store/archive.hpp"
 #include "store/base/error.hpp"
 #include "store/ingest.hpp"
-#include "store/packed_stream.hpp"
+#include "store/package/archive.hpp"
+#include "store/package/packed_stream.hpp"
 
 namespace pwstore::image {
 

@@ -11,14 +11,14 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "store/archive.hpp"
 #include "store/base/error.hpp"
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
 #include "store/image/foreign.hpp"
 #include "store/image/portable.hpp"
 #include "store/object_intake.hpp"
-#include "store/packed_stream.hpp"
+#include "store/package/archive.hpp"
+#include "store/package/packed_stream.hpp"
 
 namespace pwstore::image {
 

@@ -10,7 +10,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/image/image_format.hpp"
-#include "store/tar_io.hpp"
+#include "store/package/tar_io.hpp"
 
 namespace pwstore::image {
 

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "store/archive.hpp"
 #include "store/base/events.hpp"
 #include "store/base/fd.hpp"
 #include "store/digest.hpp"
+#include "store/package/archive.hpp"
 
 namespace pwstore::image {
 

@@ -20,7 +20,7 @@
 #include "store/image/image_format.hpp"
 #include "store/image/layers.hpp"
 #include "store/lease.hpp"
-#include "store/tar_io.hpp"
+#include "store/package/tar_io.hpp"
 
 namespace pwstore::image {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "resolver/session.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 
 int main() {
     std::ios::sync_with_stdio(false);

@@ -24,7 +24,7 @@
 #include "store/image/image_writer.hpp"
 #include "store/image/portable.hpp"
 #include "store/lease.hpp"
-#include "store/tar_io.hpp"
+#include "store/package/tar_io.hpp"
 #include "tests/support/packaged_store.hpp"
 
 namespace pwstore {

@@ -12,7 +12,7 @@
 #include <stdexcept>
 
 #include "store/base/path_at.hpp"
-#include "store/deb_control.hpp"
+#include "store/debian/control.hpp"
 
 namespace pwstore::test {
 

@@ -8,7 +8,7 @@
 
 #include "store/base/path_at.hpp"
 #include "store/base/staged_file.hpp"
-#include "store/deb_package.hpp"
+#include "store/debian/package.hpp"
 #include "tests/support/deb_builder.hpp"
 
 namespace pwstore::test {

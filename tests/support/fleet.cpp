@@ -9,7 +9,7 @@
 #include "mount/root.hpp"
 #include "store/base/path_at.hpp"
 #include "store/digest.hpp"
-#include "store/verify.hpp"
+#include "store/verify/verify.hpp"
 #include "transact/rollback.hpp"
 #include "transact/transaction.hpp"
 

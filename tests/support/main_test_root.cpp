@@ -28,7 +28,7 @@
 #include "store/base/path_at.hpp"
 #include "store/ingest.hpp"
 #include "store/local_database.hpp"
-#include "store/package_writer.hpp"
+#include "store/package/writer.hpp"
 #include "store/store.hpp"
 #include "store/tree.hpp"
 #include "transact/delta_builder.hpp"

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 
 #include "store/base/path_at.hpp"
-#include "store/index_state.hpp"
-#include "store/lmdb_environment.hpp"
+#include "store/index/lmdb_environment.hpp"
+#include "store/index/state.hpp"
 
 namespace pwstore::test {
 

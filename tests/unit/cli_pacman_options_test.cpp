@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/pacman_options.hpp"
+#include "cli/pacman/options.hpp"
 
 namespace pwstore::cli::pacman {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "cli/pacman_screen.hpp"
+#include "cli/pacman/screen.hpp"
 #include "store/base/error.hpp"
 #include "tests/support/fake_backend.hpp"
 #include "tests/support/test_dir.hpp"

@@ -8,7 +8,7 @@
 #include "cli/log.hpp"
 #include "cli/run.hpp"
 #include "store/base/error.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 #include "tests/support/fake_backend.hpp"
 #include "tests/support/test_dir.hpp"
 

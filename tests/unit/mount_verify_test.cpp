@@ -14,7 +14,7 @@
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/verify.hpp"
+#include "store/verify/verify.hpp"
 #include "tests/support/damage.hpp"
 #include "tests/support/packaged_store.hpp"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "resolver/session.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 
 namespace pwstore {
 namespace {

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "store/archive_listing.hpp"
+#include "store/package/archive_listing.hpp"
 #include "tests/support/ingest_fixture.hpp"
 #include "tests/support/package_builder.hpp"
 

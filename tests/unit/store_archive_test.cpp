@@ -5,10 +5,10 @@
 #include <clocale>
 #include <vector>
 
-#include "store/archive.hpp"
 #include "store/base/bytes.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/package/archive.hpp"
 #include "tests/support/package_builder.hpp"
 #include "tests/support/test_dir.hpp"
 

@@ -7,8 +7,8 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/deb_package.hpp"
-#include "store/tar_io.hpp"
+#include "store/debian/package.hpp"
+#include "store/package/tar_io.hpp"
 #include "tests/support/deb_builder.hpp"
 #include "tests/support/test_dir.hpp"
 

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "store/deb_universe.hpp"
-#include "store/deb_version.hpp"
+#include "store/debian/universe.hpp"
+#include "store/debian/version.hpp"
 
 namespace pwstore {
 namespace {

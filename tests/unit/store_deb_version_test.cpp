@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "store/deb_version.hpp"
+#include "store/debian/version.hpp"
 #include "tests/support/deb_builder.hpp"
 #include "tests/support/test_dir.hpp"
 

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "store/dpkg_record.hpp"
+#include "store/debian/dpkg_record.hpp"
 
 namespace pwstore {
 namespace {

@@ -6,10 +6,10 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/gc.hpp"
-#include "store/gc_budget.hpp"
+#include "store/gc/budget.hpp"
+#include "store/gc/gc.hpp"
 #include "store/lease.hpp"
-#include "store/verify.hpp"
+#include "store/verify/verify.hpp"
 #include "tests/support/packaged_store.hpp"
 
 namespace pwstore {

@@ -9,7 +9,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/index.hpp"
+#include "store/index/index.hpp"
 #include "store/layout.hpp"
 #include "store/local_database.hpp"
 #include "store/object_store.hpp"

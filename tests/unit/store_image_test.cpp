@@ -10,7 +10,7 @@
 #include "store/image/image_import.hpp"
 #include "store/image/image_writer.hpp"
 #include "store/image/layers.hpp"
-#include "store/tar_io.hpp"
+#include "store/package/tar_io.hpp"
 #include "tests/support/packaged_store.hpp"
 
 namespace pwstore::image {

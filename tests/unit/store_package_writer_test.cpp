@@ -5,8 +5,8 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/package_writer.hpp"
-#include "store/tar_io.hpp"
+#include "store/package/tar_io.hpp"
+#include "store/package/writer.hpp"
 #include "tests/support/deb_builder.hpp"
 #include "tests/support/test_dir.hpp"
 

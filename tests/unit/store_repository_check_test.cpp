@@ -5,7 +5,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/elf_needs.hpp"
-#include "store/repository_check.hpp"
+#include "store/repository/check.hpp"
 #include "tests/support/deb_builder.hpp"
 #include "tests/support/elf_builder.hpp"
 #include "tests/support/test_dir.hpp"

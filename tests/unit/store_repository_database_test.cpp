@@ -5,7 +5,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/repository_database.hpp"
+#include "store/repository/database.hpp"
 #include "tests/support/deb_builder.hpp"
 #include "tests/support/test_dir.hpp"
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "store/base/error.hpp"
-#include "store/retention.hpp"
+#include "store/gc/retention.hpp"
 
 namespace pwstore {
 namespace {

@@ -14,7 +14,7 @@
 #include "store/ingest.hpp"
 #include "store/replacements.hpp"
 #include "store/spill.hpp"
-#include "store/verify.hpp"
+#include "store/verify/verify.hpp"
 #include "tests/support/damage.hpp"
 #include "tests/support/packaged_store.hpp"
 

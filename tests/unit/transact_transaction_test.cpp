@@ -10,7 +10,7 @@
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/verify.hpp"
+#include "store/verify/verify.hpp"
 #include "tests/support/child_process.hpp"
 #include "tests/support/fleet.hpp"
 #include "transact/interrupt.hpp"

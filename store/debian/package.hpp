@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/base/events.hpp"
+#include "store/debian/control.hpp"
+#include "store/digest.hpp"
+#include "store/ingest.hpp"
+#include "store/repository/database.hpp"
+
+namespace pwstore {
+
+/// A .deb, read as far as its control archive.
+struct DebArchive {
+    std::string path;
+    uint64_t size = 0;
+    Sha256 sha256;  ///< of the whole file
+    DebControl control;
+    std::string control_text;                            ///< the control file, verbatim
+    std::map<std::string, std::string> control_members;  ///< the others: postinst, md5sums, triggers …
+};
+
+/// What the alpm package says of other packages.
+struct AlpmRelations {
+    std::vector<std::string> depends, provides, conflicts;
+};
+
+/// @throws Error (corrupt) when it is not a Debian package of format 2
+[[nodiscard]] DebArchive read_deb(const std::string& path);
+
+/// Write the alpm package of `deb` into directory `into`, durably and atomically: the payload with its true
+/// modes, owners and times, the links /bin, /sbin, /lib… resolved to what lies below usr/, `conffiles` as
+/// backup files, and dpkg's records of it (dpkg_record.hpp), maintainer scripts included.
+/// @throws Error (corrupt, refused) for absolute names, "..", devices, names below symlinks, truncated or
+/// oversized archives
+[[nodiscard]] RepositoryPackage convert_deb(const DebArchive& deb, const AlpmRelations& relations, int into,
+                                            const IngestLimits& limits = {});
+
+/// The first line of the .PKGINFO that convert_deb() writes: names the .deb by its digest.
+[[nodiscard]] std::string conversion_remark(const Sha256& deb);
+
+// --- A repository of them
+// ------------------------------------------------------------------------------------
+
+struct DebImportReport {
+    size_t converted = 0;
+    size_t kept = 0;                       ///< were there already, made from the same .deb
+    std::vector<std::string> unsatisfied;  ///< "package: dependency" that nothing in the repository provides
+};
+
+/// Convert `files` in parallel and enter them into the repository `name` in `directory` (made when missing),
+/// together with the two packages above. Dependencies are chosen among these files and what the repository
+/// has. All or none of them appear in the database. Lock: the repository's.
+DebImportReport import_debs(const std::string& directory, const std::string& name,
+                            const std::vector<std::string>& files, ProgressSink& sink,
+                            const IngestLimits& limits = {});
+
+}  // namespace pwstore

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "store/package/packed_stream.hpp"
+
+namespace pwstore {
+
+/// Limits against hostile archives; generous for real packages.
+struct IngestLimits {
+    uint64_t file_bytes = 64ULL << 30;      ///< size of one file, as claimed or delivered
+    uint64_t package_bytes = 128ULL << 30;  ///< sum of a package's files
+    uint64_t entries = 4'000'000;
+    uint64_t name_bytes = 512ULL << 20;        ///< sum of all names, link targets and attributes of a package
+    uint64_t side_object_bytes = 64ULL << 20;  ///< size of .PKGINFO, .MTREE and the like
+    uint64_t ratio = 2000;                     ///< unpacked : packed bytes, checked beyond 64 MiB unpacked
+};
+
+enum class MemberKind : uint8_t { directory, file, symlink, hard_link, fifo };
+
+/// One member of a package archive.
+struct ArchiveMember {
+    std::string path;  ///< is_root_path(); a leading "./" and a directory's trailing "/" are gone
+    MemberKind kind = MemberKind::file;
+    uint32_t mode = 0;  ///< 07777
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+    int64_t mtime = 0;
+    uint32_t mtime_ns = 0;
+    uint64_t size = 0;                          ///< of a file
+    std::string target;                         ///< of a symlink; of a hard link: a path like `path`
+    std::map<std::string, std::string> xattrs;  ///< ACLs in the kernel's form
+};
+
+enum class UnpackedDigest : uint8_t { none, sha256 };
+
+/// Reads a package archive (.pkg.tar with any one compression of zstd, gzip, xz, bzip2, lz4, or none) front
+/// to back.
+///
+/// Everything in it was chosen by somebody else. Each member that next() gives obeys the rules that concern
+/// it alone: a clean relative name, a kind that a package may have, no attribute that an overlay would obey,
+/// claimed and delivered sizes within the limits. Errors name archive, entry and rule: (refused) for a rule,
+/// (corrupt) for broken bytes. Nothing is allocated by a claimed size; holes of sparse files are delivered as
+/// zeros and count as bytes. Independent of any locale. Not thread-safe.
+class ArchiveReader {
+ public:
+    /// @param file outlives the reader
+    ArchiveReader(const PackedFile& file, const IngestLimits& limits,
+                  UnpackedDigest digest = UnpackedDigest::none);
+    ArchiveReader(const ArchiveReader&) = delete;
+    ArchiveReader& operator=(const ArchiveReader&) = delete;
+    ~ArchiveReader();
+
+    /// The next member; what is left of the one before is skipped. False after the last one: then the whole
+    /// file has been read and every checksum of its compression was right.
+    [[nodiscard]] bool next(ArchiveMember& member);
+    /// A further piece of the current file's content, empty at its end. Valid until the next call of
+    /// anything.
+    [[nodiscard]] std::string_view read_piece();
+    /// All of the current file's content: a view into the stream, or into `buffer` which it fills. Call it
+    /// only for a size that may be held in memory. Valid until the next call of anything.
+    [[nodiscard]] std::string_view read_whole(std::string& buffer);
+
+    /// Once next() gave false, if it was asked for: SHA-256 of all that the file unpacked to, padding
+    /// included.
+    [[nodiscard]] Sha256 unpacked_digest();
+    /// Once next() gave false: the file that was read is that of `print`.
+    [[nodiscard]] bool was(const Fingerprint& print);
+    /// Throw Error (refused) that names this archive, `entry` and `rule`.
+    [[noreturn]] void refuse(std::string_view entry, std::string_view rule) const;
+
+ private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace pwstore
