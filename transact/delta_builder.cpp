@@ -50,9 +50,9 @@ bool shows_mode(const Entry* entry, EntryKind kind, uint32_t seen) {
 
 class DeltaBuilder {
  public:
-    DeltaBuilder(Ingestor& ingestor, int root, const Tree& layers, const Tree& start,
+    DeltaBuilder(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& layers, const Tree& start,
                  std::optional<int64_t> latest)
-        : ingestor_(ingestor), root_(root), layers_(layers), start_(start), latest_(latest) {}
+        : txn_(txn), ingestor_(ingestor), root_(root), layers_(layers), start_(start), latest_(latest) {}
 
     /// The entry that makes the layers equal the root at `path`; nullopt when they are equal already.
     /// @param touch null when nothing was done there in this transaction
@@ -152,18 +152,28 @@ class DeltaBuilder {
         return nullptr;
     }
 
-    static bool is_as_it_was(const Entry& entry, const Touch* touch, const Entry* was) {
+    /// A script changed the mode of what a package had laid down: its content and time are the package's,
+    /// although another version of it left the same object. Of recorded objects only.
+    bool is_packaged(const Entry& entry, const Touch* touch, const Entry* below) const {
+        return touch != nullptr && touch->cause != Cause::engine && entry.kind == EntryKind::file &&
+               entry.object != 0 && entry.mtime == kObjectTime && below != nullptr && below->object != 0 &&
+               below->size == entry.size && row_of(below->object).sha256 == row_of(entry.object).sha256;
+    }
+    ObjectRow row_of(ObjectId id) const { return txn_.object(id).second; }
+
+    bool is_as_it_was(const Entry& entry, const Touch* touch, const Entry* below, const Entry* was) const {
         return was != nullptr && was->kind == entry.kind && was->object == entry.object &&
                was->size == entry.size && was->target == entry.target &&
                (touch == nullptr || entry.mtime == kObjectTime || entry.mtime == was->mtime ||
-                !touch->moved_from.empty());
+                !touch->moved_from.empty()) &&
+               !is_packaged(entry, touch, below);
     }
 
     /// What is in the layers as well, but from another time.
-    static bool has_other_time(const Entry& entry, const Touch* touch, const Entry* below, const Entry* was) {
+    bool has_other_time(const Entry& entry, const Touch* touch, const Entry* below, const Entry* was) const {
         if (below == nullptr || entry.kind == EntryKind::directory) return false;
         if (touch != nullptr && touch->mtime) return *touch->mtime != below->mtime;
-        return is_as_it_was(entry, touch, was) && was->mtime != below->mtime;
+        return is_as_it_was(entry, touch, below, was) && was->mtime != below->mtime;
     }
 
     /// Of what is as it was: time and owner. Nothing new is later than `latest_`.
@@ -171,7 +181,7 @@ class DeltaBuilder {
         if (touch != nullptr && touch->mtime) {
             entry.mtime = *touch->mtime;
             entry.mtime_ns = 0;
-        } else if (is_as_it_was(entry, touch, was)) {
+        } else if (is_as_it_was(entry, touch, below, was)) {
             entry.mtime = was->mtime;
             entry.mtime_ns = was->mtime_ns;
             entry.uid = was->uid;
@@ -185,6 +195,7 @@ class DeltaBuilder {
         }
     }
 
+    const ReadTxn& txn_;
     Ingestor& ingestor_;
     int root_;
     const Tree& layers_;
@@ -201,7 +212,7 @@ Delta build_delta(const ReadTxn& txn, Ingestor& ingestor, int root, const Tree& 
         paths.insert(entry.entry.path);
     for (const auto& [path, touch] : log.paths())
         paths.insert(path);
-    DeltaBuilder builder(ingestor, root, layers, start, latest);
+    DeltaBuilder builder(txn, ingestor, root, layers, start, latest);
     Delta delta;
     for (const std::string& path : paths) {
         const auto found = log.paths().find(path);
