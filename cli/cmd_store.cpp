@@ -35,11 +35,12 @@ void print_findings(const Context& context, const VerifyReport& report) {
         context.io.out << mark << ' ' << shown(finding.text) << '\n';
     }
     if (context.quiet) return;
-    context.io.out << fmt::format("{} objects, {} and {} roots checked: {}\n", report.objects,
-                                  human_size(report.bytes), report.roots,
-                                  report.findings.empty() ? "clean"
-                                  : report.clean()        ? "clean now"
-                                                   : fmt::format("{} findings", report.findings.size()));
+    context.io.out << fmt::format(
+        "{} objects, {} and {} roots checked: {}\n", report.objects, human_size(report.bytes), report.roots,
+        report.findings.empty()       ? "clean"
+        : report.clean()              ? "clean now"
+        : report.findings.size() == 1 ? "1 finding"
+                                      : fmt::format("{} findings", report.findings.size()));
 }
 
 int run_verify(Context& context, const Arguments& arguments) {
@@ -67,6 +68,8 @@ int run_verify(Context& context, const Arguments& arguments) {
         context.io.out << verify_json(report);
     } else {
         print_findings(context, report);
+        if (!report.clean() && !request.heal && !context.quiet)
+            context.io.err << "hint: 'pwstore verify --heal' repairs what it has a good copy of\n";
     }
     return report.clean() ? kDone : kCorrupt;
 }

@@ -333,6 +333,9 @@ TEST(Verify, OptionsAndExitCodes) {
         {FindingKind::damaged_object, "a", "bash 5-1: usr/bin/bash of base", false}};
     EXPECT_EQ(cli({"verify", "--quiet"}), 4);
     EXPECT_EQ(cli.out(), "found: bash 5-1: usr/bin/bash of base\n");
+    EXPECT_EQ(cli({"verify"}), 4);
+    EXPECT_THAT(cli.out(), HasSubstr(": 1 finding\n"));
+    EXPECT_THAT(cli.err(), HasSubstr("'pwstore verify --heal'"));
     cli.backend.findings.findings[0].healed = true;
     EXPECT_EQ(cli({"verify", "--heal"}), 0);
     EXPECT_THAT(cli.out(), HasSubstr("healed: bash"));
