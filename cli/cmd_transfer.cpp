@@ -74,6 +74,8 @@ void print_export(const Context& context, const std::string& what, const image::
     if (result.left_out != 0)
         out << fmt::format("{} of {} files are there already and left out\n", result.left_out,
                            result.contents);
+    if (result.home_left_out != 0)
+        out << fmt::format("{} sockets of the home are left out\n", result.home_left_out);
     out << fmt::format("image   {}\ncontent {}\n", digest_text(result.manifest), digest_text(result.content));
 }
 
@@ -81,6 +83,7 @@ image::ExportRequest export_request(Context& context, const Arguments& arguments
     const GenerationName name = generation_named(context, arguments.operands().at(0));
     image::ExportRequest request;
     request.generation = {name.container.str(), name.generation};
+    request.with_home = arguments.has("with-home");
     if (const auto path = arguments.value("against"))
         request.against = decode_have(read_file(AT_FDCWD, *path));
     if (const auto key = arguments.value("sign"))
@@ -104,6 +107,10 @@ int run_export(Context& context, const Arguments& arguments) {
     return kDone;
 }
 
+Option home_option() {
+    return {"with-home", 0, "", "its home goes along, as it is now"};
+}
+
 Command export_command() {
     Command it{"export", {}, "Hosts", "write a container as an OCI image"};
     it.description = {
@@ -116,11 +123,15 @@ Command export_command() {
         "pwstore can read that.",
         "--sign takes an SSH key; who trusts it has it in the file allowed_signers of the configuration "
         "directory, as "
-        "ssh-keygen(1) describes it."};
+        "ssh-keygen(1) describes it.",
+        "--with-home adds the home: files, modes and times, but no owners, set-id bits, extended attributes "
+        "and sockets. On import it "
+        "becomes the home of the new container; other programs see a folder that they do not need."};
     it.operands = {{"NAME[@N]", Completes::container}};
     it.options = {{"output", 'o', "FILE", "write it there; '-' is standard output", Completes::file},
                   {"against", 0, "FILE", "leave out what the list of 'pwstore have' names", Completes::file},
                   {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
+                  home_option(),
                   json_option()};
     it.examples = {{"pwstore export editor -o editor.tar", "to a file"},
                    {"pwstore export editor@7 | ssh host podman load", "a generation, to another program"},
@@ -188,6 +199,7 @@ int tell_import(const Context& context, const Arguments& arguments, const char* 
                                   human_size(result.stats.bytes), human_size(result.stats.new_bytes));
     if (result.is_foreign)
         context.io.out << "the image is not one of pwstore's: nothing of it is known as a package\n";
+    if (result.has_home) context.io.out << "its home came along\n";
     if (result.has_proposal) {
         context.io.out << fmt::format(
             "it asks for permissions that it does not have: pwstore policy diff {0}, then pwstore policy "
@@ -227,7 +239,10 @@ Command import_command() {
         "when you are "
         "asked. The permissions that it asks for are a proposal, which 'pwstore policy' shows; it runs with "
         "those of a "
-        "new container until you accept them."};
+        "new container until you accept them.",
+        "A home that travels with the image becomes the container's; when there is a home of that name with "
+        "files in "
+        "it, nothing is imported."};
     it.operands = {{"FILE", Completes::file}};
     it.options = import_options();
     it.examples = {
@@ -374,7 +389,8 @@ int push_ssh(Context& context, const Arguments& arguments, const std::string& ho
 int pull_ssh(Context& context, const Arguments& arguments, const std::string& host, const std::string& name) {
     ProgressScreen screen(context);
     Remote remote(host, arguments.value("remote-program").value_or("pwstore"));
-    remote.ask({{"request", "export"}, {"name", name}});
+    const bool with_home = arguments.has("with-home");
+    remote.ask({{"request", "export"}, {"name", name}, {"with_home", with_home}});
     write_contents(remote.out(), context.backend.contents());
     (void)remote.answer();
     const ImportResult result =
@@ -406,6 +422,7 @@ void serve_one(Context& context, const json& request, FrameReader& in, FrameWrit
     } else if (what == "export") {
         image::ExportRequest wish;
         wish.against = read_contents(in);
+        wish.with_home = request.value("with_home", false);
         const GenerationName name = generation_named(context, request.value("name", ""));
         wish.generation = {name.container.str(), name.generation};
         (void)context.backend.details(name.container);  // a wrong name is an answer, not half an image
@@ -564,6 +581,10 @@ int run_push(Context& context, const Arguments& arguments) {
 int run_pull(Context& context, const Arguments& arguments) {
     const std::vector<std::string> words = arguments.operands();
     const Place place = place_of(words.at(0));
+    if (place.is_registry && arguments.has("with-home")) {
+        throw wrong("what a registry has is whole: a home that was pushed with it comes along")
+            .with_hint("leave '--with-home' away");
+    }
     if (place.is_registry) return pull_registry(context, arguments, place.text);
     const std::string name = words.size() > 1 ? words[1] : place.name;
     if (name.empty())
@@ -587,6 +608,7 @@ Command push_command() {
     it.operands = {{"NAME[@N]", Completes::container}, {"PLACE", Completes::nothing}};
     it.options = {{"as", 0, "NAME", "its name on the host"},
                   {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
+                  home_option(),
                   remote_option(),
                   insecure_option()};
     it.examples = {{"pwstore push editor ssh://desk", "to the host 'desk'"},
@@ -603,6 +625,7 @@ Command pull_command() {
         "'pwstore import'."};
     it.operands = {{"PLACE", Completes::nothing}, {"NAME[@N]", Completes::nothing, true}};
     it.options = import_options();
+    it.options.push_back({"with-home", 0, "", "from a host: its home comes along, as it is now"});
     it.options.push_back(remote_option());
     it.options.push_back(insecure_option());
     it.examples = {{"pwstore pull ssh://desk editor", "from the host 'desk'"},

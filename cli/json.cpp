@@ -409,6 +409,8 @@ std::string export_json(const image::ExportResult& result) {
     json["layers"] = result.layers;
     json["contents"] = result.contents;
     json["left_out"] = result.left_out;
+    json["home"] = result.has_home;
+    json["home_left_out"] = result.home_left_out;
     return finish(json);
 }
 
@@ -418,6 +420,7 @@ std::string import_json(const char* kind, const ImportResult& result) {
     json["generation"] = result.generation;
     json["image"] = "sha256:" + result.digest.hex();
     json["foreign"] = result.is_foreign;
+    json["home"] = result.has_home;
     json["policy_proposed"] = result.has_proposal;
     json["file_bytes"] = result.stats.bytes;
     json["new_bytes"] = result.stats.new_bytes;

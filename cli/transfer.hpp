@@ -21,7 +21,8 @@ namespace pwstore::cli {
 ///
 ///     {"request": "have"}                          → {"contents": N}, frames (32 bytes of SHA-256 each)
 ///     {"request": "import", "name": …, …}, frames  → {"container": …, "generation": …}
-///     {"request": "export", "name": …}, frames of what the asker has → {"ok": true}, frames, {"bytes": …}
+///     {"request": "export", "name": …, "with_home": …}, frames of what the asker has → {"ok": true}, frames,
+///     {"bytes": …}
 
 inline constexpr std::string_view kGreeting = "pwstore 1\n";
 

@@ -10,6 +10,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/staged_config.hpp"
+#include "transact/staged_home.hpp"
 
 namespace pwstore {
 
@@ -42,17 +43,21 @@ bool remove_unrecorded_roots(const Store& store, const ContainerName& name) {
 
 bool is_switch_unfinished(const Store& store) {
     return !unsettled_configurations(store.layout().directories().config).empty() ||
-           are_root_links_behind(store);
+           !unsettled_homes(store).empty() || are_root_links_behind(store);
 }
 
 void finish_switches(const Store& store) {
     const std::string& config = store.layout().directories().config;
-    for (const std::string& text : unsettled_configurations(config)) {
+    std::vector<std::string> unsettled = unsettled_configurations(config);
+    const std::vector<std::string> homes = unsettled_homes(store);
+    unsettled.insert(unsettled.end(), homes.begin(), homes.end());
+    for (const std::string& text : unsettled) {
         const ContainerName name(text);
         try {
             const FileLock lock = store.lock_container(name, std::chrono::milliseconds(0), "clean up");
             const auto row = store.index().read().container(name);
             settle_configuration(config, name, row ? row->current : 0);
+            settle_home(store, name, row ? row->current : 0);
         } catch (const Error& error) {
             if (error.fault() != Fault::busy) throw;
         }

@@ -10,13 +10,13 @@ namespace pwstore {
 /// caller.
 bool remove_unrecorded_roots(const Store& store, const ContainerName& name);
 
-/// True when a command was killed after its switching commit, so that configurations or the links in roots/
-/// are behind the index, or when one is between that and its end. Nothing is changed.
+/// True when a command was killed after its switching commit, so that configurations, homes or the links in
+/// roots/ are behind the index, or when one is between that and its end. Nothing is changed.
 [[nodiscard]] bool is_switch_unfinished(const Store& store);
 
 /// What follows a switching commit, for commands that were killed before they had done it: configurations
-/// that were about to be published are, or are dropped, and links in roots/ point to what is current. Skips a
-/// name whose lock is held: its holder is alive.
+/// and homes that were about to be published are, or are dropped, and links in roots/ point to what is
+/// current. Skips a name whose lock is held: its holder is alive.
 void finish_switches(const Store& store);
 
 /// What killed commands left: unfinished switches, and roots that nobody needs. Call it before taking locks.

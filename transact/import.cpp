@@ -5,12 +5,14 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/image/home.hpp"
 #include "store/tree.hpp"
 #include "transact/cleanup.hpp"
 #include "transact/new_container.hpp"
 #include "transact/no_such_container.hpp"
 #include "transact/policy_proposal.hpp"
 #include "transact/staged_config.hpp"
+#include "transact/staged_home.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -18,6 +20,7 @@ namespace pwstore {
 namespace {
 
 constexpr std::chrono::seconds kPatience(10);
+constexpr const char* kRestoredHome = "home";  ///< in the staging folder
 
 /// "editor" of "docker.io/library/editor:12".
 ContainerName name_from(const image::Image& image) {
@@ -61,6 +64,7 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
             .as(Fault::usage)
             .with_hint("import it under another name with --as NAME");
     }
+    if (image.home()) expect_no_home(store, name);
     const Lease lease = Lease::create(store.index(), store.layout().data(), "import");
     image::ImportedImage imported = image::import_image(store, image, lease, sink);
     const auto proposal = proposal_of(imported);
@@ -75,6 +79,11 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
         const ReadTxn txn = store.index().read();
         made.generation.tree_digest = tree_digest(txn, tree_of(txn, store.objects(), made.generation));
     }
+    if (image.home()) {
+        make_directory(staging.fd(), kRestoredHome, 0700);
+        image::restore_home(image, open_dir(staging.fd(), kRestoredHome).get());
+        made.home = {staging.fd(), kRestoredHome};
+    }
     made.config.explicit_packages = explicit_packages(made.generation);
     made.config.meta_version = made.generation.time;
     ImportResult result;
@@ -82,6 +91,7 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
     result.generation = made.generation.number;
     result.digest = image.digest();
     result.is_foreign = imported.is_foreign;
+    result.has_home = image.home().has_value();
     result.has_proposal = proposal.has_value();
     result.stats = imported.stats;
     const std::string& config = store.layout().directories().config;

@@ -26,6 +26,7 @@ struct ImportResult {
     uint64_t generation = 0;
     Sha256 digest;  ///< of the image
     bool is_foreign = false;
+    bool has_home = false;      ///< one came along
     bool has_proposal = false;  ///< it came with a policy that differs from the one that a new container has
     IngestStats stats;
 };

@@ -13,6 +13,7 @@
 #include "transact/no_such_container.hpp"
 #include "transact/recipe.hpp"
 #include "transact/staged_config.hpp"
+#include "transact/staged_home.hpp"
 #include "transact/work.hpp"
 
 namespace pwstore {
@@ -76,6 +77,9 @@ TransactionReport add_container(const Store& store, NewContainer container, cons
         generation.digest = generation_digest(generation, {});
     }
     build_root(store, name, generation, sink);
+    std::optional<StagedHome> home;
+    if (container.home)
+        home.emplace(store, name, generation.number, container.home->staging, container.home->name);
     // The holder of this lock knows that every object of a recorded row was written before the sync below.
     const FileLock ingest = store.lock_ingest(std::chrono::minutes(10));
     StagedConfig config(store.layout().directories().config, name, container.config, generation.number);
@@ -98,6 +102,8 @@ TransactionReport add_container(const Store& store, NewContainer container, cons
     }
     failpoint("new-container.switched");
     config.publish();
+    if (home) home->publish();
+    failpoint("new-container.published");
     repair_root_links(store);
     report.changed = true;
     report.containers.push_back({name.str(), generation.number, generation.packages.size(), 0, 0});

@@ -15,11 +15,18 @@ struct NewContainer {
     ContainerRow row;       ///< type and dependencies; numbers are filled in
     Generation generation;  ///< container and number are set; digests, but for the tree's, are filled in
     ContainerConfig config;
+    /// Comes with it: a finished directory of this name in the folder `staging`.
+    struct Home {
+        int staging = -1;
+        std::string name;
+    };
+    std::optional<Home> home;
 };
 
 /// Build its root, and make it known in one commit. `command` goes into the record of transactions.
 /// Locks: the container's is the caller's; ingest for a moment, LMDB. A crash leaves it whole or not at all.
-/// @throws Error (usage) when the container exists; (corrupt) when its tree is not what the generation says
+/// @throws Error (usage) when the container exists; (refused) when a home comes with it and there is one;
+/// (corrupt) when its tree is not what the generation says
 TransactionReport add_container(const Store& store, NewContainer container, const std::string& command,
                                 ProgressSink& sink);
 

@@ -10,7 +10,6 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/package/tar_io.hpp"
 
 namespace pwstore::image {
 
@@ -128,22 +127,29 @@ void append_content(TarWriter& tar, const Fd& content, uint64_t size, const std:
 
 }  // namespace
 
-Blob write_layer(const Layer& layer, const ContentSource& contents, int directory) {
+Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory) {
     Compressor compressor(directory);
     TarWriter tar([&](std::string_view piece) { compressor.put(piece); }, "layer of image",
                   TarCompression::none);
-    for (const LayerMember& member : layer) {
-        const TarEntry header = header_of(member);
-        tar.add(header);
-        if (header.kind != TarEntry::Kind::file) continue;
-        if (member.entry.object == 0) {
-            tar.append(member.inlined);
-        } else {
-            append_content(tar, contents(member.entry.object - 1), header.size, header.path);
-        }
-    }
+    fill(tar);
     tar.finish();
     return compressor.finish();
+}
+
+Blob write_layer(const Layer& layer, const ContentSource& contents, int directory) {
+    const auto fill = [&](TarWriter& tar) {
+        for (const LayerMember& member : layer) {
+            const TarEntry header = header_of(member);
+            tar.add(header);
+            if (header.kind != TarEntry::Kind::file) continue;
+            if (member.entry.object == 0) {
+                tar.append(member.inlined);
+            } else {
+                append_content(tar, contents(member.entry.object - 1), header.size, header.path);
+            }
+        }
+    };
+    return write_archive(fill, directory);
 }
 
 Blob plain_blob(std::string_view bytes, int directory) {

@@ -10,6 +10,7 @@
 #include "store/base/fd.hpp"
 #include "store/digest.hpp"
 #include "store/image/layers.hpp"
+#include "store/package/tar_io.hpp"
 
 namespace pwstore::image {
 
@@ -25,9 +26,12 @@ struct Blob {
 /// Opens a content by its place (from 0).
 using ContentSource = std::function<Fd(uint32_t place)>;
 
-/// `layer` as a tar archive (pax), compressed with zstd as `zstd -T1 -3` does: the same layer gives the same
-/// bytes, with one version of libzstd, whatever the number of processors. Contents are not checked here.
+/// What `fill` puts into a tar archive (pax), compressed with zstd as `zstd -T1 -3` does: the same members
+/// give the same bytes, with one version of libzstd, whatever the number of processors.
 /// @param directory where the file is made
+[[nodiscard]] Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory);
+
+/// `layer` as such an archive. Contents are not checked here.
 [[nodiscard]] Blob write_layer(const Layer& layer, const ContentSource& contents, int directory);
 
 /// A file that holds `bytes`, as it is.

@@ -20,6 +20,8 @@ inline constexpr const char* kPartialType = "application/vnd.pwstore.image.parti
 inline constexpr const char* kNameAnnotation = "org.opencontainers.image.ref.name";
 inline constexpr const char* kSignatureAnnotation = "org.pwstore.signature";
 inline constexpr const char* kContentLabel = "org.pwstore.content";
+/// Says that the last layer is a home, and which one: its diff_id.
+inline constexpr const char* kHomeLabel = "org.pwstore.home";
 
 /// What a signature of an image is made over: its manifest's digest, and through it everything.
 [[nodiscard]] inline std::string signed_text(const Sha256& manifest) {

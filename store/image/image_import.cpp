@@ -245,6 +245,7 @@ ImportedImage import_own(const Store& store, const Image& image, const Portable&
 ImportedImage import_image(const Store& store, const Image& image, const Lease& lease, ProgressSink& sink) {
     if (image.layers().empty()) throw broken("image", "it has no layers");
     const auto records = read_records(image, image.layers().back());
+    if (records.empty() && image.home()) throw broken("image", "it has a home and no records");
     if (records.empty()) return import_foreign(store, image, lease, sink);
     return import_own(store, image, Portable::decode(records), lease, sink);
 }

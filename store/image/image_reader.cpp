@@ -163,6 +163,15 @@ class Image::Loader {
             throw broken("image", "its layers are not those of its configuration");
         for (size_t at = 0; at < list.size(); ++at)
             image_.layers_[at].diff_id = sha256_from(list[at]);
+        take_home(config);
+    }
+    void take_home(const json& config) {
+        const json labels = config.value(json::json_pointer("/config/Labels"), json());
+        if (!labels.is_object() || !labels.contains(kHomeLabel)) return;
+        if (image_.layers_.empty() || image_.layers_.back().diff_id != sha256_from(labels[kHomeLabel]))
+            throw broken("image", "its home is not its last layer");
+        image_.home_ = std::move(image_.layers_.back());
+        image_.layers_.pop_back();
     }
 
     void read_docker_archive() {

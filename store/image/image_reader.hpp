@@ -40,7 +40,10 @@ class Image {
     /// rule
     static Image read(int in, int directory, const ImageLimits& limits, ProgressSink& sink);
 
+    /// Those of the root, from the lowest.
     [[nodiscard]] const std::vector<Layer>& layers() const noexcept { return layers_; }
+    /// The one with a home, when there is one.
+    [[nodiscard]] const std::optional<Layer>& home() const noexcept { return home_; }
     [[nodiscard]] Fd open(const Layer& layer) const;
     /// Digest of the manifest; of a docker archive, of the configuration.
     [[nodiscard]] const Sha256& digest() const noexcept { return digest_; }
@@ -55,6 +58,7 @@ class Image {
     class Loader;
     int directory_ = -1;
     std::vector<Layer> layers_;
+    std::optional<Layer> home_;
     Sha256 digest_;
     std::string name_;
     std::string signature_;

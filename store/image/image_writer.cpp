@@ -17,6 +17,7 @@
 #include "store/base/path_at.hpp"
 #include "store/image/blob.hpp"
 #include "store/image/flatten.hpp"
+#include "store/image/home.hpp"
 #include "store/image/image_format.hpp"
 #include "store/image/layers.hpp"
 #include "store/lease.hpp"
@@ -104,6 +105,7 @@ std::string digest_text(const Sha256& sha256) {
 struct Written {
     std::vector<Blob> layers;
     std::vector<std::string> titles;
+    bool has_home = false;  ///< the last layer is one
 };
 
 std::vector<std::string> titles_of(const Portable& portable) {
@@ -142,12 +144,14 @@ std::string config_json(const Portable& portable, const Written& written, const 
     json diff_ids = json::array();
     for (const Blob& layer : written.layers)
         diff_ids.push_back(digest_text(layer.diff_id));
+    json labels{{kContentLabel, digest_text(content)}};
+    if (written.has_home) labels[kHomeLabel] = digest_text(written.layers.back().diff_id);
     const json config{{"architecture", architecture(portable.manifests)},
                       {"os", "linux"},
                       {"config",
                        {{"Env", {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
                         {"Cmd", {"/bin/sh"}},
-                        {"Labels", {{kContentLabel, digest_text(content)}}}}},
+                        {"Labels", labels}}},
                       {"history", history},
                       {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}};
     return config.dump();
@@ -223,6 +227,19 @@ Layer missing_contents(const Portable& portable, const std::set<Sha256>& has, si
     return layer;
 }
 
+/// Not part of the content digest, so it comes after that.
+void add_home(const Store& store, const std::string& container, int directory, Written& written,
+              ExportResult& result) {
+    const auto home = try_open_beneath(store.layout().data(), std::string(names::kHome) + "/" + container,
+                                       O_RDONLY | O_DIRECTORY);
+    if (!home) return;  // nothing has ever run in it
+    HomeCount count;
+    written.layers.push_back(write_home(home->get(), directory, count));
+    written.titles.emplace_back("home");
+    written.has_home = result.has_home = true;
+    result.home_left_out = count.left_out;
+}
+
 }  // namespace
 
 ExportResult write_image(const Store& store, const ExportRequest& request, int out, ProgressSink& sink) {
@@ -256,6 +273,7 @@ ExportResult write_image(const Store& store, const ExportRequest& request, int o
         sink.progress("export", written.titles[at], ++done, layers.size());
     });
     result.content = content_digest(source.portable, written.layers);
+    if (request.with_home) add_home(store, request.generation.container, staging.fd(), written, result);
     const Blob config = plain_blob(config_json(source.portable, written, result.content), staging.fd());
     json list = json::array();
     for (const Blob& layer : written.layers)

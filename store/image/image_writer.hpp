@@ -20,6 +20,7 @@ struct ExportRequest {
     /// Contents that the receiver has: then only the others are written, and only pwstore can read the
     /// result.
     std::optional<std::set<Sha256>> against;
+    bool with_home = false;  ///< the container's home goes along, if it has one; as it is now
     /// Called with what is to be signed; its answer goes into the image. Empty function = no signature.
     std::function<std::string(const std::string& text)> sign;
 };
@@ -30,6 +31,8 @@ struct ExportResult {
     uint64_t bytes = 0;
     size_t layers = 0;
     size_t contents = 0, left_out = 0;
+    bool has_home = false;
+    size_t home_left_out = 0;  ///< sockets
 };
 
 /// Write a generation to `out` as an OCI image: an image-layout tar with zstd layers (docs/format.md,

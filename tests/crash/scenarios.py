@@ -57,7 +57,7 @@ class Stage:
             subprocess.run(["cp", "-a", "--sparse=always", str(part), str(self.world.top)], check=True)
 
     def fingerprint(self) -> dict[str, tuple]:
-        """What every container is: its tree and its packages."""
+        """What every container is: its tree, its home and its packages."""
         if not (self.world.data / "store/index").exists():
             return {}
         found = {}
@@ -66,7 +66,8 @@ class Stage:
             link = self.world.root(one["name"])
             if info["generation"] and os.readlink(link) != f"{one['name']}@{info['generation']}":
                 raise Failure(f"{link} points to {os.readlink(link)}, {info['generation']} is current")
-            found[one["name"]] = (info["tree_digest"], tuple(sorted((p["name"], p["version"], p["reason"]) for p in info["installed"])))
+            home = self.world.data / "home" / one["name"]
+            found[one["name"]] = (info["tree_digest"], tuple(sorted(str(path) for path in home.rglob("*"))), tuple(sorted((p["name"], p["version"], p["reason"]) for p in info["installed"])))
         return found
 
     def leftovers(self) -> list[str]:
@@ -81,7 +82,8 @@ class Stage:
             name, _, number = path.name.removesuffix(".lock").partition("@")
             if name not in known or (number and int(number) not in known[name]):
                 found.append(str(path))
-        found += [str(path) for path in (self.world.top / "config/container").iterdir() if path.name.startswith(".")]
+        for place in (self.world.top / "config/container", data / "home"):
+            found += [str(path) for path in place.iterdir() if path.name.startswith(".")]
         return found
 
 
@@ -125,6 +127,16 @@ def make_twins(stage: Stage) -> None:
         repository(stage.world, version)
         stage.world.run("upgrade", "--refresh", "--noconfirm")
     repository(stage.world, "4-1")
+
+
+def moved(stage: Stage) -> None:
+    """An image of base, with a home."""
+    home = stage.world.data / "home/base"
+    home.mkdir(exist_ok=True)
+    (home / "note").write_text("mine")
+    stage.world.run("export", "base", "--with-home", "-o", str(stage.world.top / "moved.tar"))
+    (home / "note").unlink()
+    stage.world.run("gc", "--min-dead", "0s")
 
 
 def without_signatures(stage: Stage) -> None:
@@ -191,6 +203,7 @@ SCENARIOS = [
     Scenario("rollback-rebuilt", "upgraded", ["rollback", "base"], prepare=drop_roots),
     Scenario("delete", "fleet", ["delete", "other"]),
     Scenario("clone", "fleet", ["clone", "base", "copy"]),
+    Scenario("import", "fleet", ["import", "--as", "moved", "--allow-unsigned", "{top}/moved.tar"], prepare=moved),
     Scenario("gc", "upgraded", ["gc", "--keep", "last=1"]),
     Scenario("rebuild", "fleet", ["run", "base", "true"], prepare=drop_roots),
     Scenario("heal", "fleet", ["verify", "--heal"], prepare=damage_an_object),
@@ -199,9 +212,9 @@ SCENARIOS = [
 ]
 
 
-def arguments_of(scenario: Scenario) -> list[str]:
+def arguments_of(scenario: Scenario, world: World) -> list[str]:
     """With the fixed answers, before the words of another program."""
-    words = list(scenario.command)
+    words = [word.replace("{top}", str(world.top)) for word in scenario.command]
     if words[0] in ("run", "verify", "shell", "clone", "gc"):
         return words
     return words + ["--noconfirm"]

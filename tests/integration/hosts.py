@@ -90,6 +90,57 @@ def move_by_file(world: World, other: Host) -> None:
     world.run("delete", "top-again", "--noconfirm", "--config", "--home")
 
 
+def homes_travel(world: World, other: Host) -> None:
+    home = world.data / "home/top"
+    (home / ".config/app").mkdir(parents=True)
+    (home / ".config/app/settings").write_text("mine")
+    (home / ".config/app").chmod(0o500)
+    (home / "tool").write_text("#!/bin/sh\n")
+    (home / "tool").chmod(0o750)
+    os.utime(home / "tool", ns=(1, 1_500_000_000_000_000_000))
+    (home / "link").symlink_to("/etc/passwd")
+    socket.socket(socket.AF_UNIX).bind(str(home / "socket"))
+    plain, image, again = world.top / "plain.tar", world.top / "home.tar", world.top / "home-again.tar"
+    without = world.json("export", "top", "-o", str(plain))
+    told = world.json("export", "top", "--with-home", "-o", str(image))
+    check(told["home"] and not without["home"] and told["home_left_out"] == 1, f"it is told: {told}")
+    check(told["content"] == without["content"] and told["image"] != without["image"], "the content is the same, the file is not")
+    check(told["layers"] == without["layers"] + 1, "the home is a layer of its own")
+    imported = other.json("import", str(image), "--as", "with-home", "--allow-unsigned")
+    check(imported["home"], "and when it comes")
+    there = other.top / "data/home/with-home"
+    check((there / ".config/app/settings").read_text() == "mine" and (there / "link").readlink() == Path("/etc/passwd"), "it is there")
+    check((there / ".config/app").stat().st_mode & 0o7777 == 0o500 and (there / "tool").stat().st_mode & 0o7777 == 0o750, "with modes")
+    check((there / "tool").stat().st_mtime_ns == 1_500_000_000_000_000_000, "and times")
+    check(whole_tree(world, world.root("top")) == whole_tree(world, other.top / "data/roots/with-home"), "the root knows nothing of it")
+    (home / "socket").unlink()
+    os.utime(home, ns=(1, 1))
+    os.utime(there, ns=(1, 1))
+    world.run("export", "top", "--with-home", "-o", str(image))
+    other.run("export", "with-home", "--with-home", "-o", str(again))
+    with tarfile.open(image) as one, tarfile.open(again) as two:
+        check({m.name for m in one.getmembers() if "blobs" in m.name} == {m.name for m in two.getmembers() if "blobs" in m.name},
+              "exported again: the same layers")
+    other.run("delete", "with-home", "--noconfirm", "--config")
+    (there / "new").write_text("do not lose me")
+    before = other.json("ls")
+    refused = other.run("import", str(image), "--as", "with-home", "--allow-unsigned", expect=1)
+    check("there is a home" in refused.stderr and "--as" in refused.stderr, f"a home that is there is not touched: {refused.stderr}")
+    check((there / "new").read_text() == "do not lose me" and other.json("ls") == before, "and nothing was changed")
+    (there / ".config/app").chmod(0o700)
+    shutil.rmtree(there)
+    # Only what is missing, but the home is whole.
+    have = world.top / "home.have"
+    have.write_bytes(subprocess.run([str(world.programs / "pwstore"), "have"], env=world.env | other.env, capture_output=True,
+                                    check=True, stdin=subprocess.DEVNULL).stdout)
+    part = world.json("export", "top", "--with-home", "--against", str(have), "-o", str(image))
+    check(part["left_out"] > 0 and part["home"], f"a bundle has a home, too: {part}")
+    other.run("import", str(image), "--as", "with-home", "--allow-unsigned")
+    check((there / ".config/app/settings").read_text() == "mine", "and it arrives")
+    other.run("verify")
+    other.run("delete", "with-home", "--noconfirm", "--config", "--home")
+
+
 def only_what_is_missing(world: World, other: Host) -> None:
     have, bundle = world.top / "b.have", world.top / "bundle.tar"
     have.write_bytes(subprocess.run([str(world.programs / "pwstore"), "have"], env=world.env | other.env, capture_output=True,
@@ -250,7 +301,13 @@ def over_ssh(world: World, other: Host) -> None:
         result = world.run("push", "base", "ssh://peer", *there, "--as", "pushed")
         check("left out" in result.stdout, f"only what is missing is sent: {result.stdout}")
         check(whole_tree(world, world.root("base")) == whole_tree(world, other.top / "data" / "roots" / "pushed"), "the same tree")
-        world.run("pull", "ssh://peer", "pushed", *there, "--as", "pulled", "--allow-unsigned")
+        (other.top / "data/home/pushed").mkdir(exist_ok=True)
+        (other.top / "data/home/pushed/note").write_text("from there")
+        world.run("pull", "ssh://peer", "pushed", *there, "--as", "pulled", "--allow-unsigned", "--with-home")
+        check((world.data / "home/pulled/note").read_text() == "from there", "its home comes when it is wanted")
+        refused = world.run("push", "top", "ssh://peer", *there, "--as", "pulled", "--with-home", expect=None)
+        check(refused.returncode == 0 and (other.top / "data/home/pulled/tool").exists(), f"and is sent: {refused}")
+        other.run("delete", "pulled", "--noconfirm", "--config", "--home")
         check(world.run("diff", "base", "pulled").stdout == "", "and back again")
         for arguments in (("pull", "ssh://peer", "nothing-there", "--allow-unsigned"), ("push", "base", "ssh://peer", "--as", "pushed")):
             failed = world.run(*arguments, *there, expect=None)
@@ -384,7 +441,7 @@ def test(world: World, _arguments: list[str]) -> None:
     world.run("create", "top", "--aggregate", "--dep=base", "application", "--noconfirm")
     world.run("shell", "-r", "top", stdin="echo mine > /etc/mine\nrm /usr/share/pkg1/dir1/file1\nmkdir -p /opt/x\nln -s ../etc /opt/x/link\n")
     other = Host(world, "other host")
-    for step in (move_by_file, only_what_is_missing, policies_are_proposals, keys_vouch, over_ssh, over_a_registry, other_programs):
+    for step in (move_by_file, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, over_ssh, over_a_registry, other_programs):
         step(world, other)
     world.verify()
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/image/flatten.hpp"
+#include "store/image/home.hpp"
 #include "store/image/image_import.hpp"
 #include "store/image/image_writer.hpp"
 #include "store/image/layers.hpp"
@@ -391,7 +393,8 @@ std::string tar_of(const std::vector<Member>& members) {
 }
 
 /// As `docker save` does.
-std::string docker_archive(const std::vector<std::string>& layers, bool honest = true) {
+std::string docker_archive(const std::vector<std::string>& layers, bool honest = true,
+                           const std::string& more = "") {
     std::string diff_ids;
     std::string names;
     std::vector<Member> members;
@@ -403,7 +406,7 @@ std::string docker_archive(const std::vector<std::string>& layers, bool honest =
         names += (at == 0 ? "" : ",") + ("\"" + name + "\"");
     }
     members.push_back({TarEntry::Kind::file, "config.json",
-                       R"({"rootfs":{"type":"layers","diff_ids":[)" + diff_ids + "]}}", ""});
+                       R"({"rootfs":{"type":"layers","diff_ids":[)" + diff_ids + "]}" + more + "}", ""});
     members.push_back(
         {TarEntry::Kind::file, "manifest.json",
          R"([{"Config":"config.json","RepoTags":["example/thing:1"],"Layers":[)" + names + "]}]", ""});
@@ -462,6 +465,146 @@ TEST_F(ForeignImageTest, WhatIsNoImageIsRefused) {
                                      tar_of({{TarEntry::Kind::file, "manifest.json", "[1]", ""}})}) {
         EXPECT_THROW((void)import(to_.store, dir_.write("bad.tar", bytes)), Error) << bytes.substr(0, 40);
     }
+}
+
+// --- Homes ---------------------------------------------------------------------------------------
+
+class HomeTest : public ForeignImageTest {
+ protected:
+    /// An image with this home, by the label of `labelled`.
+    Image with_home(const std::string& home, const std::string& labelled) {
+        const std::string label =
+            R"(,"config":{"Labels":{"org.pwstore.home":"sha256:)" + sha256_of(labelled).hex() + "\"}}";
+        return read(dir_.write("home.tar", docker_archive({tar_of({}), home}, true, label)));
+    }
+    /// Into a directory of that name.
+    void restore(const Image& image, const std::string& name) {
+        make_directory(AT_FDCWD, dir_.path(name), 0700);
+        restore_home(image, open_at(AT_FDCWD, dir_.path(name), O_RDONLY | O_DIRECTORY).get());
+    }
+    std::string unpacked(const Blob& blob) {
+        EXPECT_EQ(::lseek(blob.file.get(), 0, SEEK_SET), 0);
+        const PackedBuffer buffer;
+        const PackedFile file(blob.file.get(), "home", buffer);
+        PackedStream stream(file);
+        std::string bytes;
+        for (std::string_view piece = stream.next(); !piece.empty(); piece = stream.next())
+            bytes += piece;
+        return bytes;
+    }
+    std::string written(const std::string& name, HomeCount& count) {
+        const Fd home = open_at(AT_FDCWD, dir_.path(name), O_RDONLY | O_DIRECTORY);
+        return unpacked(write_home(home.get(), home.get(), count));
+    }
+};
+
+/// A tar with one file, as if that were a device.
+std::string as_device(std::string bytes) {
+    constexpr size_t kType = 156;
+    constexpr size_t kSum = 148;
+    const unsigned long sum = std::stoul(bytes.substr(kSum, 6), nullptr, 8) + 3;  // '0' becomes '3'
+    bytes[kType] = '3';
+    bytes.replace(kSum, 6, fmt::format("{:06o}", sum));
+    return bytes;
+}
+
+constexpr const char* kHome = "var/lib/pwstore-image/home";
+
+TEST_F(HomeTest, WhatIsRestoredIsWhatWasThere) {
+    make_directories(AT_FDCWD, dir_.path("home/.config/deep"));
+    const Fd home = open_at(AT_FDCWD, dir_.path("home"), O_RDONLY | O_DIRECTORY);
+    dir_.write("home/.config/deep/file", "text");
+    ASSERT_EQ(::chmod(dir_.path("home/.config/deep/file").c_str(), 04751), 0);
+    ASSERT_EQ(::link(dir_.path("home/.config/deep/file").c_str(), dir_.path("home/.config/again").c_str()),
+              0);
+    ASSERT_EQ(::symlink("/etc/passwd", dir_.path("home/leads out").c_str()), 0);
+    ASSERT_EQ(::mkfifo(dir_.path("home/fifo").c_str(), 0600), 0);
+    set_mtime_at(home.get(), ".config/deep/file", 5);
+    set_mtime_at(home.get(), "leads out", 6);
+    set_mtime_at(home.get(), ".config/deep", 7);
+    ASSERT_EQ(::chmod(dir_.path("home/.config/deep").c_str(), 0500), 0);
+    HomeCount count;
+    const std::string bytes = written("home", count);
+    restore(with_home(bytes, bytes), "copy");
+    const Fd copy = open_at(AT_FDCWD, dir_.path("copy"), O_RDONLY | O_DIRECTORY);
+    const struct stat file = stat_at(copy.get(), ".config/deep/file");
+    EXPECT_EQ(file.st_mode & 07777U, 0751U);
+    EXPECT_EQ(file.st_mtim.tv_sec, 5);
+    EXPECT_EQ(file.st_ino, stat_at(copy.get(), ".config/again").st_ino);
+    EXPECT_EQ(read_link_at(copy.get(), "leads out"), "/etc/passwd");
+    EXPECT_EQ(stat_at(copy.get(), "leads out").st_mtim.tv_sec, 6);
+    EXPECT_EQ(stat_at(copy.get(), ".config/deep").st_mode & 07777U, 0500U);
+    EXPECT_EQ(written("copy", count), bytes);
+    EXPECT_EQ(count.left_out, 0U);
+    for (const char* name : {"home/.config/deep", "copy/.config/deep"})
+        ASSERT_EQ(::chmod(dir_.path(name).c_str(), 0700), 0);
+}
+
+TEST_F(HomeTest, NothingLeavesTheHome) {
+    const std::string home = kHome;
+    const std::vector<std::vector<Member>> hostile{
+        {{TarEntry::Kind::file, "etc/passwd", "x", ""}},
+        {{TarEntry::Kind::file, "../x", "x", ""}},
+        {{TarEntry::Kind::file, home + "/../x", "x", ""}},
+        {{TarEntry::Kind::file, "/" + home + "/x", "x", ""}},
+        {{TarEntry::Kind::file, home + "ly/x", "x", ""}},
+        {{TarEntry::Kind::symlink, home, "", "/"}, {TarEntry::Kind::file, home + "/x", "x", ""}},
+        {{TarEntry::Kind::symlink, home + "/out", "", ".."},
+         {TarEntry::Kind::file, home + "/out/x", "x", ""}},
+        {{TarEntry::Kind::symlink, home + "/f", "", "../x"}, {TarEntry::Kind::file, home + "/f", "x", ""}},
+        {{TarEntry::Kind::symlink, home + "/out", "", ".."},
+         {TarEntry::Kind::hard_link, home + "/f", "", home + "/out/x"}},
+        {{TarEntry::Kind::hard_link, home + "/f", "", "etc/passwd"}},
+        {{TarEntry::Kind::symlink, home + "/l", "", "x"},
+         {TarEntry::Kind::hard_link, home + "/f", "", home + "/l"}},
+        {{TarEntry::Kind::directory, home + "/d", "", ""}, {TarEntry::Kind::directory, home + "/d", "", ""}},
+        {{TarEntry::Kind::file, home + "/f", "x", ""}, {TarEntry::Kind::file, home + "/f", "y", ""}},
+        {{TarEntry::Kind::file, home + "/d/f", "x", ""}},
+    };
+    std::vector<std::string> layers;
+    for (const std::vector<Member>& members : hostile)
+        layers.push_back(tar_of(members));
+    layers.push_back(as_device(tar_of({{TarEntry::Kind::file, home + "/null", "", ""}})));
+    size_t number = 0;
+    for (const std::string& bytes : layers) {
+        const std::string name = "hostile-" + std::to_string(++number);
+        try {
+            restore(with_home(bytes, bytes), name);
+            ADD_FAILURE() << "number " << number << " was taken";
+        } catch (const Error& error) {
+            EXPECT_TRUE(error.fault() == Fault::refused || error.fault() == Fault::corrupt) << error.what();
+        }
+        EXPECT_FALSE(exists_at(AT_FDCWD, dir_.path("x"))) << number;
+    }
+}
+
+TEST_F(HomeTest, TheLabelNamesTheLastLayer) {
+    const std::string bytes = tar_of({{TarEntry::Kind::file, std::string(kHome) + "/x", "x", ""}});
+    EXPECT_TRUE(with_home(bytes, bytes).home());
+    EXPECT_EQ(with_home(bytes, bytes).layers().size(), 1U);
+    EXPECT_THROW((void)with_home(bytes, "another"), Error);
+    // Without records it is nobody's home.
+    const Image image = with_home(bytes, bytes);
+    const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
+    EXPECT_THROW((void)import_image(to_.store, image, lease, sink_), Error);
+}
+
+TEST_F(ImageTest, AHomeIsNoPartOfTheContent) {
+    (void)write(from_.store, "base");
+    const Sha256 content = result_.content;
+    ExportRequest request;
+    request.with_home = true;
+    const std::string without = write(from_.store, "base", request);
+    EXPECT_FALSE(result_.has_home) << "there is none";
+    const std::string home = from_.dir.path("data/home/base");
+    make_directories(AT_FDCWD, home, 0700);
+    const Image image = read(write(from_.store, "base", request));
+    EXPECT_TRUE(result_.has_home);
+    EXPECT_EQ(result_.content, content);
+    EXPECT_NE(image.digest(), read(without).digest());
+    ASSERT_TRUE(image.home());
+    const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
+    EXPECT_EQ(import_image(to_.store, image, lease, sink_).generation.packages.size(), 2U);
 }
 
 }  // namespace
