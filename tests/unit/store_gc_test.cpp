@@ -205,11 +205,14 @@ TEST_F(GcTest, ARecordThatWasUsedInBetweenHasAnotherTime) {
 TEST_F(GcTest, AnIdThatLeadsToAnotherObjectIsSkipped) {
     drop({{{"base", 1}, 1000}});
     Garbage garbage = find({});
-    garbage.manifests.clear();
+    const ObjectKey one = s_.key_of(a1_, "usr/one");
     const ObjectKey two = s_.key_of(a2_, "usr/two");
-    const ObjectId id = s_.store.index().read().find_object(two)->id;
-    garbage.objects = {{id, "ab/cdef-3-0644", 1}};
+    const auto id_of = [&](const ObjectKey& key) { return s_.store.index().read().find_object(key)->id; };
+    garbage.objects = {{id_of(one), "ab/cdef-3-0644", 1}};  // unused, of another name
     EXPECT_EQ(sweep(s_.store, garbage, kPatience, sink_).skipped, 1U);
+    EXPECT_TRUE(exists(one));
+    garbage.manifests.clear();
+    const ObjectId id = id_of(two);
     garbage.objects = {{id, two.path(0), 1}};  // right, but in use
     EXPECT_EQ(sweep(s_.store, garbage, kPatience, sink_).skipped, 1U);
     EXPECT_TRUE(exists(two));
