@@ -225,8 +225,10 @@ TEST_F(GcTest, FilesWithoutARecordGo) {
     EXPECT_THAT(garbage.strays, ElementsAre("ab/stray"));
     Garbage hostile = garbage;
     hostile.strays.insert(hostile.strays.begin(),
-                          {"../../config/x", "ab/../../x", "/etc/passwd", "index/data.mdb/x"});
-    EXPECT_EQ(sweep(s_.store, hostile, kPatience, sink_).skipped, 4U);
+                          {"../../config/x", "../ballast", "ab/../../x", "/etc/passwd", "index/data.mdb/x"});
+    s_.dir.write("data/store/ballast", "not an object");
+    EXPECT_EQ(sweep(s_.store, hostile, kPatience, sink_).skipped, 5U);
+    EXPECT_EQ(::access((s_.dir.directories().data + "/store/ballast").c_str(), F_OK), 0);
     EXPECT_NE(::access(stray.c_str(), F_OK), 0);
     expect_clean();
 }
