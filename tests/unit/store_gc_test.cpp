@@ -126,6 +126,18 @@ TEST_F(GcTest, ASnapshotPinsItsGeneration) {
     EXPECT_EQ(needed->reason, "snapshot 'good' pins it");
 }
 
+TEST_F(GcTest, AGenerationThatAnotherCommandReadsIsNeeded) {
+    const Lease lease = Lease::create(s_.store.index(), s_.store.layout().data(), "a test");
+    WriteTxn txn = s_.store.index().write();
+    LeaseRow row;
+    row.generations = {{"base", 1}};
+    lease.record(txn, row);
+    txn.commit();
+    const auto needed = find_needed(s_.store.index().read(), {{{"base", 1}, 0}});
+    ASSERT_TRUE(needed);
+    EXPECT_EQ(needed->reason, "another command reads it");
+}
+
 TEST_F(GcTest, WhatIsUnusedForTooShortATimeStays) {
     EXPECT_THAT(find({{{"base", 1}, 1000}}, 999).manifests, IsEmpty());
     EXPECT_THAT(find({{{"base", 1}, 1000}}, 999).objects, IsEmpty());
@@ -136,6 +148,15 @@ TEST_F(GcTest, TheClockOfARecordIsThatOfItsLastGeneration) {
     drop({{{"base", 1}, 1000}});
     EXPECT_THAT(find({}, 999).manifests, IsEmpty());
     EXPECT_EQ(find({}, 1000).manifests, (std::vector<UnusedRecord>{{a1_.manifest, 1000}}));
+}
+
+TEST_F(GcTest, APackageOfTwoGenerationsHasTheLaterOnesTime) {
+    s_.install("other", {a1_});
+    s_.install("other", {a2_});
+    EXPECT_EQ(find({{{"base", 1}, 2000}, {{"other", 1}, 1000}}).manifests,
+              (std::vector<UnusedRecord>{{a1_.manifest, 2000}}));
+    EXPECT_EQ(find({{{"base", 1}, 1000}, {{"other", 1}, 2000}}).manifests,
+              (std::vector<UnusedRecord>{{a1_.manifest, 2000}}));
 }
 
 TEST_F(GcTest, ALeaseProtects) {
