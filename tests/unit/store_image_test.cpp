@@ -101,8 +101,10 @@ class ImageTest : public ::testing::Test {
         a.files["usr/share/both"] = {"the same"};
         a.files["usr/share/gone"] = {"removed later"};
         a.files["etc/tool.conf"] = {"default"};
+        a.symlinks["sbin"] = "usr/bin";
         PackageSpec b;
         b.name = "b";
+        b.files["sbin/through-a-link"] = {"lies in usr/bin"};
         b.files["usr/share/else"] = {"the same"};
         b.files["usr/share/large"] = {noise(9'000'000)};
         a_ = from_.add(a);
@@ -249,6 +251,8 @@ TEST_F(ImageTest, LayersUnpackToTheTree) {
     EXPECT_EQ(found["etc/tool.conf"].size, 6U);
     EXPECT_TRUE(found.contains("usr/share/.wh.gone"));
     EXPECT_EQ(found["var/made"].target, "../usr");
+    EXPECT_TRUE(found.contains("usr/bin/through-a-link"));
+    EXPECT_FALSE(found.contains("sbin/through-a-link"));
     EXPECT_TRUE(found.contains("var/lib/pacman/local/a-1.0-1/desc"));
     EXPECT_FALSE(found.contains("home/base"));
 }

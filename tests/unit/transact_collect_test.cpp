@@ -178,6 +178,7 @@ TEST_F(CollectTest, ABudgetDropsOnlyWhatItHasTo) {
     request_.budget = 1;
     EXPECT_TRUE(plan().is_over_budget);
     request_.keep = {.last = 9};
+    EXPECT_THAT(names(plan()), SizeIs(4));
     request_.keep_is_promise = true;
     EXPECT_THAT(names(plan()), IsEmpty());
     EXPECT_TRUE(plan().is_over_budget);
