@@ -16,8 +16,9 @@ struct HomeCount {
     size_t left_out = 0;  ///< sockets, which mean nothing elsewhere
 };
 
-/// Everything below `home` as a layer: modes without set-id bits, times in seconds, hard links; not owners and
-/// attributes. An equal home gives equal bytes. Programs may write in it meanwhile: no symlink is followed.
+/// Everything below `home` as a layer: modes without set-id bits, times in seconds, hard links; not owners
+/// and attributes. An equal home gives equal bytes. Programs may write in it meanwhile: no symlink is
+/// followed.
 /// @throws Error (busy) when a file became shorter while it was read
 [[nodiscard]] Blob write_home(int home, int directory, HomeCount& count);
 
