@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <iterator>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "store/base/error.hpp"
+#include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
 
 namespace pwstore {
@@ -167,7 +170,8 @@ std::vector<std::string> file_list(const Manifest& manifest) {
     for (const Entry& entry : manifest.entries) {
         names.push_back(entry.kind == EntryKind::directory ? entry.path + "/" : entry.path);
     }
-    std::sort(names.begin(), names.end());
+    // They mostly are: a slash after a directory seldom changes its place.
+    if (!std::is_sorted(names.begin(), names.end())) std::sort(names.begin(), names.end());
     return names;
 }
 
@@ -210,12 +214,11 @@ std::string database_entry_name(const InstalledPackage& package) {
 
 namespace {
 
-void add_package(const ReadTxn& txn, const ObjectStore& objects, const InstalledPackage& installed,
-                 std::vector<DatabaseFile>& files) {
-    const Manifest manifest = txn.manifest(installed.manifest);
-    const ObjectKey key = txn.object(manifest.pkginfo).first;
-    const PackageDescription package = parse_pkginfo(read_all(objects.open(key).get(), key.path(0)));
+std::vector<DatabaseFile> files_of(const Manifest& manifest, const ObjectKey& pkginfo,
+                                   const ObjectStore& objects, const InstalledPackage& installed) {
+    const PackageDescription package = parse_pkginfo(read_all(objects.open(pkginfo).get(), pkginfo.path(0)));
     const std::string directory = database_entry_name(installed) + "/";
+    std::vector<DatabaseFile> files;
     files.push_back({directory + "desc", format_desc(package, installed), 0, installed.install_date});
     files.push_back(
         {directory + "files", format_files(manifest, package, installed), 0, installed.install_date});
@@ -224,17 +227,36 @@ void add_package(const ReadTxn& txn, const ObjectStore& objects, const Installed
     for (const auto& [name, object] : sides) {
         if (object != 0) files.push_back({directory + name, "", object, installed.install_date});
     }
+    return files;
 }
 
 }  // namespace
 
 std::vector<DatabaseFile> local_database(const ReadTxn& txn, const ObjectStore& objects,
-                                         const std::vector<InstalledPackage>& packages) {
-    std::vector<DatabaseFile> files{{"ALPM_DB_VERSION", "9\n", 0, kObjectTime}};
-    for (const InstalledPackage& package : packages) {
-        in_step("database entry of '" + package.name + "'",
-                [&] { add_package(txn, objects, package, files); });
+                                         const std::vector<InstalledPackage>& packages,
+                                         const KnownManifests& known) {
+    const auto in_step_of = [&](size_t at, const auto& act) {
+        in_step("database entry of '" + packages[at].name + "'", act);
+    };
+    // A transaction is for one thread at a time; what it gives may be looked at by all.
+    std::vector<Manifest> read(packages.size());
+    std::vector<const Manifest*> manifests(packages.size());
+    std::vector<std::optional<ObjectKey>> pkginfos(packages.size());
+    for (size_t at = 0; at < packages.size(); ++at) {
+        in_step_of(at, [&] {
+            const auto found = known.find(packages[at].manifest);
+            if (found == known.end()) read[at] = txn.manifest(packages[at].manifest);
+            manifests[at] = found == known.end() ? &read[at] : &found->second;
+            pkginfos[at] = txn.object(manifests[at]->pkginfo).first;
+        });
     }
+    std::vector<std::vector<DatabaseFile>> made(packages.size());
+    parallel_for(packages.size(), default_threads(), [&](size_t at) {
+        in_step_of(at, [&] { made[at] = files_of(*manifests[at], *pkginfos[at], objects, packages[at]); });
+    });
+    std::vector<DatabaseFile> files{{"ALPM_DB_VERSION", "9\n", 0, kObjectTime}};
+    for (std::vector<DatabaseFile>& some : made)
+        files.insert(files.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
     return files;
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "store/generation.hpp"
@@ -43,11 +44,15 @@ struct DatabaseFile {
     int64_t mtime = 0;    ///< the package's install date
 };
 
+/// Manifests that were read already.
+using KnownManifests = std::unordered_map<ManifestId, Manifest>;
+
 /// The whole local database of `packages` (see visible_packages(); names unique), ALPM_DB_VERSION first;
-/// directories are implied. .PKGINFO is read from `objects`, all else within `txn`. @throws Error naming the
-/// package
+/// directories are implied. .PKGINFO is read from `objects`, all else within `txn`, but for what is in
+/// `known`; several packages at once. @throws Error naming the package
 [[nodiscard]] std::vector<DatabaseFile> local_database(const ReadTxn& txn, const ObjectStore& objects,
-                                                       const std::vector<InstalledPackage>& packages);
+                                                       const std::vector<InstalledPackage>& packages,
+                                                       const KnownManifests& known = {});
 
 /// Where the local database lies in a root.
 inline constexpr const char* kLocalDatabase = "var/lib/pacman/local";

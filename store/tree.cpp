@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "store/tree.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -13,6 +15,7 @@
 #include "store/base/bytes.hpp"
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
+#include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
 #include "store/debian/dpkg_record.hpp"
 #include "store/keyed_file.hpp"
@@ -127,9 +130,10 @@ class LayerStack {
         layers_.push_back({std::move(label), &kept_.back(), kind, nullptr});
     }
     void add_packages(const Generation& generation) {
+        read_manifests(generation);
         for (const InstalledPackage& package : generation.packages) {
-            add("package " + package.name + " " + package.version, txn_.manifest(package.manifest).entries,
-                LayerKind::package);
+            layers_.push_back({"package " + package.name + " " + package.version,
+                               &manifests_.at(package.manifest).entries, LayerKind::package, nullptr});
         }
     }
     void add_delta(const ObjectStore* objects, const Generation& generation);
@@ -146,6 +150,7 @@ class LayerStack {
         std::set<std::string> known;
         std::string text;
     };
+    void read_manifests(const Generation& generation);
     [[nodiscard]] std::string dpkg_status(const ObjectStore& objects) const;
     [[nodiscard]] std::string text_of(const ObjectStore& objects, ObjectId id) const;
     [[nodiscard]] std::string packaged_text(const ObjectStore& objects, const std::string& path) const;
@@ -154,11 +159,32 @@ class LayerStack {
 
     const ReadTxn& txn_;
     std::map<std::string, std::vector<Contribution>> keyed_;  ///< by path, in the order of the layers
+    KnownManifests manifests_;                                // a node each: layers point into it
     std::deque<std::vector<Entry>> kept_;                     // a deque: layers point into it
     std::vector<std::string> inlined_;
     std::deque<std::vector<std::string>> inlined_by_layer_;
     std::vector<TreeLayer> layers_;
 };
+
+/// Several at once. A transaction is for one thread at a time; what it gives may be looked at by all.
+void LayerStack::read_manifests(const Generation& generation) {
+    struct Found {
+        ManifestId id;
+        std::string_view bytes;
+        Manifest* manifest;
+    };
+    std::vector<Found> found;
+    for (const InstalledPackage& package : generation.packages) {
+        const ManifestId id = package.manifest;
+        const auto [at, is_new] = manifests_.try_emplace(id);
+        if (is_new) found.push_back({id, txn_.manifest_bytes(id), &at->second});
+    }
+    parallel_for(found.size(), default_threads(), [&](size_t at) {
+        const Found& one = found[at];
+        in_step(fmt::format("read manifest {}", one.id),
+                [&] { *one.manifest = Manifest::decode(one.bytes); });
+    });
+}
 
 std::string LayerStack::text_of(const ObjectStore& objects, ObjectId id) const {
     const ObjectKey key = txn_.object(id).first;
@@ -285,7 +311,8 @@ void LayerStack::add_databases(const ObjectStore& objects, const Generation& gen
     std::vector<std::pair<Entry, std::string>> made;
     made.emplace_back(directory_entry(top, 0755, kObjectTime), "");
     std::string last;
-    for (DatabaseFile& file : local_database(txn_, objects, visible_packages(txn_, generation, pending))) {
+    for (DatabaseFile& file :
+         local_database(txn_, objects, visible_packages(txn_, generation, pending), manifests_)) {
         const size_t slash = file.path.find('/');
         if (slash != std::string::npos && file.path.substr(0, slash) != last) {
             last = file.path.substr(0, slash);
