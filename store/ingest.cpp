@@ -292,12 +292,13 @@ ObjectId Ingestor::add_file(int fd, std::string_view path_for_errors, uint32_t m
 }
 
 ObjectId Ingestor::add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time,
-                               const std::map<std::string, std::string>& xattrs) {
+                               const std::map<std::string, std::string>& xattrs, const Sha256* sha256) {
     state_->expect_open();
     const Xattrs kept = kept_xattrs(xattrs);
     const ObjectTraits traits{.mode = mode,
                               .mtime = keep_time.value_or(ObjectKey::kNoTime),
-                              .kept_xattrs = kept.empty() ? nullptr : &kept};
+                              .kept_xattrs = kept.empty() ? nullptr : &kept,
+                              .sha256 = sha256};
     const ObjectId id = state_->intake.put(content, traits, "generated content").id;
     const std::scoped_lock lock(state_->guard);
     state_->loose_objects.push_back(id);

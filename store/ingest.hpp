@@ -76,8 +76,10 @@ class Ingestor {
     ObjectId add_file(int fd, std::string_view path_for_errors, uint32_t mode,
                       std::optional<int64_t> keep_time,
                       const std::map<std::string, std::string>& xattrs = {});
+    /// @param sha256 of `content`, when the caller has just computed it
     ObjectId add_content(std::string_view content, uint32_t mode, std::optional<int64_t> keep_time,
-                         const std::map<std::string, std::string>& xattrs = {});
+                         const std::map<std::string, std::string>& xattrs = {},
+                         const Sha256* sha256 = nullptr);
     /// A content of any size in pieces: `next` gives them, an empty one ends it. Thread-safe.
     ObjectId add_stream(const std::function<std::string_view()>& next, std::string_view path_for_errors,
                         uint32_t mode, std::optional<int64_t> keep_time,

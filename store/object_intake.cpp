@@ -130,8 +130,8 @@ class ObjectIntake::StagedContent final : public Content {
 
 class ObjectIntake::MemoryContent final : public Content {
  public:
-    MemoryContent(std::string_view bytes, const Xattrs* xattrs, std::string_view name)
-        : Content(xattrs, name), bytes_(bytes) {}
+    MemoryContent(std::string_view bytes, const ObjectTraits& traits, std::string_view name)
+        : Content(traits.kept_xattrs, name), bytes_(bytes), known_sha256_(traits.sha256) {}
 
     void create(ObjectIntake& intake, const ObjectKey& key) override {
         if (xattrs() == nullptr || xattrs()->empty()) {
@@ -146,7 +146,9 @@ class ObjectIntake::MemoryContent final : public Content {
     [[nodiscard]] bool has_bytes(const ObjectStore& objects, const ObjectKey& key) const override {
         return objects.equals(key, bytes_);
     }
-    [[nodiscard]] Sha256 compute_sha256() override { return sha256_of(bytes_); }
+    [[nodiscard]] Sha256 compute_sha256() override {
+        return known_sha256_ != nullptr ? *known_sha256_ : sha256_of(bytes_);
+    }
 
  private:
     StagedContent& staged(ObjectIntake& intake) {
@@ -156,6 +158,7 @@ class ObjectIntake::MemoryContent final : public Content {
         return *staged_;
     }
     std::string_view bytes_;
+    const Sha256* known_sha256_;
     std::unique_ptr<StagedContent> staged_;
 };
 
@@ -256,7 +259,7 @@ ObjectIntake::~ObjectIntake() = default;
 
 StoredObject ObjectIntake::put(std::string_view content, const ObjectTraits& traits, std::string_view name) {
     const ObjectKey key = key_of(store_.digest()(content), content.size(), traits);
-    MemoryContent memory(content, traits.kept_xattrs, name);
+    MemoryContent memory(content, traits, name);
     files_.fetch_add(1, std::memory_order_relaxed);
     bytes_.fetch_add(content.size(), std::memory_order_relaxed);
     if (const auto found = find_equal(key, memory)) return *found;

@@ -28,6 +28,7 @@ struct ObjectTraits {
     uint32_t mode = 0644;                 ///< true mode; the inode gets inode_mode() of it
     int64_t mtime = ObjectKey::kNoTime;   ///< only when the time belongs to the identity
     const Xattrs* kept_xattrs = nullptr;  ///< see kept_xattrs()
+    const Sha256* sha256 = nullptr;       ///< of the content, when its bytes in memory were hashed already
 };
 
 /// Those of `xattrs` that go onto the inode: user.*.

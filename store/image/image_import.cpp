@@ -138,12 +138,13 @@ class ContentIntake {
     }
 
     void add(std::string_view content) {
-        const auto place = place_of(sha256_of(content));
+        const Sha256 sha256 = sha256_of(content);
+        const auto place = place_of(sha256);
         if (!place || is_known(*place)) return;
         const auto [first, last] = uses_of_place(*place);
         for (size_t use = first; use < last; ++use)
-            set(use,
-                ingestor_.add_content(content, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs));
+            set(use, ingestor_.add_content(content, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs,
+                                           &sha256));
     }
     void add_large(ArchiveReader& reader, const ArchiveMember& member, int staging) {
         const Fd file = open_at(staging, ".", O_TMPFILE | O_RDWR, 0600);
@@ -205,14 +206,27 @@ std::optional<ManifestId> local_twin(const ReadTxn& txn, const Manifest& manifes
     return local.encode() == manifest.encode() ? id : std::nullopt;
 }
 
+/// Places of the layers: so that no thread is left alone with a large one at the end.
+std::vector<size_t> largest_first(const Image& image) {
+    std::vector<std::pair<off_t, size_t>> sizes;
+    for (size_t at = 0; at < image.layers().size(); ++at)
+        sizes.emplace_back(-stat_fd(image.open(image.layers()[at]).get(), "layer of image").st_size, at);
+    std::sort(sizes.begin(), sizes.end());
+    std::vector<size_t> order;
+    for (const auto& [size, at] : sizes)
+        order.push_back(at);
+    return order;
+}
+
 ImportedImage import_own(const Store& store, const Image& image, const Portable& portable, const Lease& lease,
                          ProgressSink& sink) {
     const Staging staging = Staging::create(store, "import");
     Ingestor ingestor(store, sink);
     ContentIntake contents(store, portable, ingestor);
     std::atomic<size_t> done{0};
-    parallel_for(image.layers().size(), default_threads(), [&](size_t at) {
-        contents.add_layer(image, image.layers()[at], staging.fd());
+    const std::vector<size_t> order = largest_first(image);
+    parallel_for(order.size(), default_threads(), [&](size_t turn) {
+        contents.add_layer(image, image.layers()[order[turn]], staging.fd());
         sink.progress("import", "layers", ++done, image.layers().size());
     });
     contents.add_from_store();
