@@ -5,7 +5,8 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include <array>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "store/base/error.hpp"
@@ -22,17 +23,30 @@ Fd unlinked_file(int directory) {
     return open_at(directory, ".", O_TMPFILE | O_RDWR, 0600);
 }
 
-/// Compresses what it is given into a file, digesting both sides.
+size_t check(size_t result) {
+    if (ZSTD_isError(result) != 0) throw Error("compress layer", "", ZSTD_getErrorName(result));
+    return result;
+}
+
+/// This thread's, at the start of a frame. It has memory and a thread of its own, worth keeping for the next
+/// layer.
+ZSTD_CCtx* thread_context() {
+    static thread_local const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(),
+                                                                                         ZSTD_freeCCtx);
+    if (!context) throw Error("compress layer", "", "no memory");
+    check(ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_and_parameters));
+    check(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kLevel));
+    check(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1));
+    // One worker gives what several give, and not what none gives.
+    check(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_nbWorkers, 1));
+    return context.get();
+}
+
+/// Compresses what it is given into a file, digesting both sides. One at a time in a thread.
 class Compressor {
  public:
-    explicit Compressor(int directory)
-        : context_(ZSTD_createCCtx(), ZSTD_freeCCtx), out_(ZSTD_CStreamOutSize()) {
+    explicit Compressor(int directory) : context_(thread_context()), out_(ZSTD_CStreamOutSize()) {
         blob_.file = unlinked_file(directory);
-        if (!context_) throw Error("compress layer", "", "no memory");
-        check(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, kLevel));
-        check(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1));
-        // One worker gives what several give, and not what none gives.
-        check(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_nbWorkers, 1));
     }
 
     void put(std::string_view piece) {
@@ -48,15 +62,11 @@ class Compressor {
     }
 
  private:
-    static size_t check(size_t result) {
-        if (ZSTD_isError(result) != 0) throw Error("compress layer", "", ZSTD_getErrorName(result));
-        return result;
-    }
     void run(std::string_view piece, ZSTD_EndDirective mode) {
         ZSTD_inBuffer in{piece.data(), piece.size(), 0};
         for (;;) {
             ZSTD_outBuffer out{out_.data(), out_.size(), 0};
-            const size_t left = check(ZSTD_compressStream2(context_.get(), &out, &in, mode));
+            const size_t left = check(ZSTD_compressStream2(context_, &out, &in, mode));
             const std::string_view made(out_.data(), out.pos);
             packed_.update(made);
             blob_.size += made.size();
@@ -66,7 +76,7 @@ class Compressor {
         }
     }
 
-    std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context_;
+    ZSTD_CCtx* context_;
     std::vector<char> out_;
     Sha256Stream packed_, unpacked_;
     Blob blob_;
@@ -109,10 +119,10 @@ TarEntry header_of(const LayerMember& member) {
     return header;
 }
 
-void append_content(TarWriter& tar, const Fd& content, uint64_t size, const std::string& path) {
-    std::array<char, kPiece> buffer{};
+void append_content(TarWriter& tar, const Fd& content, uint64_t size, const std::string& path,
+                    std::span<char> buffer) {
     uint64_t done = 0;
-    for (;;) {
+    while (done < size) {
         const size_t got = read_some(content.get(), buffer, path);
         if (got == 0) break;
         tar.append({buffer.data(), got});
@@ -137,6 +147,7 @@ Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory) {
 }
 
 Blob write_layer(const Layer& layer, const ContentSource& contents, int directory) {
+    const auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
     const auto fill = [&](TarWriter& tar) {
         for (const LayerMember& member : layer) {
             const TarEntry header = header_of(member);
@@ -145,7 +156,8 @@ Blob write_layer(const Layer& layer, const ContentSource& contents, int director
             if (member.entry.object == 0) {
                 tar.append(member.inlined);
             } else {
-                append_content(tar, contents(member.entry.object - 1), header.size, header.path);
+                append_content(tar, contents(member.entry.object - 1), header.size, header.path,
+                               {buffer.get(), kPiece});
             }
         }
     };

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "store/base/error.hpp"
 #include "store/base/parallel.hpp"
@@ -240,6 +241,29 @@ void add_home(const Store& store, const std::string& container, int directory, W
     result.home_left_out = count.left_out;
 }
 
+/// The largest come first, so that no thread is left alone with one at the end.
+std::vector<size_t> by_size(const std::vector<Layer>& layers) {
+    std::vector<uint64_t> sizes;
+    for (const Layer& layer : layers) {
+        sizes.push_back(0);
+        for (const LayerMember& member : layer)
+            sizes.back() += member.entry.size;
+    }
+    std::vector<size_t> order(layers.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return sizes[a] > sizes[b]; });
+    return order;
+}
+
+/// All of the image, or what the receiver lacks of it: contents and records make the rest there.
+std::vector<Layer> chosen_layers(const Source& source, const ExportRequest& request, size_t& left_out) {
+    if (!request.against) return layers_of(source.portable, source.tree);
+    std::vector<Layer> layers;
+    layers.push_back(missing_contents(source.portable, *request.against, left_out));
+    layers.push_back(records_layer(source.portable, source.tree));
+    return layers;
+}
+
 }  // namespace
 
 ExportResult write_image(const Store& store, const ExportRequest& request, int out, ProgressSink& sink) {
@@ -255,20 +279,17 @@ ExportResult write_image(const Store& store, const ExportRequest& request, int o
     const Source source = read_source(store, request);
     const Staging staging = Staging::create(store, "export");
     const ContentSource contents = [&](uint32_t place) { return store.objects().open(source.keys[place]); };
-    std::vector<Layer> layers = layers_of(source.portable, source.tree);
     ExportResult result;
+    const std::vector<Layer> layers = chosen_layers(source, request, result.left_out);
     result.contents = source.portable.contents.size();
     Written written;
-    written.titles = titles_of(source.portable);
-    if (request.against) {
-        // The last layer has all records; contents travel in one more.
-        layers.erase(layers.begin(), layers.end() - 1);
-        layers.insert(layers.begin(), missing_contents(source.portable, *request.against, result.left_out));
-        written.titles = {"contents", written.titles.back()};
-    }
+    written.titles =
+        request.against ? std::vector<std::string>{"contents", "records"} : titles_of(source.portable);
     written.layers.resize(layers.size());
     std::atomic<size_t> done{0};
-    parallel_for(layers.size(), request.threads != 0 ? request.threads : default_threads(), [&](size_t at) {
+    const std::vector<size_t> order = by_size(layers);
+    parallel_for(layers.size(), request.threads != 0 ? request.threads : default_threads(), [&](size_t turn) {
+        const size_t at = order[turn];
         written.layers[at] = write_layer(layers[at], contents, staging.fd());
         sink.progress("export", written.titles[at], ++done, layers.size());
     });

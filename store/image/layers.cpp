@@ -198,7 +198,10 @@ void add_records(LayerBuilder& builder, const Portable& portable) {
         member.inlined = bytes;
         builder.add(std::move(member));
     }
-    // What the packages' layers do not have: their .PKGINFO, .INSTALL and so on.
+}
+
+/// What the packages' layers do not have: their .PKGINFO, .INSTALL and so on.
+void add_sides(LayerBuilder& builder, const Portable& portable) {
     std::set<ObjectId> sides;
     for (const Manifest& manifest : portable.manifests) {
         for (const ObjectId side : {manifest.pkginfo, manifest.install, manifest.mtree, manifest.changelog}) {
@@ -253,6 +256,7 @@ Layer last_layer(const Portable& portable, const Tree& tree, const std::vector<L
     }
     add_whiteouts(builder, tree, stacked);
     add_records(builder, portable);
+    add_sides(builder, portable);
     return builder.finish();
 }
 
@@ -297,6 +301,12 @@ std::vector<Layer> layers_of(const Portable& portable, const Tree& tree) {
         layers.push_back(package_layer(portable, group, tree, resolver));
     layers.push_back(last_layer(portable, tree, layers));
     return layers;
+}
+
+Layer records_layer(const Portable& portable, const Tree& tree) {
+    LayerBuilder builder(tree);
+    add_records(builder, portable);
+    return builder.finish();
 }
 
 }  // namespace pwstore::image

@@ -32,4 +32,7 @@ using Layer = std::vector<LayerMember>;  ///< parents before children, sorted by
 /// @param tree of `portable`: contents by place, the local database inlined, without mount points
 [[nodiscard]] std::vector<Layer> layers_of(const Portable& portable, const Tree& tree);
 
+/// Only the records, for a receiver that gets the contents otherwise.
+[[nodiscard]] Layer records_layer(const Portable& portable, const Tree& tree);
+
 }  // namespace pwstore::image

@@ -257,6 +257,27 @@ TEST_F(ImageTest, LayersUnpackToTheTree) {
     EXPECT_FALSE(found.contains("home/base"));
 }
 
+TEST_F(ImageTest, ABundleHasRecordsAndNothingThatIsThere) {
+    ExportRequest request;
+    request.against.emplace();
+    from_.store.index().read().for_each_object(
+        [&](const ObjectKey&, const ObjectRow& row) { request.against->insert(row.sha256); });
+    const Image image = read(write(from_.store, "base", request));
+    ASSERT_EQ(image.layers().size(), 2U);
+    std::set<std::string> files;
+    for (const Image::Layer& layer : image.layers()) {
+        const Fd file = image.open(layer);
+        TarReader tar(file.get(), "layer");
+        for (auto entry = tar.next(); entry; entry = tar.next()) {
+            if (entry->kind != TarEntry::Kind::directory) files.insert(entry->path);
+        }
+    }
+    std::set<std::string> records;
+    for (const char* name : {"generation", "contents", "delta", "policy.yml", "package-1", "package-2"})
+        records.insert(std::string("var/lib/pwstore-image/") + name);
+    EXPECT_EQ(files, records);
+}
+
 TEST_F(ImageTest, ABundleAgainstWhatIsThereIsSmallAndComplete) {
     install(to_.store, write(from_.store, "base"), "base");
     const uint64_t whole = result_.bytes;
