@@ -102,7 +102,8 @@ void check_opened(const Store& store, const ObjectKey& key, int fd, const struct
         fail(state, ObjectFault::content, fmt::format("has {} bytes instead of {}", info.st_size, key.size));
         return;
     }
-    if (info.st_uid != ::geteuid() && info.st_uid != stat_fd(store.objects().fd(), names::kObjects).st_uid) {
+    static const uid_t kOwn = ::geteuid();
+    if (info.st_uid != kOwn && info.st_uid != stat_fd(store.objects().fd(), names::kObjects).st_uid) {
         fail(state, ObjectFault::content, fmt::format("belongs to user {}", info.st_uid));
         return;
     }
@@ -211,7 +212,9 @@ class Scanner {
     }
 
     void look_at(uint32_t place, uint16_t copy, bool contents) {
-        const ObjectState state = look_at_object(store_, catalog_.objects[place].first, copy, contents);
+        const ObjectKey& key = catalog_.objects[place].first;
+        const ObjectState state = look_at_object(store_, key, copy, contents);
+        if (state.fault != ObjectFault::missing) ++there_[key.digest.bytes[0]];
         if (copy == 0) scan_.inodes[place] = state.inode;  // nobody else's place: needs no lock
         if (copy == 0 && state.fault == ObjectFault::none) return;
         const std::scoped_lock lock(guard_);
@@ -223,6 +226,8 @@ class Scanner {
         const std::string directory = fmt::format("{:02x}", shard);
         const auto dir = try_open_at(store_.objects().fd(), directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         if (!dir) return;  // every object of it is reported as missing
+        const std::vector<DirectoryItem> items = list_directory(dir->get());
+        if (items.size() == there_[shard]) return;  // just those that were looked at
         std::vector<std::string> known;
         known.reserve(shards_[shard].size());
         for (const uint32_t place : shards_[shard]) {
@@ -233,7 +238,7 @@ class Scanner {
         }
         std::sort(known.begin(), known.end());
         auto next = known.cbegin();
-        for (const DirectoryItem& item : list_directory(dir->get())) {
+        for (const DirectoryItem& item : items) {
             while (next != known.cend() && *next < item.name)
                 ++next;
             if (next != known.cend() && *next == item.name) continue;
@@ -261,6 +266,8 @@ class Scanner {
     uint32_t seed_ = 0;
     uint64_t total_ = 0;
     std::atomic<uint64_t> hashed_{0};
+    std::array<std::atomic<size_t>, kShards>
+        there_{};       ///< files of objects that were found, by first digest byte
     std::mutex guard_;  ///< of scan_, but for its inodes
     ObjectScan scan_;
 };

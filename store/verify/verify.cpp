@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <future>
 #include <memory>
 #include <utility>
 
@@ -43,12 +44,18 @@ class Verifier {
         : store_(store), options_(options), sink_(sink) {}
 
     VerifyReport run() {
-        {
-            const ReadTxn txn = store_.index().read();
-            catalog_ = read_catalog(txn, report_.findings);
-            check_records(txn, catalog_, report_.findings);
-        }
+        ReadTxn now = store_.index().read();
+        catalog_ = read_catalog(now, report_.findings);
+        // Records are checked beside the objects, in the transaction of the catalog, which ends with them.
+        auto records = std::async(std::launch::async, [this, given = std::move(now)]() mutable {
+            const ReadTxn txn = std::move(given);
+            std::vector<Finding> found;
+            check_records(txn, catalog_, found);
+            return found;
+        });
         scan_ = scan_objects(store_, catalog_, options_, sink_);
+        for (Finding& finding : records.get())
+            report_.findings.push_back(std::move(finding));
         confirm_under_lock();
         if (options_.roots) find_roots();
         find_set_ids(store_, is_healing() ? SetIds::clear : SetIds::report, report_.findings);
