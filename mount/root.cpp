@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <future>
 #include <map>
 #include <set>
 
@@ -151,10 +152,13 @@ bool ensure_root(const Store& store, const ContainerName& name, uint64_t generat
                          fmt::format("{} files of {} had to be copied: the file system does not link them",
                                      stats.fallback_copies, label));
         }
+        // Its generation is recorded already: what lies there after a power cut has to be all of it. A seal
+        // that is not, after one, fits no root.
+        std::future<void> synced =
+            std::async(std::launch::async, [&] { sync_filesystem(root.get(), label); });
         if (stats.fallback_copies == 0)
             write_staged_seal(staging.fd(), "root", seal_of(tree, root.get(), replaced));
-        // Its generation is recorded already: what lies there after a power cut has to be all of it.
-        sync_filesystem(root.get(), label);
+        synced.get();
         publish_root(store, staging.fd(), "root", name, generation);
         sink.progress("assemble", label, tree.entries.size(), tree.entries.size());
     });
