@@ -95,6 +95,9 @@ int run_history(Context& context, const Arguments& arguments) {
     const std::vector<GenerationStep> steps = context.backend.history(name);
     if (arguments.has("json")) {
         context.io.out << history_json(name.str(), steps);
+    } else if (context.quiet) {
+        for (const GenerationStep& step : steps)
+            context.io.out << step.number << '\n';
     } else if (!steps.empty()) {
         print_generations(context, steps);
     }
@@ -109,7 +112,9 @@ Command history_command() {
         "with a star. Packages: how many of its own came (+), went (-) and changed (~) since the generation "
         "that it was "
         "made from.",
-        "Without NAME: the transactions, each with the containers that it switched."};
+        "Without NAME: the transactions, each with the containers that it switched. With --quiet NAME: the "
+        "numbers of its "
+        "generations, a line each."};
     it.operands = {{"NAME", Completes::container, true}};
     it.options = {json_option()};
     it.examples = {{"pwstore history editor", "what there is to go back to"},
@@ -186,7 +191,7 @@ Command diff_command() {
         "+ came, - went, ~ changed, with what of a file is another: type, content, target, mode, owner, "
         "attributes. "
         "Times do not count, nor does the package database."};
-    it.operands = {{"NAME[@N]", Completes::container}, {"NAME[@N]", Completes::container, true}};
+    it.operands = {{"NAME[@N]", Completes::generation}, {"NAME[@N]", Completes::generation, true}};
     it.options = {{"packages", 0, "", "packages only"},
                   {"files", 0, "", "files only"},
                   {"exit-code", 0, "", "exit with 1 when there is a difference"},
@@ -294,7 +299,7 @@ Command rollback_command() {
         "another rollback.",
         "With --txn: every container that transaction N changed, to what it was before it, whatever has come "
         "since."};
-    it.operands = {{"NAME", Completes::container, true}, {"N", Completes::nothing, true}};
+    it.operands = {{"NAME", Completes::generation, true}, {"N", Completes::nothing, true}};
     it.options = {{"txn", 0, "N", "everything that this transaction changed"},
                   {"with-dependencies", 0, "",
                    "also take back what NAME is built on, if it was built on another generation of it"},

@@ -96,7 +96,7 @@ Command why_command() {
     it.description = {
         "The package or change that it is from, what that hides, its content, and the transaction that "
         "brought it."};
-    it.operands = {{"NAME[@N]:PATH", Completes::container}};
+    it.operands = {{"NAME[@N]:PATH", Completes::generation}};
     it.options = {json_option()};
     it.examples = {{"pwstore why editor:/usr/bin/vim", "its whole story"},
                    {"pwstore why base@3:/etc/passwd", "in an earlier generation"}};

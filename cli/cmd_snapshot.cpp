@@ -59,6 +59,11 @@ int list_snapshots(Context& context, const Arguments& arguments, const std::vect
         context.io.out << snapshots_json(all);
         return kDone;
     }
+    if (context.quiet) {
+        for (const auto& [label, snapshot] : all)
+            context.io.out << label << '\n';
+        return kDone;
+    }
     if (all.empty()) return kDone;
     Table table({{"Snapshot", Align::left, 0, 0},
                  {"Generation", Align::left, 0, 0},
@@ -117,10 +122,10 @@ Command snapshot_command() {
     it.description = {
         "create NAME[@N] SNAPSHOT names a generation (the current one, without @N); ls [NAME], show SNAPSHOT "
         "and "
-        "rm SNAPSHOT… do what they say. 'pwstore gc' never drops a generation that has a name. Nothing is "
+        "rm SNAPSHOT… do what they say (ls --quiet: names only). 'pwstore gc' never drops a generation that has a name. Nothing is "
         "copied.",
         "Wherever a command takes NAME@N, it takes NAME@SNAPSHOT as well: rollback, diff, export, clone."};
-    it.operands = {{"create|ls|show|rm", Completes::nothing}, {"NAME", Completes::container, true, true}};
+    it.operands = {{"create|ls|show|rm", Completes::nothing}, {"NAME", Completes::snapshot, true, true}};
     it.options = {{"note", 0, "TEXT", "what it is for"}, json_option()};
     it.examples = {{"pwstore snapshot create editor before-plugins", "keep the current generation"},
                    {"pwstore rollback editor@before-plugins", "go back to it"},
@@ -148,7 +153,7 @@ Command clone_command() {
         "The new container has the same packages, changes and permissions, is built on the same, and has an "
         "empty "
         "home. Their files are shared; each goes its own way from there."};
-    it.operands = {{"NAME[@N]", Completes::container}, {"NEW", Completes::nothing}};
+    it.operands = {{"NAME[@N]", Completes::generation}, {"NEW", Completes::nothing}};
     it.examples = {{"pwstore clone editor editor-test", "try something without risk"},
                    {"pwstore clone editor@7 old-editor", "an earlier state, beside the current one"}};
     it.run = run_clone;

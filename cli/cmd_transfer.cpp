@@ -127,7 +127,7 @@ Command export_command() {
         "--with-home adds the home: files, modes and times, but no owners, set-id bits, extended attributes "
         "and sockets. On import it "
         "becomes the home of the new container; other programs see a folder that they do not need."};
-    it.operands = {{"NAME[@N]", Completes::container}};
+    it.operands = {{"NAME[@N]", Completes::generation}};
     it.options = {{"output", 'o', "FILE", "write it there; '-' is standard output", Completes::file},
                   {"against", 0, "FILE", "leave out what the list of 'pwstore have' names", Completes::file},
                   {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
@@ -596,7 +596,7 @@ Option insecure_option() {
     return {"insecure", 0, "", "also when a registry has no TLS, or none that can be checked"};
 }
 Option remote_option() {
-    return {"remote-program", 0, "PATH", "how pwstore is called on the host"};
+    return {"remote-program", 0, "PATH", "how pwstore is called on the host", Completes::file};
 }
 
 Command push_command() {
@@ -605,7 +605,7 @@ Command push_command() {
         "ssh://HOST: over one ssh connection, only the files that the host lacks; pwstore has to be "
         "installed there. "
         "oci://REGISTRY/REPOSITORY:TAG: with skopeo; layers that the registry has are not sent again."};
-    it.operands = {{"NAME[@N]", Completes::container}, {"PLACE", Completes::nothing}};
+    it.operands = {{"NAME[@N]", Completes::generation}, {"PLACE", Completes::place}};
     it.options = {{"as", 0, "NAME", "its name on the host"},
                   {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
                   home_option(),
@@ -623,7 +623,7 @@ Command pull_command() {
         "From a host only the files that are not here are sent. Somebody has to vouch for what comes, as "
         "with "
         "'pwstore import'."};
-    it.operands = {{"PLACE", Completes::nothing}, {"NAME[@N]", Completes::nothing, true}};
+    it.operands = {{"PLACE", Completes::place}, {"NAME[@N]", Completes::nothing, true}};
     it.options = import_options();
     it.options.push_back({"with-home", 0, "", "from a host: its home comes along, as it is now"});
     it.options.push_back(remote_option());

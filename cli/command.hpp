@@ -11,8 +11,19 @@ namespace pwstore::cli {
 
 struct Context;
 
-/// What a shell may complete a value to.
-enum class Completes { nothing, container, package, installed, file, command, directory };
+/// What a shell may complete a value to. An operand named "a|b" is one of these words.
+enum class Completes {
+    nothing,
+    container,
+    generation,  ///< NAME, NAME@N or NAME@SNAPSHOT
+    snapshot,    ///< of `pwstore snapshot`: what its first operand asks for
+    place,       ///< ssh://HOST or oci://…
+    package,
+    installed,
+    file,
+    command,
+    directory
+};
 
 struct Option {
     std::string name{};   ///< long name, without dashes

@@ -53,6 +53,12 @@ const char* kind_name(Completes kind) {
             return "none";
         case Completes::container:
             return "container";
+        case Completes::generation:
+            return "generation";
+        case Completes::snapshot:
+            return "snapshot";
+        case Completes::place:
+            return "place";
         case Completes::package:
             return "package";
         case Completes::installed:
@@ -67,11 +73,20 @@ const char* kind_name(Completes kind) {
     return "none";
 }
 
+/// Of an operand that is one of a few words; otherwise empty.
+std::string choices_of(const Operand& operand) {
+    std::string words = operand.name.find('|') == std::string::npos ? "" : operand.name;
+    std::replace(words.begin(), words.end(), '|', ' ');
+    return words;
+}
+
+/// Without spaces within one.
 std::string kinds_of_operands(const Command& command) {
     std::string kinds;
     for (const Operand& operand : command.operands) {
-        kinds += (kinds.empty() ? "" : " ") + std::string(kind_name(operand.completes)) +
-                 (operand.repeated ? "+" : "");
+        std::string kind = kind_name(operand.completes);
+        if (operand.name.find('|') != std::string::npos) kind = "=" + operand.name;
+        kinds += (kinds.empty() ? "" : " ") + kind + (operand.repeated ? "+" : "");
     }
     return kinds;
 }
@@ -102,26 +117,51 @@ std::string bash_case(const Command& command) {
 std::string bash_script() {
     std::string out = R"SH(# bash completion for pwstore, made by 'pwstore completion bash'
 _pwstore_words() {
-    local kind=${1%+} container=$2
+    local kind=${1%+} container=$2 name=${cur%%@*} word
     case $kind in
-        =*) printf '%s\n' ${kind#=} ;;
+        =*) kind=${kind#=}; printf '%s\n' ${kind//|/ } ;;
         container) pwstore ls --quiet 2>/dev/null ;;
+        generation)
+            if [[ $cur == *@* ]]; then
+                for word in $(pwstore history --quiet "$name" 2>/dev/null; pwstore snapshot ls --quiet "$name" 2>/dev/null); do
+                    printf '%s\n' "$name@$word"
+                done
+            else
+                pwstore ls --quiet 2>/dev/null
+            fi ;;
+        snapshot)
+            case ${words[2]} in
+                create) _pwstore_words generation '' ;;
+                ls) _pwstore_words container '' ;;
+                *) pwstore snapshot ls --quiet 2>/dev/null ;;
+            esac ;;
+        place)
+            printf '%s\n' oci://
+            sed -n 's/^[[:space:]]*[Hh]ost[[:space:]]\{1,\}//p' ~/.ssh/config 2>/dev/null | tr -s ' \t' '\n\n' | sed -n '/[*?!]/!s|^|ssh://|p' ;;
         installed) [[ $container ]] && pwstore query --quiet "$container" 2>/dev/null ;;
         package) [[ $cur && $cur != *[!a-zA-Z0-9@._+-]* ]] && pwstore search --quiet "^${cur//[.+]/.}" 2>/dev/null ;;
     esac
 }
 _pwstore() {
-    local cur before verb options='' operands='' value='' tail=0 i word kind container='' count=0
-    local -a kinds
+    local cur before verb options='' operands='' value='' tail=0 i word kind container='' count=0 last
+    local line=${COMP_LINE:0:COMP_POINT}
+    local -a kinds words
     COMPREPLY=()
-    cur=${COMP_WORDS[COMP_CWORD]}
-    before=${COMP_WORDS[COMP_CWORD-1]}
-    if [[ $cur == = ]]; then cur=''; elif [[ $before == = ]]; then before=${COMP_WORDS[COMP_CWORD-2]}; fi
-    if ((COMP_CWORD == 1)); then
+    # By spaces: bash would take words apart at '=', '@' and ':' as well.
+    read -ra words <<<"$line"
+    [[ $line == *[[:space:]] ]] && words+=('')
+    last=$((${#words[@]} - 1))
+    cur=${words[last]}
+    before=${words[last-1]}
+    if [[ $cur == --*=* ]]; then
+        before=${cur%%=*}
+        cur=${cur#*=}
+    fi
+    if ((last == 1)); then
 )SH";
     out += fmt::format(
         "        COMPREPLY=($(compgen -W '{}' -- \"$cur\"))\n        return\n    fi\n    "
-        "verb=${{COMP_WORDS[1]}}\n    case $verb in\n",
+        "verb=${{words[1]}}\n    case $verb in\n",
         fmt::join(all_names(), " "));
     out +=
         "        -E*) verb=run ;;\n        -Q*) verb=query ;;\n        -Rm*) verb=delete ;;\n        -R*) "
@@ -133,13 +173,18 @@ _pwstore() {
     out += R"SH(        *) return ;;
     esac
     if [[ $value ]]; then
+        if [[ $value == file || $value == directory ]]; then
+            compopt -o filenames 2>/dev/null
+            if [[ $value == file ]]; then COMPREPLY=($(compgen -f -- "$cur")); else COMPREPLY=($(compgen -d -- "$cur")); fi
+            return
+        fi
         word=${cur##*,}
         COMPREPLY=($(compgen -P "${cur%"$word"}" -W "$(_pwstore_words "$value" '')" -- "$word"))
         return
     fi
-    for ((i = 2; i < COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]}
-        if [[ $word != -* && $word != = && ${COMP_WORDS[i-1]} != = ]]; then
+    for ((i = 2; i < last; i++)); do
+        word=${words[i]}
+        if [[ $word != -* ]]; then
             [[ $container ]] || container=$word
             ((++count))
         fi
@@ -163,7 +208,14 @@ _pwstore() {
     out += R"SH("
     [[ $verb == completion ]] && kind="=bash zsh fish"
     [[ $kind == package* ]] && COMPREPLY=($(compgen -f -X '!*.pkg.tar*' -- "$cur"))
+    [[ $kind == file* || $kind == directory* ]] && compopt -o filenames 2>/dev/null
+    [[ $kind == file* ]] && COMPREPLY=($(compgen -f -- "$cur"))
+    [[ $kind == directory* ]] && COMPREPLY=($(compgen -d -- "$cur"))
     [[ $kind ]] && COMPREPLY+=($(compgen -W "$(_pwstore_words "$kind" "$container")" -- "$cur"))
+    # What bash takes for words of their own stays in front.
+    word=${cur##*[@:]}
+    word=${cur%"$word"}
+    [[ $word && $COMP_WORDBREAKS == *"${word: -1}"* ]] && COMPREPLY=("${COMPREPLY[@]#"$word"}")
 }
 complete -F _pwstore pwstore
 )SH";
@@ -178,6 +230,12 @@ std::string zsh_action(Completes kind) {
     switch (kind) {
         case Completes::container:
             return "_pwstore_containers";
+        case Completes::generation:
+            return "_pwstore_generations";
+        case Completes::snapshot:
+            return "_pwstore_snapshots";
+        case Completes::place:
+            return "_pwstore_places";
         case Completes::package:
             return "_pwstore_packages";
         case Completes::installed:
@@ -232,6 +290,7 @@ std::string zsh_case(const Command& command) {
         out += " \\\n" + zsh_option(option);
     for (const Operand& operand : command.operands) {
         std::string action = zsh_action(operand.completes);
+        if (const std::string words = choices_of(operand); !words.empty()) action = "(" + words + ")";
         if (command.name == "completion") action = "(bash zsh fish)";
         if (command.name == "help") action = "_pwstore_topics";
         out += fmt::format(" \\\n                '{}:{}:{}'",
@@ -250,6 +309,32 @@ std::string zsh_script() {
 _pwstore_containers() {
     local -a names
     names=(${(f)"$(pwstore ls --quiet 2>/dev/null)"})
+    compadd -a names
+}
+_pwstore_generations() {
+    local -a names
+    if [[ $PREFIX == *@* ]]; then
+        local name=${PREFIX%%@*}
+        names=(${(f)"$(pwstore history --quiet $name 2>/dev/null; pwstore snapshot ls --quiet $name 2>/dev/null)"})
+        compset -P '*@'
+        compadd -a names
+    else
+        names=(${(f)"$(pwstore ls --quiet 2>/dev/null)"})
+        compadd -a names
+    fi
+}
+_pwstore_snapshots() {
+    local -a names
+    case ${words[2]} in
+        (create) _pwstore_generations ;;
+        (ls) _pwstore_containers ;;
+        (*) names=(${(f)"$(pwstore snapshot ls --quiet 2>/dev/null)"})
+            compadd -a names ;;
+    esac
+}
+_pwstore_places() {
+    local -a names
+    names=(oci:// ${(f)"$(sed -n 's/^[[:space:]]*[Hh]ost[[:space:]]\{1,\}//p' ~/.ssh/config 2>/dev/null | tr -s ' \t' '\n\n' | sed -n '/[*?!]/!s|^|ssh://|p')"})
     compadd -a names
 }
 _pwstore_installed() {
@@ -302,6 +387,12 @@ std::string fish_words(Completes kind) {
     switch (kind) {
         case Completes::container:
             return "(pwstore ls --quiet 2>/dev/null)";
+        case Completes::generation:
+            return "(__pwstore_generations)";
+        case Completes::snapshot:
+            return "(__pwstore_snapshots)";
+        case Completes::place:
+            return "oci:// (printf ssh://%s\\n (__fish_print_hostnames))";
         case Completes::package:
             return "(__pwstore_packages)";
         case Completes::installed:
@@ -313,6 +404,10 @@ std::string fish_words(Completes kind) {
             return "";
     }
     return {};
+}
+
+bool takes_files(Completes kind) {
+    return kind == Completes::file || kind == Completes::directory;
 }
 
 /// `text` inside single quotes of fish, where only \ and ' are special.
@@ -335,7 +430,8 @@ std::string fish_command(const Command& command) {
                            fish_quoted(command.summary));
     }
     for (const Option& option : options_of(command)) {
-        out += fmt::format("complete -c pwstore -f -n '{}' -l {}", seen, option.name);
+        out += fmt::format("complete -c pwstore {} -n '{}' -l {}",
+                           takes_files(option.completes) ? "-F" : "-f", seen, option.name);
         if (option.letter != 0) out += fmt::format(" -s {}", option.letter);
         if (!option.value.empty()) out += " -r";
         std::string words = option.choices.empty() ? fish_words(option.completes) : word_list(option);
@@ -345,7 +441,9 @@ std::string fish_command(const Command& command) {
     }
     std::vector<std::string> done;
     for (const Operand& operand : command.operands) {
-        const std::string words = fish_words(operand.completes);
+        if (takes_files(operand.completes)) out += fmt::format("complete -c pwstore -F -n '{}'\n", seen);
+        const std::string choices = choices_of(operand);
+        const std::string words = choices.empty() ? fish_words(operand.completes) : choices;
         if (words.empty() || std::find(done.begin(), done.end(), words) != done.end()) continue;
         done.push_back(words);
         out += fmt::format("complete -c pwstore -f -n '{}' -a '{}'\n", seen, fish_quoted(words));
@@ -358,6 +456,29 @@ std::string fish_script() {
 function __pwstore_packages
     set -l word (commandline -ct)
     string match -qr '^[a-zA-Z0-9@._+-]+$' -- $word; and pwstore search --quiet "^"(string escape --style=regex -- $word) 2>/dev/null
+end
+function __pwstore_generations
+    set -l word (commandline -ct)
+    if string match -q '*@*' -- $word
+        set -l name (string split -m1 @ -- $word)[1]
+        for one in (pwstore history --quiet $name 2>/dev/null) (pwstore snapshot ls --quiet $name 2>/dev/null)
+            echo $name@$one
+        end
+    else
+        pwstore ls --quiet 2>/dev/null
+    end
+end
+function __pwstore_snapshots
+    set -l words (commandline -opc)
+    if test (count $words) -lt 3
+        return
+    else if test $words[3] = create
+        __pwstore_generations
+    else if test $words[3] = ls
+        pwstore ls --quiet 2>/dev/null
+    else
+        pwstore snapshot ls --quiet 2>/dev/null
+    end
 end
 function __pwstore_installed
     set -l words (commandline -opc)

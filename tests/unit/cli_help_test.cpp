@@ -9,6 +9,7 @@
 
 #include "cli/help.hpp"
 #include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
 #include "tests/support/test_dir.hpp"
 
 namespace pwstore::cli {
@@ -160,14 +161,21 @@ std::string offered(const test::TestDir& dir, const std::string& line) {
 pwstore() {
     case "$*" in
         'ls --quiet') printf 'base\neditor\n' ;;
+        'history --quiet editor') printf '2\n7\n' ;;
+        'snapshot ls --quiet editor') printf 'before\n' ;;
+        'snapshot ls --quiet') printf 'before\nold\n' ;;
         'query --quiet editor') printf 'neovim\nlibuv\n' ;;
         'search --quiet ^neo') printf 'neovim\nneofetch\n' ;;
     esac
 }
 . "$1/pwstore.bash"
 COMP_LINE=$2 COMP_POINT=${#2}
-read -ra COMP_WORDS <<<"${2//=/ = }"
+broken=${2//=/ = }
+broken=${broken//@/ @ }
+read -ra COMP_WORDS <<<"${broken//:/ : }"
 [[ $2 == *' ' ]] && COMP_WORDS+=('')
+COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
+HOME=$1
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _pwstore
 printf '%s\n' "${COMPREPLY[@]}" | sort -u | tr '\n' ' '
@@ -196,6 +204,23 @@ TEST(Completion, BashOffersWhatFits) {
     EXPECT_EQ(offered(dir, "pwstore create x --dep=base,"), "base,base base,editor ");
     EXPECT_EQ(offered(dir, "pwstore ls --color="), "always auto never ");
     EXPECT_EQ(offered(dir, "pwstore completion "), "bash fish zsh ");
+    EXPECT_EQ(offered(dir, "pwstore export ed"), "editor ");
+    EXPECT_EQ(offered(dir, "pwstore export editor@"), "2 7 before ");
+    EXPECT_EQ(offered(dir, "pwstore diff editor@2 editor@b"), "before ");
+    EXPECT_EQ(offered(dir, "pwstore rollback editor@7"), "7 ");
+    EXPECT_EQ(offered(dir, "pwstore snapshot "), "create ls rm show ");
+    EXPECT_EQ(offered(dir, "pwstore snapshot rm "), "before old ");
+    EXPECT_EQ(offered(dir, "pwstore snapshot create editor@"), "2 7 before ");
+    EXPECT_EQ(offered(dir, "pwstore snapshot ls "), "base editor ");
+    EXPECT_EQ(offered(dir, "pwstore policy "), "accept diff reject show ");
+    make_directory(AT_FDCWD, dir.path(".ssh"));
+    dir.write(".ssh/config", "Host desk other *.example\n  HostName 10.0.0.1\n");
+    EXPECT_EQ(offered(dir, "pwstore push editor "), "oci:// ssh://desk ssh://other ");
+    EXPECT_EQ(offered(dir, "pwstore push editor ssh://d"), "//desk ");
+    dir.write("image.tar", "");
+    EXPECT_EQ(offered(dir, "pwstore import im"), "image.tar ");
+    EXPECT_EQ(offered(dir, "pwstore export editor -o im"), "image.tar ");
+    EXPECT_EQ(offered(dir, "pwstore export editor@7 --output=im"), "image.tar ");
     EXPECT_THAT(offered(dir, "pwstore help ex"), HasSubstr("exit-codes"));
 }
 
