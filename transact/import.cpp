@@ -84,6 +84,9 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
         image::restore_home(image, open_dir(staging.fd(), kRestoredHome).get());
         made.home = {staging.fd(), kRestoredHome};
     }
+    // The sync to come does not have to write them.
+    for (const image::Image::Layer& layer : image.layers())
+        remove_file(staging.fd(), layer.file);
     made.config.explicit_packages = explicit_packages(made.generation);
     made.config.meta_version = made.generation.time;
     ImportResult result;
