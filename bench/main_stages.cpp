@@ -5,15 +5,22 @@
 //     pwstore-stages decode @LIST                read and digest them, keep nothing: an ingest's floor
 //     pwstore-stages container DATA              record a container of every package that the store holds
 //     pwstore-stages assemble DATA ROOT          the root of this container, at ROOT
-//     pwstore-stages change DATA ROOT            make of the root at ROOT one with 5 % other files, as of a
-//     twin pwstore-stages remove ROOT                 a root or any other tree pwstore-stages verify DATA
-//     re-hash every object pwstore-stages prefault MEGABYTES          touch memory, so that the machine has
-//     it at hand
+//     pwstore-stages change DATA ROOT            make of the root at ROOT one with 5 % other files
+//     pwstore-stages remove ROOT                 a root or any other tree
+//     pwstore-stages verify DATA                 re-hash every object
+//     pwstore-stages read DATA                   only read every object: a verification's floor
+//     pwstore-stages references DATA             a store of packages with 10 million references
+//     pwstore-stages mark DATA                   mark what is referred to, as a collection does
+//     pwstore-stages prefault MEGABYTES          touch memory, so that the machine has it
 //
 // Each prints one line of JSON with what it did and the seconds of its phases.
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <malloc.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -27,6 +34,7 @@
 #include "store/base/error.hpp"
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
+#include "store/gc/gc.hpp"
 #include "store/ingest.hpp"
 #include "store/package/tar_io.hpp"
 #include "store/verify/verify.hpp"
@@ -197,6 +205,85 @@ int verify_store(const std::string& data) {
     return report.clean() ? 0 : 1;
 }
 
+/// Objects in the order of their ids, as verify takes them.
+void read_objects(const std::string& data) {
+    const auto store = Store::open_read_only(directories_of(data));
+    if (!store) throw Error("open store", data, "there is none");
+    std::vector<std::pair<ObjectId, std::string>> files;
+    store->index().read().for_each_object([&](const ObjectKey& key, const ObjectRow& row) {
+        for (uint16_t copy = 0; copy < row.copies; ++copy)
+            files.emplace_back(row.id, key.path(copy));
+    });
+    std::sort(files.begin(), files.end());
+    constexpr size_t kBuffer = 256 * 1024;
+    constexpr size_t kChunk = 64;
+    std::atomic<uint64_t> bytes{0};
+    parallel_for((files.size() + kChunk - 1) / kChunk, default_threads(), [&](size_t chunk) {
+        std::array<char, kBuffer> buffer;
+        uint64_t read = 0;
+        for (size_t at = chunk * kChunk; at < std::min(files.size(), (chunk + 1) * kChunk); ++at) {
+            const Fd file = open_at(store->objects().fd(), files[at].second, O_RDONLY | O_NOFOLLOW);
+            (void)stat_fd(file.get(), files[at].second);  // as cat does
+            while (const size_t got = read_some(file.get(), buffer, files[at].second))
+                read += got;
+        }
+        bytes += read;
+    });
+    fmt::print("{{\"objects\": {}, \"bytes\": {}}}\n", files.size(), bytes.load());
+}
+
+/// References as they are spread when packages share a third of their files.
+void make_references(const std::string& data) {
+    constexpr uint32_t kManifests = 1000;
+    constexpr uint32_t kEntries = 10'000;
+    constexpr ObjectId kObjects = 4'000'000;
+    make_directories(AT_FDCWD, data);
+    const Store store = Store::open(directories_of(data));
+    uint64_t state = 1;
+    Manifest manifest;
+    manifest.version = "1-1";
+    manifest.arch = "any";
+    manifest.entries.resize(kEntries);
+    for (uint32_t number = 0; number < kManifests; ++number) {
+        manifest.name = fmt::format("p{}", number);
+        for (uint32_t at = 0; at < kEntries; ++at) {
+            Entry& entry = manifest.entries[at];
+            entry.path = fmt::format("f{:05}", at);
+            entry.size = 1;
+            state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+            entry.object = static_cast<ObjectId>((state >> 33U) % kObjects) + 1;
+        }
+        WriteTxn txn = store.index().write();
+        txn.add_manifest(manifest, false);
+        txn.commit();
+    }
+    fmt::print("{{\"references\": {}}}\n", uint64_t{kManifests} * kEntries);
+}
+
+/// Memory of this process that is in no file.
+size_t anonymous_bytes() {
+    constexpr std::string_view kLabel = "RssAnon:";
+    const std::string status = read_file(AT_FDCWD, "/proc/self/status");
+    return std::strtoul(status.c_str() + status.find(kLabel) + kLabel.size(), nullptr, 10) * 1024;
+}
+
+/// Nothing that was allocated is given back, so that what is there at the end is what was there at most.
+void mark_references(const std::string& data) {
+    ::mallopt(M_MMAP_MAX, 0);
+    ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    const auto store = Store::open_read_only(directories_of(data));
+    if (!store) throw Error("open store", data, "there is none");
+    const size_t before = anonymous_bytes();
+    Clock clock;
+    const ReadTxn txn = store->index().read();
+    const ObjectSet marked = mark(txn);
+    const double passed = clock.lap();
+    const size_t memory = anonymous_bytes() - before;
+    fmt::print(R"({{"mark": {:.4f}, "memory": {}, "has_17": {}}})"
+               "\n",
+               passed, memory, marked.contains(17));
+}
+
 void prefault(size_t bytes) {
     constexpr size_t kPage = 4096;
     std::vector<char> memory(bytes);
@@ -223,6 +310,12 @@ int run(const std::vector<std::string>& words) {
         remove_root_tree(AT_FDCWD, words[1]);
     } else if (verb == "verify" && words.size() == 2) {
         return verify_store(words[1]);
+    } else if (verb == "read" && words.size() == 2) {
+        read_objects(words[1]);
+    } else if (verb == "references" && words.size() == 2) {
+        make_references(words[1]);
+    } else if (verb == "mark" && words.size() == 2) {
+        mark_references(words[1]);
     } else if (verb == "prefault" && words.size() == 2) {
         prefault(std::strtoul(words[1].c_str(), nullptr, 10) << 20U);
     } else {
