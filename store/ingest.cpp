@@ -339,6 +339,10 @@ void Ingestor::commit(const Lease* lease, bool sync, const std::function<void(Wr
     state.lock.reset();
 }
 
+const std::vector<ObjectId>& Ingestor::contents() const {
+    return state_->loose_objects;
+}
+
 IngestStats Ingestor::stats() const {
     const ObjectIntake::Counters counters = state_->intake.counters();
     return {.files = counters.files,

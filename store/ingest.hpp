@@ -92,6 +92,9 @@ class Ingestor {
 
     /// Every archive added so far, in order; ids are filled in when commit() calls `also`, and afterwards.
     [[nodiscard]] const std::vector<IngestedArchive>& results() const;
+    /// Objects that add_file(), add_content() and add_stream() gave so far, in any order. Not while these
+    /// run.
+    [[nodiscard]] const std::vector<ObjectId>& contents() const;
     [[nodiscard]] IngestStats stats() const;
 
  private:

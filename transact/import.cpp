@@ -20,7 +20,8 @@ namespace pwstore {
 namespace {
 
 constexpr std::chrono::seconds kPatience(10);
-constexpr const char* kRestoredHome = "home";  ///< in the staging folder
+constexpr const char* kSpool = "image";        ///< what came of it, in the staging folder
+constexpr const char* kRestoredHome = "home";  ///< beside it
 
 /// "editor" of "docker.io/library/editor:12".
 ContainerName name_from(const image::Image& image) {
@@ -54,7 +55,10 @@ std::optional<ContainerConfig> proposal_of(const image::ImportedImage& imported)
 ImportResult import_container(const Store& store, const ImportRequest& request, ProgressSink& sink) {
     clean_up_after_the_dead(store);
     const Staging staging = Staging::create(store, "import");
-    const image::Image image = image::Image::read(request.in, staging.fd(), image::ImageLimits{}, sink);
+    make_directory(staging.fd(), kSpool, 0700);
+    const Fd spool = open_dir(staging.fd(), kSpool);
+    const image::Image image =
+        image::Image::read(request.in, spool.get(), image::ImageLimits{}, sink, image::Image::Arrival::later);
     check_digest(request, image);
     if (request.vouch) request.vouch(image);
     const ContainerName name = request.name ? *request.name : name_from(image);
@@ -85,8 +89,7 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
         made.home = {staging.fd(), kRestoredHome};
     }
     // The sync to come does not have to write them.
-    for (const image::Image::Layer& layer : image.layers())
-        remove_file(staging.fd(), layer.file);
+    remove_tree(staging.fd(), kSpool);
     made.config.explicit_packages = explicit_packages(made.generation);
     made.config.meta_version = made.generation.time;
     ImportResult result;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "store/base/error.hpp"
+#include "store/image/intake_rounds.hpp"
 #include "store/ingest.hpp"
 #include "store/package/archive.hpp"
 #include "store/package/packed_stream.hpp"
@@ -22,16 +23,14 @@ constexpr uint64_t kInMemory = 8ULL << 20U;
 /// The tree that layers laid over each other give (image-spec, "Image Layer Filesystem Changeset").
 class Stack {
  public:
-    explicit Stack(Ingestor& ingestor) : ingestor_(ingestor) {}
-
-    void add_layer(const Image& image, const Image::Layer& layer) {
+    void add_layer(Ingestor& ingestor, const Image& image, const Image::Layer& layer) {
         const Fd file = image.open(layer);
         const PackedBuffer packed;
         const PackedFile source(file.get(), "layer of image", packed);
         ArchiveReader reader(source, IngestLimits{}, UnpackedDigest::sha256);
         added_.clear();
         for (ArchiveMember member; reader.next(member);)
-            add(reader, member);
+            add(ingestor, reader, member);
         check_layer(reader, layer);
     }
 
@@ -47,7 +46,7 @@ class Stack {
     }
 
  private:
-    void add(ArchiveReader& reader, const ArchiveMember& member) {
+    void add(Ingestor& ingestor, ArchiveReader& reader, const ArchiveMember& member) {
         const size_t slash = member.path.rfind('/');
         const std::string parent = slash == std::string::npos ? "" : member.path.substr(0, slash);
         const std::string_view name =
@@ -61,10 +60,10 @@ class Stack {
             remove(parent.empty() ? target : parent + "/" + target);
             return;
         }
-        put(reader, member);
+        put(ingestor, reader, member);
     }
 
-    void put(ArchiveReader& reader, const ArchiveMember& member) {
+    void put(Ingestor& ingestor, ArchiveReader& reader, const ArchiveMember& member) {
         Entry entry;
         entry.path = member.path;
         entry.mode = member.mode;
@@ -86,7 +85,7 @@ class Stack {
                 break;
             case MemberKind::file:
                 entry.size = member.size;
-                entry.object = content_of(reader, member);
+                entry.object = content_of(ingestor, reader, buffer_, member);
                 break;
             case MemberKind::hard_link:
                 link(reader, member);
@@ -101,12 +100,13 @@ class Stack {
         entries_.insert_or_assign(entry.path, std::move(entry));
     }
 
-    ObjectId content_of(ArchiveReader& reader, const ArchiveMember& member) {
+    static ObjectId content_of(Ingestor& ingestor, ArchiveReader& reader, std::string& buffer,
+                               const ArchiveMember& member) {
         const auto time = keeps_time(member.path) ? std::optional(member.mtime) : std::nullopt;
         if (member.size <= kInMemory)
-            return ingestor_.add_content(reader.read_whole(buffer_), member.mode, time, member.xattrs);
-        return ingestor_.add_stream([&] { return reader.read_piece(); }, member.path, member.mode, time,
-                                    member.xattrs);
+            return ingestor.add_content(reader.read_whole(buffer), member.mode, time, member.xattrs);
+        return ingestor.add_stream([&] { return reader.read_piece(); }, member.path, member.mode, time,
+                                   member.xattrs);
     }
 
     void link(ArchiveReader& reader, const ArchiveMember& member) {
@@ -132,7 +132,6 @@ class Stack {
         }
     }
 
-    Ingestor& ingestor_;
     std::map<std::string, Entry> entries_;
     std::set<std::string> added_;  ///< by the current layer
     std::string buffer_;
@@ -143,22 +142,23 @@ class Stack {
 
 ImportedImage import_foreign(const Store& store, const Image& image, const Lease& lease, ProgressSink& sink) {
     if (image.is_partial()) throw Error("read image", "", "it has no records").as(Fault::corrupt);
-    Ingestor ingestor(store, sink);
-    Stack stack(ingestor);
-    for (size_t at = 0; at < image.layers().size(); ++at) {
-        sink.progress("import", "layers", at, image.layers().size());
-        stack.add_layer(image, image.layers()[at]);
-    }
-    const Delta delta = stack.finish(image.name().empty() ? "image" : printable(image.name()));
+    IntakeRounds rounds(store, lease, sink);
+    Stack stack;
+    size_t done = 0;
+    const auto take = [&](Ingestor& ingestor) {
+        sink.progress("import", "layers", done, image.layers().size());
+        stack.add_layer(ingestor, image, image.layers()[done++]);
+    };
+    while (done + 1 < image.layers().size())
+        rounds.add(take);
     ImportedImage imported;
     imported.is_foreign = true;
-    imported.stats = ingestor.stats();
-    ingestor.commit(&lease, false, [&](WriteTxn& txn) {
+    rounds.finish(take, [&](WriteTxn& txn, LeaseRow& row) {
+        const Delta delta = stack.finish(image.name().empty() ? "image" : printable(image.name()));
         imported.generation.delta = txn.add_delta(delta);
-        LeaseRow row;
-        row.deltas.push_back(imported.generation.delta);
-        lease.record(txn, row);
+        if (imported.generation.delta != 0) row.deltas.push_back(imported.generation.delta);
     });
+    imported.stats = rounds.stats();
     return imported;
 }
 

@@ -15,6 +15,8 @@
 #include "store/base/parallel.hpp"
 #include "store/base/path_at.hpp"
 #include "store/image/foreign.hpp"
+#include "store/image/image_format.hpp"
+#include "store/image/intake_rounds.hpp"
 #include "store/image/portable.hpp"
 #include "store/object_intake.hpp"
 #include "store/package/archive.hpp"
@@ -57,18 +59,14 @@ std::map<std::string, std::string> read_records(const Image& image, const Image:
 /// Turns contents into the objects that the records ask for.
 class ContentIntake {
  public:
-    ContentIntake(const Store& store, const Portable& portable, Ingestor& ingestor)
-        : store_(store),
-          portable_(portable),
-          ingestor_(ingestor),
-          uses_(uses_of(portable)),
-          ids_(uses_.size()) {
+    ContentIntake(const Store& store, const Portable& portable)
+        : store_(store), portable_(portable), uses_(uses_of(portable)), ids_(uses_.size()) {
         for (uint32_t place = 0; place < portable.contents.size(); ++place)
             places_[portable.contents[place].sha256] = place;
     }
 
     /// Everything in a layer that the records want. Thread-safe.
-    void add_layer(const Image& image, const Image::Layer& layer, int staging) {
+    void add_layer(Ingestor& ingestor, const Image& image, const Image::Layer& layer, int staging) {
         const Fd file = image.open(layer);
         const PackedBuffer packed;
         const PackedFile source(file.get(), "layer of image", packed);
@@ -77,16 +75,16 @@ class ContentIntake {
         for (ArchiveMember member; reader.next(member);) {
             if (member.kind != MemberKind::file) continue;
             if (member.size <= kInMemory) {
-                add(reader.read_whole(buffer));
+                add(ingestor, reader.read_whole(buffer));
             } else {
-                add_large(reader, member, staging);
+                add_large(ingestor, reader, member, staging);
             }
         }
         check_layer(reader, layer);
     }
 
     /// What no layer had: from objects of this store.
-    void add_from_store() {
+    void add_from_store(Ingestor& ingestor) {
         std::map<Sha256, uint32_t> missing;
         for (uint32_t place = 0; place < portable_.contents.size(); ++place) {
             if (!is_known(place)) missing[portable_.contents[place].sha256] = place;
@@ -106,7 +104,7 @@ class ContentIntake {
                 .with_hint("the image was made against a store that has more; export it anew, or whole");
         }
         for (const auto& [place, key] : found)
-            add_stored(place, key);
+            add_stored(ingestor, place, key);
     }
 
     [[nodiscard]] ObjectId id_of(const ObjectUse& use) const {
@@ -137,16 +135,16 @@ class ContentIntake {
         ids_[use] = id;
     }
 
-    void add(std::string_view content) {
+    void add(Ingestor& ingestor, std::string_view content) {
         const Sha256 sha256 = sha256_of(content);
         const auto place = place_of(sha256);
         if (!place || is_known(*place)) return;
         const auto [first, last] = uses_of_place(*place);
         for (size_t use = first; use < last; ++use)
-            set(use, ingestor_.add_content(content, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs,
-                                           &sha256));
+            set(use, ingestor.add_content(content, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs,
+                                          &sha256));
     }
-    void add_large(ArchiveReader& reader, const ArchiveMember& member, int staging) {
+    void add_large(Ingestor& ingestor, ArchiveReader& reader, const ArchiveMember& member, int staging) {
         const Fd file = open_at(staging, ".", O_TMPFILE | O_RDWR, 0600);
         Sha256Stream digest;
         for (std::string_view piece = reader.read_piece(); !piece.empty(); piece = reader.read_piece()) {
@@ -155,16 +153,16 @@ class ContentIntake {
         }
         const auto place = place_of(digest.finish());
         if (!place || is_known(*place)) return;
-        add_file(*place, file.get(), member.path);
+        add_file(ingestor, *place, file.get(), member.path);
     }
-    void add_file(uint32_t place, int fd, std::string_view name) {
+    void add_file(Ingestor& ingestor, uint32_t place, int fd, std::string_view name) {
         const auto [first, last] = uses_of_place(place);
         for (size_t use = first; use < last; ++use) {
             if (::lseek(fd, 0, SEEK_SET) != 0) throw Error::from_errno("read back", name);
-            set(use, ingestor_.add_file(fd, name, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs));
+            set(use, ingestor.add_file(fd, name, uses_[use].mode, uses_[use].keep_time, uses_[use].xattrs));
         }
     }
-    void add_stored(uint32_t place, const ObjectKey& key) {
+    void add_stored(Ingestor& ingestor, uint32_t place, const ObjectKey& key) {
         const Content& content = portable_.contents[place];
         const Fd file = store_.objects().open(key);
         if (key.size != content.size || sha256_of_fd(file.get(), key.path(0)) != content.sha256) {
@@ -173,12 +171,11 @@ class ContentIntake {
                 .as(Fault::corrupt)
                 .with_hint("'pwstore verify --heal' may bring it back");
         }
-        add_file(place, file.get(), key.path(0));
+        add_file(ingestor, place, file.get(), key.path(0));
     }
 
     const Store& store_;
     const Portable& portable_;
-    Ingestor& ingestor_;
     std::vector<ObjectUse> uses_;  ///< sorted
     mutable std::mutex guard_;
     std::vector<ObjectId> ids_;  ///< by place in uses_
@@ -206,62 +203,113 @@ std::optional<ManifestId> local_twin(const ReadTxn& txn, const Manifest& manifes
     return local.encode() == manifest.encode() ? id : std::nullopt;
 }
 
-/// Places of the layers: so that no thread is left alone with a large one at the end.
-std::vector<size_t> largest_first(const Image& image) {
-    std::vector<std::pair<off_t, size_t>> sizes;
-    for (size_t at = 0; at < image.layers().size(); ++at)
-        sizes.emplace_back(-stat_fd(image.open(image.layers()[at]).get(), "layer of image").st_size, at);
-    std::sort(sizes.begin(), sizes.end());
-    std::vector<size_t> order;
-    for (const auto& [size, at] : sizes)
-        order.push_back(at);
-    return order;
+/// Which layers are taken in together: enough to keep all threads busy, little enough to lose. Those with
+/// contents are still on their way and are taken in as they come.
+std::vector<std::vector<const Image::Layer*>> parts_of(const Image& image, uint64_t bytes) {
+    std::vector<std::vector<const Image::Layer*>> parts;
+    uint64_t size = 0;
+    for (const Image::Layer& layer : image.layers()) {
+        const bool is_on_its_way = layer.type == kContentsType;
+        if (parts.empty() || is_on_its_way || size >= bytes) {
+            parts.emplace_back();
+            size = 0;
+        }
+        parts.back().push_back(&layer);
+        if (!is_on_its_way) size += static_cast<uint64_t>(stat_fd(image.open(layer).get(), "layer").st_size);
+    }
+    return parts;
 }
 
-ImportedImage import_own(const Store& store, const Image& image, const Portable& portable, const Lease& lease,
-                         ProgressSink& sink) {
-    const Staging staging = Staging::create(store, "import");
-    Ingestor ingestor(store, sink);
-    ContentIntake contents(store, portable, ingestor);
-    std::atomic<size_t> done{0};
-    const std::vector<size_t> order = largest_first(image);
-    parallel_for(order.size(), default_threads(), [&](size_t turn) {
-        contents.add_layer(image, image.layers()[order[turn]], staging.fd());
-        sink.progress("import", "layers", ++done, image.layers().size());
-    });
-    contents.add_from_store();
-    ImportedImage imported;
-    imported.generation = portable.generation;
-    imported.policy = portable.policy;
-    Delta delta = portable.delta;
-    for (DeltaEntry& one : delta.entries) {
-        if (one.entry.object != 0) one.entry.object = contents.id_of(use_of(one.entry));
+/// All contents of the image, and of the store what it leaves out; then its records.
+class OwnImport {
+ public:
+    OwnImport(const Store& store, const Image& image, const Portable& portable, const Lease& lease,
+              const ImportOptions& options, ProgressSink& sink)
+        : image_(image),
+          portable_(portable),
+          sink_(sink),
+          staging_(Staging::create(store, "import")),
+          contents_(store, portable),
+          parts_(parts_of(image, options.part_bytes)),
+          rounds_(store, lease, sink) {}
+
+    ImportedImage run() {
+        for (size_t at = 0; at < parts_.size(); ++at) {
+            for (const Image::Layer* layer : parts_[at])
+                image_.receive(*layer);
+            if (at + 1 < parts_.size()) rounds_.add([&](Ingestor& ingestor) { take(ingestor, parts_[at]); });
+        }
+        image_.receive_rest();
+        const auto take_last = [&](Ingestor& ingestor) {
+            take(ingestor, parts_.back());
+            contents_.add_from_store(ingestor);
+        };
+        ImportedImage imported;
+        imported.generation = portable_.generation;
+        imported.policy = portable_.policy;
+        rounds_.finish(take_last, [&](WriteTxn& txn, LeaseRow& row) { record(txn, row, imported); });
+        imported.stats = rounds_.stats();
+        return imported;
     }
-    imported.stats = ingestor.stats();
-    ingestor.commit(&lease, false, [&](WriteTxn& txn) {
-        LeaseRow row;
-        for (size_t at = 0; at < portable.manifests.size(); ++at) {
-            const Manifest manifest = localized(portable.manifests[at], contents);
+
+ private:
+    void take(Ingestor& ingestor, const std::vector<const Image::Layer*>& layers) {
+        const std::vector<const Image::Layer*> order = largest_first(layers);
+        parallel_for(order.size(), default_threads(), [&](size_t at) {
+            contents_.add_layer(ingestor, image_, *order[at], staging_.fd());
+            sink_.progress("import", "layers", ++done_, image_.layers().size());
+        });
+    }
+    /// So that no thread is left alone with a large one at the end.
+    [[nodiscard]] std::vector<const Image::Layer*> largest_first(
+        const std::vector<const Image::Layer*>& layers) const {
+        std::vector<std::pair<off_t, size_t>> sizes;
+        for (size_t at = 0; at < layers.size(); ++at)
+            sizes.emplace_back(-stat_fd(image_.open(*layers[at]).get(), "layer of image").st_size, at);
+        std::sort(sizes.begin(), sizes.end());
+        std::vector<const Image::Layer*> order;
+        for (const auto& [size, at] : sizes)
+            order.push_back(layers[at]);
+        return order;
+    }
+    void record(WriteTxn& txn, LeaseRow& row, ImportedImage& imported) {
+        for (size_t at = 0; at < portable_.manifests.size(); ++at) {
+            const Manifest manifest = localized(portable_.manifests[at], contents_);
             const auto twin = local_twin(txn, manifest);
             const ManifestId id = twin ? *twin : txn.add_manifest(manifest, false);
             imported.generation.packages[at].manifest = id;
             row.manifests.push_back(id);
         }
+        Delta delta = portable_.delta;
+        for (DeltaEntry& one : delta.entries) {
+            if (one.entry.object != 0) one.entry.object = contents_.id_of(use_of(one.entry));
+        }
         imported.generation.delta = txn.add_delta(delta);
         if (imported.generation.delta != 0) row.deltas.push_back(imported.generation.delta);
-        lease.record(txn, row);
-    });
-    return imported;
-}
+    }
+
+    const Image& image_;
+    const Portable& portable_;
+    ProgressSink& sink_;
+    Staging staging_;
+    ContentIntake contents_;
+    std::vector<std::vector<const Image::Layer*>> parts_;
+    IntakeRounds rounds_;
+    std::atomic<size_t> done_{0};
+};
 
 }  // namespace
 
-ImportedImage import_image(const Store& store, const Image& image, const Lease& lease, ProgressSink& sink) {
+ImportedImage import_image(const Store& store, const Image& image, const Lease& lease, ProgressSink& sink,
+                           const ImportOptions& options) {
     if (image.layers().empty()) throw broken("image", "it has no layers");
-    const auto records = read_records(image, image.layers().back());
+    const Image::Layer& last = image.layers().back();
+    if (last.type == kContentsType) throw broken("image", "its last layer has contents only");
+    const auto records = read_records(image, last);
     if (records.empty() && image.home()) throw broken("image", "it has a home and no records");
     if (records.empty()) return import_foreign(store, image, lease, sink);
-    return import_own(store, image, Portable::decode(records), lease, sink);
+    const Portable portable = Portable::decode(records);
+    return OwnImport(store, image, portable, lease, options, sink).run();
 }
 
 }  // namespace pwstore::image

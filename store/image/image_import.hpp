@@ -21,13 +21,20 @@ struct ImportedImage {
     IngestStats stats;
 };
 
+struct ImportOptions {
+    /// Layers of about so many bytes (packed) are taken in at once, and then recorded.
+    uint64_t part_bytes = 64ULL << 20U;
+};
+
 /// Take the content of an image into the store, through the Ingestor: every content is hashed (SHA-256),
 /// those that the image leaves out and the store has as well. The records are committed under `lease`;
 /// nothing is switched. Packages get the origin `import`, unless just that package was read from its archive
 /// here. Layers of other programs are laid over each other, whiteouts included; directories of their own and
-/// links across layers are understood, device files are refused. Lock: ingest, held throughout. On failure
-/// the store is as it was.
+/// links across layers are understood, device files are refused. Of an image that is still on its way
+/// (Image::Arrival::later) contents are taken in as they come. Lock: ingest, by parts. On failure, and killed
+/// at any point, no record is there but those of the parts that were complete (IntakeRounds): contents that
+/// nothing uses, which the next import finds.
 [[nodiscard]] ImportedImage import_image(const Store& store, const Image& image, const Lease& lease,
-                                         ProgressSink& sink);
+                                         ProgressSink& sink, const ImportOptions& options = {});
 
 }  // namespace pwstore::image

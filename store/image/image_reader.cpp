@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "store/base/error.hpp"
@@ -20,6 +22,8 @@ using nlohmann::json;
 
 constexpr std::string_view kBlobs = "blobs/sha256/";
 constexpr std::string_view kDigestPrefix = "sha256:";
+constexpr const char* kIndexFile = "index.json";
+constexpr const char* kDockerFile = "manifest.json";
 
 Error broken(std::string_view what, std::string_view cause) {
     Error error("read image", printable(what), cause);
@@ -38,73 +42,37 @@ Sha256 sha256_from(const json& value) {
 
 }  // namespace
 
-/// Members of the outer archive, and what they say.
-class Image::Loader {
+/// Members of the outer archive, as far as it has been read: each in a file of its own.
+class Image::Members {
  public:
-    Loader(int in, int directory, const ImageLimits& limits, ProgressSink& sink)
-        : in_(in), directory_(directory), limits_(limits), sink_(sink) {}
+    Members(int in, int directory, const ImageLimits& limits, ProgressSink& sink)
+        : tar_(in, "image"), directory_(directory), limits_(limits), sink_(sink) {}
 
-    Image load() {
-        unpack();
-        image_.directory_ = directory_;
-        try {
-            if (members_.contains("index.json")) {
-                read_index();
-            } else if (members_.contains("manifest.json")) {
-                read_docker_archive();
-            } else {
-                throw broken("image", "it has neither index.json nor manifest.json")
-                    .with_hint("an OCI image-layout tar or one of 'docker save' is expected");
-            }
-        } catch (const json::exception& error) {
-            throw broken("image", fmt::format("its description makes no sense: {}", printable(error.what())));
+    /// Read one more. False at the end.
+    bool read_one() {
+        if (has_ended_) return false;
+        const auto entry = tar_.next();
+        has_ended_ = !entry;
+        if (has_ended_) return false;
+        if (++count_ > limits_.members) throw broken("image", "it has too many members").as(Fault::refused);
+        const std::string path = entry->path.starts_with("./") ? entry->path.substr(2) : entry->path;
+        if (entry->kind == TarEntry::Kind::directory) return true;
+        if (entry->kind == TarEntry::Kind::symlink) {  // of docker: a layer that is there already
+            aliases_[path] = entry->target;
+            return true;
         }
-        return std::move(image_);
-    }
-
- private:
-    void unpack() {
-        TarReader tar(in_, "image");
-        uint64_t total = 0;
-        size_t count = 0;
-        for (auto entry = tar.next(); entry; entry = tar.next()) {
-            if (++count > limits_.members)
-                throw broken("image", "it has too many members").as(Fault::refused);
-            std::string path = entry->path.starts_with("./") ? entry->path.substr(2) : entry->path;
-            if (entry->kind == TarEntry::Kind::directory) continue;
-            if (entry->kind == TarEntry::Kind::symlink) {  // of docker: a layer that is there already
-                aliases_[path] = entry->target;
-                continue;
-            }
-            if (entry->kind != TarEntry::Kind::file)
-                throw broken(path, "it is neither a file nor a directory");
-            total += entry->size;
-            if (total > limits_.bytes) throw broken("image", "it is too large").as(Fault::refused);
-            spool(tar, path, count);
-        }
-    }
-
-    void spool(TarReader& tar, const std::string& path, size_t number) {
-        const std::string name = fmt::format("blob-{}", number);
-        const Fd file = open_at(directory_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        Sha256Stream digest;
-        for (std::string_view piece = tar.read(); !piece.empty(); piece = tar.read()) {
-            digest.update(piece);
-            write_all(file.get(), piece, path);
-        }
-        const Sha256 found = digest.finish();
-        if (path.starts_with(kBlobs) && path.substr(kBlobs.size()) != found.hex())
-            throw broken(path, "it is not what its name says");
-        members_[path] = {name, found};
-        sink_.progress("read", "image", number, 0);
+        if (entry->kind != TarEntry::Kind::file) throw broken(path, "it is neither a file nor a directory");
+        total_ += entry->size;
+        if (total_ > limits_.bytes) throw broken("image", "it is too large").as(Fault::refused);
+        spool(path);
+        return true;
     }
 
     struct Member {
-        std::string file;
+        std::string file;  ///< in the directory
         Sha256 digest;
     };
-
-    const Member& member(std::string path) const {
+    [[nodiscard]] const Member* find(std::string path) const {
         if (const auto alias = aliases_.find(path); alias != aliases_.end()) {
             // "../ID/layer.tar", as docker writes them
             std::string target = alias->second;
@@ -112,35 +80,118 @@ class Image::Loader {
             path = target;
         }
         const auto found = members_.find(path);
-        if (found == members_.end()) throw broken(path, "it is missing");
-        return found->second;
+        return found == members_.end() ? nullptr : &found->second;
     }
-    const Member& blob(const json& described) const {
-        const Sha256 digest = sha256_from(described.at("digest"));
-        return member(std::string(kBlobs) + digest.hex());
+    [[nodiscard]] const Member& get(const std::string& path) const {
+        const Member* member = find(path);
+        if (member == nullptr) throw broken(path, "it is missing");
+        return *member;
     }
-    json read_json(const Member& member) const {
+    [[nodiscard]] Fd open(const std::string& path) const {
+        return open_at(directory_, get(path).file, O_RDONLY | O_NOFOLLOW);
+    }
+    [[nodiscard]] json read_json(const std::string& path) const {
+        const Member& member = get(path);
         if (stat_at(directory_, member.file).st_size > static_cast<off_t>(limits_.json_bytes))
             throw broken("image", "a description of it is too large").as(Fault::refused);
         return json::parse(read_file(directory_, member.file));
     }
 
+ private:
+    void spool(const std::string& path) {
+        const std::string name = fmt::format("blob-{}", count_);
+        const Fd file = open_at(directory_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        Sha256Stream digest;
+        for (std::string_view piece = tar_.read(); !piece.empty(); piece = tar_.read()) {
+            digest.update(piece);
+            write_all(file.get(), piece, path);
+        }
+        const Sha256 found = digest.finish();
+        if (path.starts_with(kBlobs) && path.substr(kBlobs.size()) != found.hex())
+            throw broken(path, "it is not what its name says");
+        members_[path] = {name, found};
+        sink_.progress("read", "image", count_, 0);
+    }
+
+    TarReader tar_;
+    int directory_;
+    ImageLimits limits_;
+    ProgressSink& sink_;
+    uint64_t total_ = 0;
+    size_t count_ = 0;
+    bool has_ended_ = false;
+    std::map<std::string, Member> members_;
+    std::map<std::string, std::string> aliases_;
+};
+
+/// What the members say.
+class Image::Loader {
+ public:
+    explicit Loader(std::shared_ptr<Members> members) { image_.members_ = std::move(members); }
+
+    Image load(Arrival arrival) {
+        try {
+            // A bundle describes itself first, and has its contents last.
+            while (arrival == Arrival::at_once || !is_described()) {
+                if (!members().read_one()) break;
+            }
+            describe();
+            if (!image_.is_partial()) image_.receive_rest();
+        } catch (const json::exception& error) {
+            throw broken("image", fmt::format("its description makes no sense: {}", printable(error.what())));
+        }
+        return std::move(image_);
+    }
+
+ private:
+    [[nodiscard]] Members& members() const { return *image_.members_; }
+
+    void describe() {
+        if (members().find(kIndexFile) != nullptr) {
+            read_index();
+        } else if (members().find(kDockerFile) != nullptr) {
+            read_docker_archive();
+        } else {
+            throw broken("image", "it has neither index.json nor manifest.json")
+                .with_hint("an OCI image-layout tar or one of 'docker save' is expected");
+        }
+    }
+
+    /// Everything but contents is there. Looked at only a few times: it may be anything.
+    [[nodiscard]] bool is_described() {
+        constexpr unsigned kMostLooks = 8;
+        if (members().find(kIndexFile) == nullptr || ++looks_ > kMostLooks) return false;
+        const std::string manifest_path = path_of(only(members().read_json(kIndexFile).at("manifests")));
+        if (members().find(manifest_path) == nullptr) return false;
+        const json manifest = members().read_json(manifest_path);
+        if (!manifest.contains("config") || !manifest.contains("layers")) return false;
+        if (members().find(path_of(manifest.at("config"))) == nullptr) return false;
+        const json& layers = manifest.at("layers");
+        return std::all_of(layers.begin(), layers.end(), [&](const json& layer) {
+            return layer.value("mediaType", "") == kContentsType || members().find(path_of(layer)) != nullptr;
+        });
+    }
+
+    static std::string path_of(const json& described) {
+        return std::string(kBlobs) + sha256_from(described.at("digest")).hex();
+    }
+
     void read_index() {
-        json index = read_json(member("index.json"));
+        json index = members().read_json(kIndexFile);
         json described = only(index.at("manifests"));
         // An index may lead to another one, by platform.
         if (described.value("mediaType", "") == kIndexType) {
-            index = read_json(blob(described));
+            index = members().read_json(path_of(described));
             described = only(index.at("manifests"));
         }
-        image_.digest_ = blob(described).digest;
+        image_.digest_ = members().get(path_of(described)).digest;
         if (described.contains("annotations")) {
             image_.name_ = described["annotations"].value(kNameAnnotation, "");
             image_.signature_ = described["annotations"].value(kSignatureAnnotation, "");
         }
-        const json manifest = read_json(blob(described));
+        const json manifest = members().read_json(path_of(described));
         read_layers(manifest);
-        add_diff_ids(read_json(blob(manifest.at("config"))));
+        add_diff_ids(members().read_json(path_of(manifest.at("config"))));
     }
 
     static json only(const json& list) {
@@ -153,8 +204,11 @@ class Image::Loader {
     }
 
     void read_layers(const json& manifest) {
-        for (const json& described : manifest.at("layers"))
-            image_.layers_.push_back({blob(described).file, described.value("mediaType", ""), std::nullopt});
+        for (const json& described : manifest.at("layers")) {
+            const std::string type = described.value("mediaType", "");
+            if (type != kContentsType) (void)members().get(path_of(described));
+            image_.layers_.push_back({path_of(described), type, std::nullopt});
+        }
     }
 
     void add_diff_ids(const json& config) {
@@ -175,32 +229,40 @@ class Image::Loader {
     }
 
     void read_docker_archive() {
-        const json described = only(read_json(member("manifest.json")));
-        const Member& config = member(described.at("Config").get<std::string>());
-        image_.digest_ = config.digest;
+        const json described = only(members().read_json(kDockerFile));
+        const auto config = described.at("Config").get<std::string>();
+        image_.digest_ = members().get(config).digest;
         if (described.contains("RepoTags") && described["RepoTags"].is_array() &&
             !described["RepoTags"].empty())
             image_.name_ = described["RepoTags"][0].get<std::string>();
-        for (const json& layer : described.at("Layers"))
-            image_.layers_.push_back({member(layer.get<std::string>()).file, "", std::nullopt});
-        add_diff_ids(read_json(config));
+        for (const json& layer : described.at("Layers")) {
+            image_.layers_.push_back({layer.get<std::string>(), "", std::nullopt});
+            (void)members().get(image_.layers_.back().member);
+        }
+        add_diff_ids(members().read_json(config));
     }
 
-    int in_;
-    int directory_;
-    const ImageLimits& limits_;
-    ProgressSink& sink_;
     Image image_;
-    std::map<std::string, Member> members_;
-    std::map<std::string, std::string> aliases_;
+    unsigned looks_ = 0;
 };
 
-Image Image::read(int in, int directory, const ImageLimits& limits, ProgressSink& sink) {
-    return Loader(in, directory, limits, sink).load();
+Image Image::read(int in, int directory, const ImageLimits& limits, ProgressSink& sink, Arrival arrival) {
+    return Loader(std::make_shared<Members>(in, directory, limits, sink)).load(arrival);
+}
+
+void Image::receive(const Layer& layer) const {
+    while (members_->find(layer.member) == nullptr) {
+        if (!members_->read_one()) throw broken(layer.member, "it is missing");
+    }
+}
+
+void Image::receive_rest() const {
+    while (members_->read_one()) {
+    }
 }
 
 Fd Image::open(const Layer& layer) const {
-    return open_at(directory_, layer.file, O_RDONLY | O_NOFOLLOW);
+    return members_->open(layer.member);
 }
 
 void extract_contents(const Image& image, const std::set<Sha256>& wanted, int directory,
@@ -230,12 +292,12 @@ void extract_contents(const Image& image, const std::set<Sha256>& wanted, int di
 
 void check_layer(ArchiveReader& reader, const Image::Layer& layer) {
     if (!layer.diff_id || reader.unpacked_digest() != *layer.diff_id)
-        throw broken(layer.file, "a layer does not unpack to what the configuration says");
+        throw broken(layer.member, "a layer does not unpack to what the configuration says");
 }
 
 bool Image::is_partial() const {
     for (const Layer& layer : layers_) {
-        if (layer.type == kPartialType) return true;
+        if (layer.type == kPartialType || layer.type == kContentsType) return true;
     }
     return false;
 }

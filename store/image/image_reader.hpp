@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,7 +28,7 @@ struct ImageLimits {
 class Image {
  public:
     struct Layer {
-        std::string file;               ///< in the directory
+        std::string member;             ///< name in the outer archive
         std::string type;               ///< media type, empty in a docker archive
         std::optional<Sha256> diff_id;  ///< of what it unpacks to, as the configuration says
     };
@@ -36,9 +36,16 @@ class Image {
     /// Read an OCI image-layout tar (also of `podman save --format oci-archive`, skopeo, umoci) or the tar of
     /// `docker save` from `in`, front to back: it may be a pipe. Exactly one image must be in it.
     /// @param directory where the blobs are put; whatever is there on failure is the caller's to remove
+    /// @param arrival `later`: of a bundle, only what comes before its contents is read; receive() reads on
     /// @throws Error (corrupt) for anything that is cut short or not what its digest says, (refused) for a
     /// rule
-    static Image read(int in, int directory, const ImageLimits& limits, ProgressSink& sink);
+    enum class Arrival { at_once, later };
+    static Image read(int in, int directory, const ImageLimits& limits, ProgressSink& sink,
+                      Arrival arrival = Arrival::at_once);
+    /// Read on until this layer is there. Until then it cannot be opened. @throws as read()
+    void receive(const Layer& layer) const;
+    /// Read to the end. @throws as read()
+    void receive_rest() const;
 
     /// Those of the root, from the lowest.
     [[nodiscard]] const std::vector<Layer>& layers() const noexcept { return layers_; }
@@ -55,8 +62,9 @@ class Image {
     [[nodiscard]] bool is_partial() const;
 
  private:
+    class Members;
     class Loader;
-    int directory_ = -1;
+    std::shared_ptr<Members> members_;
     std::vector<Layer> layers_;
     std::optional<Layer> home_;
     Sha256 digest_;

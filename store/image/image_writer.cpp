@@ -106,7 +106,8 @@ std::string digest_text(const Sha256& sha256) {
 struct Written {
     std::vector<Blob> layers;
     std::vector<std::string> titles;
-    bool has_home = false;  ///< the last layer is one
+    bool is_bundle = false;  ///< all but the last, and a home, are layers with contents
+    bool has_home = false;   ///< the last layer is one
 };
 
 std::vector<std::string> titles_of(const Portable& portable) {
@@ -206,8 +207,9 @@ class Outer {
     TarWriter tar_;
 };
 
-/// The contents that the receiver lacks, each a member named by its SHA-256.
-Layer missing_contents(const Portable& portable, const std::set<Sha256>& has, size_t& left_out) {
+/// The contents that the receiver lacks, each a member named by its SHA-256, in layers of about `most` bytes.
+std::vector<Layer> missing_contents(const Portable& portable, const std::set<Sha256>& has, uint64_t most,
+                                    size_t& left_out) {
     std::map<std::string, LayerMember> members;
     for (uint32_t place = 0; place < portable.contents.size(); ++place) {
         const Content& content = portable.contents[place];
@@ -222,10 +224,17 @@ Layer missing_contents(const Portable& portable, const std::set<Sha256>& has, si
         member.entry.object = place + 1;
         members.emplace(member.entry.path, std::move(member));
     }
-    Layer layer;
-    for (auto& [path, member] : members)
-        layer.push_back(std::move(member));
-    return layer;
+    std::vector<Layer> layers;
+    uint64_t size = most;
+    for (auto& [path, member] : members) {
+        if (size >= most) {
+            layers.emplace_back();
+            size = 0;
+        }
+        size += member.entry.size;
+        layers.back().push_back(std::move(member));
+    }
+    return layers;
 }
 
 /// Not part of the content digest, so it comes after that.
@@ -258,10 +267,64 @@ std::vector<size_t> by_size(const std::vector<Layer>& layers) {
 /// All of the image, or what the receiver lacks of it: contents and records make the rest there.
 std::vector<Layer> chosen_layers(const Source& source, const ExportRequest& request, size_t& left_out) {
     if (!request.against) return layers_of(source.portable, source.tree);
-    std::vector<Layer> layers;
-    layers.push_back(missing_contents(source.portable, *request.against, left_out));
+    std::vector<Layer> layers =
+        missing_contents(source.portable, *request.against, request.part_bytes, left_out);
     layers.push_back(records_layer(source.portable, source.tree));
     return layers;
+}
+
+/// Of the layers with contents there are none in a whole image; in a bundle they come before the last layer.
+const char* type_of_layer(const Written& written, size_t at) {
+    if (!written.is_bundle) return kLayerType;
+    return at < written.layers.size() - (written.has_home ? 2U : 1U) ? kContentsType : kPartialType;
+}
+
+std::string manifest_json(const Written& written, const Blob& config) {
+    json list = json::array();
+    for (size_t at = 0; at < written.layers.size(); ++at)
+        list.push_back(
+            descriptor(type_of_layer(written, at), written.layers[at].digest, written.layers[at].size));
+    const json manifest{{"schemaVersion", 2},
+                        {"mediaType", kManifestType},
+                        {"config", descriptor(kConfigType, config.digest, config.size)},
+                        {"layers", list}};
+    return manifest.dump();
+}
+
+/// The outer archive. A bundle describes itself before its contents come, so that they can be looked at, and
+/// kept, while the rest is on its way.
+void write_members(const Written& written, const std::string& config_text, const ExportRequest& request,
+                   int directory, int out, ExportResult& result) {
+    const Blob config = plain_blob(config_text, directory);
+    const Blob manifest = plain_blob(manifest_json(written, config), directory);
+    json described = descriptor(kManifestType, manifest.digest, manifest.size);
+    described["annotations"] = {
+        {kNameAnnotation, fmt::format("{}:{}", request.generation.container, request.generation.generation)}};
+    if (request.sign)
+        described["annotations"][kSignatureAnnotation] = request.sign(signed_text(manifest.digest));
+    const json index{{"schemaVersion", 2}, {"mediaType", kIndexType}, {"manifests", {described}}};
+    Outer outer(out);
+    const auto add_layers = [&](bool with_contents) {
+        for (size_t at = 0; at < written.layers.size(); ++at) {
+            if ((type_of_layer(written, at) == kContentsType) == with_contents) outer.add(written.layers[at]);
+        }
+    };
+    const auto add_description = [&] {
+        outer.add(config);
+        outer.add(manifest);
+        outer.add("index.json", index.dump());
+    };
+    if (written.is_bundle) add_description();
+    add_layers(false);
+    if (written.is_bundle) {
+        add_layers(true);
+    } else {
+        add_description();
+    }
+    outer.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+    result.bytes = outer.finish();
+    result.manifest = manifest.digest;
+    result.layers = written.layers.size();
 }
 
 }  // namespace
@@ -283,8 +346,13 @@ ExportResult write_image(const Store& store, const ExportRequest& request, int o
     const std::vector<Layer> layers = chosen_layers(source, request, result.left_out);
     result.contents = source.portable.contents.size();
     Written written;
-    written.titles =
-        request.against ? std::vector<std::string>{"contents", "records"} : titles_of(source.portable);
+    if (request.against) {
+        written.is_bundle = true;
+        written.titles.assign(layers.size() - 1, "contents");
+        written.titles.emplace_back("records");
+    } else {
+        written.titles = titles_of(source.portable);
+    }
     written.layers.resize(layers.size());
     std::atomic<size_t> done{0};
     const std::vector<size_t> order = by_size(layers);
@@ -295,31 +363,8 @@ ExportResult write_image(const Store& store, const ExportRequest& request, int o
     });
     result.content = content_digest(source.portable, written.layers);
     if (request.with_home) add_home(store, request.generation.container, staging.fd(), written, result);
-    const Blob config = plain_blob(config_json(source.portable, written, result.content), staging.fd());
-    json list = json::array();
-    for (const Blob& layer : written.layers)
-        list.push_back(descriptor(request.against ? kPartialType : kLayerType, layer.digest, layer.size));
-    const json manifest_json{{"schemaVersion", 2},
-                             {"mediaType", kManifestType},
-                             {"config", descriptor(kConfigType, config.digest, config.size)},
-                             {"layers", list}};
-    const Blob manifest = plain_blob(manifest_json.dump(), staging.fd());
-    json described = descriptor(kManifestType, manifest.digest, manifest.size);
-    described["annotations"] = {
-        {kNameAnnotation, fmt::format("{}:{}", request.generation.container, request.generation.generation)}};
-    if (request.sign)
-        described["annotations"][kSignatureAnnotation] = request.sign(signed_text(manifest.digest));
-    Outer outer(out);
-    for (const Blob& layer : written.layers)
-        outer.add(layer);
-    outer.add(config);
-    outer.add(manifest);
-    outer.add("index.json",
-              json{{"schemaVersion", 2}, {"mediaType", kIndexType}, {"manifests", {described}}}.dump());
-    outer.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
-    result.bytes = outer.finish();
-    result.manifest = manifest.digest;
-    result.layers = written.layers.size();
+    write_members(written, config_json(source.portable, written, result.content), request, staging.fd(), out,
+                  result);
     return result;
 }
 

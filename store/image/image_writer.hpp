@@ -20,6 +20,8 @@ struct ExportRequest {
     /// Contents that the receiver has: then only the others are written, and only pwstore can read the
     /// result.
     std::optional<std::set<Sha256>> against;
+    /// Of these the contents come in layers of about so many bytes.
+    uint64_t part_bytes = 32ULL << 20U;
     bool with_home = false;  ///< the container's home goes along, if it has one; as it is now
     /// Called with what is to be signed; its answer goes into the image. Empty function = no signature.
     std::function<std::string(const std::string& text)> sign;

@@ -139,6 +139,13 @@ def moved(stage: Stage) -> None:
     stage.world.run("gc", "--min-dead", "0s")
 
 
+def bundled(stage: Stage) -> None:
+    """base with so much in it that a bundle has more than one layer with contents."""
+    stage.world.run("shell", "base", "-r", stdin="for i in 1 2 3; do seq ${i}0000000 ${i}2000000 > /var/$i; done\n")
+    (stage.world.top / "no.have").write_bytes(b"pwstore have 1\n")
+    stage.world.run("export", "base", "--against", str(stage.world.top / "no.have"), "-o", str(stage.world.top / "moved.tar"))
+
+
 def without_signatures(stage: Stage) -> None:
     """No signature is looked at: packages that the store has had are not read again."""
     conf = stage.world.top / "config/repositories.conf"
@@ -204,6 +211,7 @@ SCENARIOS = [
     Scenario("delete", "fleet", ["delete", "other"]),
     Scenario("clone", "fleet", ["clone", "base", "copy"]),
     Scenario("import", "fleet", ["import", "--as", "moved", "--allow-unsigned", "{top}/moved.tar"], prepare=moved),
+    Scenario("import-bundle", "fleet", ["import", "--as", "moved", "--allow-unsigned", "{top}/moved.tar"], prepare=bundled),
     Scenario("gc", "upgraded", ["gc", "--keep", "last=1"]),
     Scenario("rebuild", "fleet", ["run", "base", "true"], prepare=drop_roots),
     Scenario("heal", "fleet", ["verify", "--heal"], prepare=damage_an_object),

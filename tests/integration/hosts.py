@@ -323,6 +323,47 @@ def over_ssh(world: World, other: Host) -> None:
             server.wait()
 
 
+def interrupted(world: World, other: Host) -> None:
+    """What had come before the end stays, is not sent again and not stored again."""
+    part = 17 << 20  # two of them are a part of a bundle
+    world.run("shell", "base", "-r", stdin=f"for i in 1 2 3 4 5; do head -c {part} /dev/urandom > /var/part-$i; done\n")
+    (world.top / "no.have").write_bytes(b"pwstore have 1\n")
+    bundle = world.top / "interrupted.tar"
+    world.run("export", "base", "--against", str(world.top / "no.have"), "-o", str(bundle))
+    before = other.json("ls")
+    killed = other.run("import", str(bundle), "--as", "cut", "--allow-unsigned", expect=None,
+                       env={"PWSTORE_FAILPOINT": "import.part-recorded:kill:1"})
+    check(killed.returncode < 0 or killed.returncode > 128, f"it was killed: {killed}")
+    check(other.json("ls") == before, "nothing of it is seen")
+    other.run("verify")
+    again = other.json("import", str(bundle), "--as", "cut", "--allow-unsigned")
+    check(2 * part < again["new_bytes"] < 4 * part, f"what had been taken in is not taken in again: {again}")
+    check(whole_tree(world, world.root("base")) == whole_tree(world, other.top / "data/roots/cut"), "the same tree")
+    check(other.json("stats")["dead_objects"] == 0, "and no more is there than needed")
+
+    # Over ssh: the pipe ends in the middle, then all of it is wanted again.
+    other.run("shell", "cut", "-r", stdin=f"for i in 1 2 3 4 5; do head -c {part} /dev/urandom > /var/part-$i; done\n")
+    remote = world.top / "counted-pwstore"
+    remote.write_text("#!/bin/sh\n" + "".join(f"export {name}='{value}'\n" for name, value in other.env.items()) +
+                      f'{world.programs}/pwstore "$@" | stdbuf -o0 head -c ${{MOST:-1000000000}} | tee {world.top}/sent\n')
+    remote.chmod(0o755)
+    wrapper(world, "ssh", 'for last; do :; done; exec sh -c "$last"')
+    pull = ("pull", "ssh://peer", "cut", "--remote-program", str(remote), "--allow-unsigned")
+    before = world.json("ls")
+    failed = world.run(*pull, expect=None, env={"MOST": str(3 * part)})
+    check(failed.returncode != 0 and world.json("ls") == before, f"nothing of it is seen: {failed}")
+    # A collection that gives things time leaves them.
+    world.run("gc", "--min-dead", "1h")
+    pulled = json.loads(world.run(*pull, "--json").stdout)
+    check(2 * part < pulled["new_bytes"] < 4 * part, f"what had come is not stored again: {pulled}")
+    sent = (world.top / "sent").stat().st_size
+    check(2 * part < sent < 4 * part, f"nor sent: {sent} bytes")
+    check(whole_tree(world, world.root("cut")) == whole_tree(world, other.top / "data/roots/cut"), "the same tree")
+    for host in (world, other):
+        host.run("verify")
+        host.run("delete", "cut", "--noconfirm", "--config", "--home")
+
+
 class CountingProxy:
     """In front of the registry: counts the blobs that are sent."""
 
@@ -441,7 +482,7 @@ def test(world: World, _arguments: list[str]) -> None:
     world.run("create", "top", "--aggregate", "--dep=base", "application", "--noconfirm")
     world.run("shell", "-r", "top", stdin="echo mine > /etc/mine\nrm /usr/share/pkg1/dir1/file1\nmkdir -p /opt/x\nln -s ../etc /opt/x/link\n")
     other = Host(world, "other host")
-    for step in (move_by_file, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, over_ssh, over_a_registry, other_programs):
+    for step in (move_by_file, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, over_ssh, interrupted, over_a_registry, other_programs):
         step(world, other)
     world.verify()
 

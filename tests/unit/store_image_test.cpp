@@ -263,7 +263,7 @@ TEST_F(ImageTest, ABundleHasRecordsAndNothingThatIsThere) {
     from_.store.index().read().for_each_object(
         [&](const ObjectKey&, const ObjectRow& row) { request.against->insert(row.sha256); });
     const Image image = read(write(from_.store, "base", request));
-    ASSERT_EQ(image.layers().size(), 2U);
+    ASSERT_EQ(image.layers().size(), 1U) << "no contents are missing";
     std::set<std::string> files;
     for (const Image::Layer& layer : image.layers()) {
         const Fd file = image.open(layer);
@@ -328,6 +328,77 @@ TEST_F(ImageTest, WhateverIsCutOffIsRefusedAndChangesNothing) {
         EXPECT_EQ(to_.store.index().read().object_count(), 0U) << cut;
         EXPECT_TRUE(to_.store.index().read().manifest_ids().empty()) << cut;
     }
+}
+
+/// Ends an import when so many layers were taken in.
+class EndingSink : public ProgressSink {
+ public:
+    explicit EndingSink(uint64_t after) : after_(after) {}
+    void progress(const std::string& step, const std::string&, uint64_t done, uint64_t) override {
+        if (step == "import" && done == after_) throw Error("import", "", "the test ends it");
+    }
+    void message(Severity, const std::string&) override {}
+
+ private:
+    uint64_t after_;
+};
+
+TEST_F(ImageTest, AnInterruptedImportIsContinued) {
+    const std::string path = write(from_.store, "base");
+    const ImportOptions small{.part_bytes = 1};
+    IngestStats whole;
+    {
+        const PackagedStore other;
+        const Lease lease = Lease::create(other.store.index(), other.store.layout().data(), "a test");
+        whole = import_image(other.store, read(path), lease, sink_, small).stats;
+        EXPECT_THAT(other.store.index().read().unused().deltas, SizeIs(1))
+            << "what was kept meanwhile is gone";
+    }
+    EndingSink ending(3);
+    {
+        const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
+        EXPECT_THROW((void)import_image(to_.store, read(path), lease, ending, small), Error);
+    }
+    const size_t kept = to_.store.index().read().object_count();
+    EXPECT_GT(kept, 0U);
+    EXPECT_TRUE(to_.store.index().read().manifest_ids().empty());
+    EXPECT_FALSE(to_.store.index().read().unused().deltas.empty()) << "nothing keeps them from a collection";
+    const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
+    const ImportedImage again = import_image(to_.store, read(path), lease, sink_, small);
+    EXPECT_EQ(again.stats.new_objects + kept, whole.new_objects);
+    EXPECT_LT(again.stats.new_bytes, whole.new_bytes);
+    EXPECT_EQ(again.generation.tree_digest,
+              from_.store.index().read().generation(ContainerName("base"), 1)->tree_digest);
+}
+
+TEST_F(ImageTest, OfAnInterruptedBundleTheRestIsSent) {
+    ExportRequest request;
+    request.against.emplace();
+    request.part_bytes = 1;
+    const std::string whole = bytes_of(write(from_.store, "base", request));
+    const size_t contents = result_.contents;
+    // All that is small has come when the large one is cut off.
+    const std::string bundle = dir_.write("cut.tar", whole.substr(0, whole.size() - 20'000));
+    const auto receive = [&](const std::string& path) {
+        const Fd in = open_at(AT_FDCWD, path, O_RDONLY);
+        const std::string place = dir_.path("later-" + std::to_string(++count_));
+        make_directory(AT_FDCWD, place);
+        const Fd blobs = open_at(AT_FDCWD, place, O_RDONLY | O_DIRECTORY);
+        const Image image = Image::read(in.get(), blobs.get(), {}, sink_, Image::Arrival::later);
+        const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
+        return import_image(to_.store, image, lease, sink_).stats;
+    };
+    EXPECT_THROW((void)receive(bundle), Error);
+    EXPECT_TRUE(to_.store.index().read().manifest_ids().empty());
+    request.against = std::set<Sha256>();
+    to_.store.index().read().for_each_object(
+        [&](const ObjectKey&, const ObjectRow& row) { request.against->insert(row.sha256); });
+    EXPECT_GT(request.against->size(), contents / 2);
+    const std::string rest = write(from_.store, "base", request);
+    EXPECT_EQ(result_.left_out, request.against->size());
+    (void)receive(rest);
+    install(to_.store, rest, "base");
+    EXPECT_EQ(bytes_of(write(from_.store, "base")), bytes_of(write(to_.store, "base")));
 }
 
 TEST_F(ImageTest, AChangedByteIsRefusedOrMeansNothing) {
