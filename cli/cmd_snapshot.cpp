@@ -122,7 +122,8 @@ Command snapshot_command() {
     it.description = {
         "create NAME[@N] SNAPSHOT names a generation (the current one, without @N); ls [NAME], show SNAPSHOT "
         "and "
-        "rm SNAPSHOT… do what they say (ls --quiet: names only). 'pwstore gc' never drops a generation that has a name. Nothing is "
+        "rm SNAPSHOT… do what they say (ls --quiet: names only). 'pwstore gc' never drops a generation that "
+        "has a name. Nothing is "
         "copied.",
         "Wherever a command takes NAME@N, it takes NAME@SNAPSHOT as well: rollback, diff, export, clone."};
     it.operands = {{"create|ls|show|rm", Completes::nothing}, {"NAME", Completes::snapshot, true, true}};
