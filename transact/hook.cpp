@@ -235,8 +235,10 @@ HookFiles read_hooks(const std::vector<HookDirectory>& directories) {
             const auto file = try_open_in_root(place.root, fmt::format("{}/{}", place.path, item.name),
                                                O_RDONLY | O_NONBLOCK);
             if (!file || !S_ISREG(stat_fd(file->get(), item.name).st_mode)) continue;
+            // What cannot be read may be a hook that has to run; only one that makes no sense is left out.
+            const std::string text = read_all(file->get(), item.name);
             try {
-                by_name[item.name] = parse_hook(read_all(file->get(), item.name), item.name, &files.warnings);
+                by_name[item.name] = parse_hook(text, item.name, &files.warnings);
             } catch (const Error& error) {
                 files.errors.emplace_back(error.what());
             }
