@@ -187,10 +187,11 @@ LinkRepair plan_link_repair(const Store& store, int roots) {
     for (const DirectoryItem& item : list_directory(roots)) {
         if (item.type != DT_LNK) continue;
         const auto target = repair.missing.find(item.name);
-        const std::string found = read_link_at(roots, item.name);
-        if (target != repair.missing.end() && found == target->second) {
+        const auto found = try_read_link_at(roots, item.name);
+        if (!found) continue;  // whoever does not wait for its lock meets a container that is being deleted
+        if (target != repair.missing.end() && *found == target->second) {
             repair.missing.erase(target);
-        } else if (target == repair.missing.end() && parse_root_name(found)) {
+        } else if (target == repair.missing.end() && parse_root_name(*found)) {
             // Of a container that is gone, or one that a dead process had not put in its place yet.
             repair.stale.push_back(item.name);
         }

@@ -111,17 +111,26 @@ bool exists_at(int dir, const std::string& path) {
     return try_stat_at(dir, path).has_value();
 }
 
-std::string read_link_at(int dir, const std::string& path) {
+std::optional<std::string> try_read_link_at(int dir, const std::string& path) {
     std::string target(256, '\0');
     for (;;) {
         const ssize_t length = ::readlinkat(dir, path.c_str(), target.data(), target.size());
-        if (length < 0) throw Error::from_errno("read link", path);
+        if (length < 0) {
+            if (errno == ENOENT) return std::nullopt;
+            throw Error::from_errno("read link", path);
+        }
         if (static_cast<size_t>(length) < target.size()) {
             target.resize(static_cast<size_t>(length));
             return target;
         }
         target.resize(target.size() * 2);
     }
+}
+
+std::string read_link_at(int dir, const std::string& path) {
+    auto target = try_read_link_at(dir, path);
+    if (!target) throw Error::from_errno("read link", path, ENOENT);
+    return *std::move(target);
 }
 
 std::vector<DirectoryItem> list_directory(int dir) {

@@ -42,6 +42,8 @@ namespace pwstore {
 [[nodiscard]] std::optional<struct stat> try_stat_at(int dir, const std::string& path);
 [[nodiscard]] struct stat stat_at(int dir, const std::string& path);
 [[nodiscard]] bool exists_at(int dir, const std::string& path);
+/// nullopt when the path does not exist.
+[[nodiscard]] std::optional<std::string> try_read_link_at(int dir, const std::string& path);
 [[nodiscard]] std::string read_link_at(int dir, const std::string& path);
 
 struct DirectoryItem {

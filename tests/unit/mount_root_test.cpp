@@ -5,8 +5,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <thread>
 
 #include "mount/root.hpp"
 #include "store/base/error.hpp"
@@ -201,6 +203,25 @@ TEST_F(RootTest, LinksNameTheCurrentRoots) {
     EXPECT_EQ(read_link_at(AT_FDCWD, at("base")), "base@3");
     EXPECT_EQ(inode_of(at("app")), untouched);
     EXPECT_THAT(names_in("roots"), ElementsAre("app", "base", "of-the-user"));
+}
+
+/// A command that looks waits for nobody's lock: a link that it has seen may be gone when it reads it.
+TEST_F(RootTest, LinksMayGoWhileTheyAreLookedAt) {
+    record("base", {1}, 1);
+    repair_root_links(fixture_.store);
+    EXPECT_FALSE(are_root_links_behind(fixture_.store));
+    std::atomic<bool> is_done = false;
+    std::thread others([&] {
+        for (int round = 0; round < 5000; ++round) {
+            (void)::symlink("copy@1", at("copy").c_str());
+            (void)::unlink(at("copy").c_str());
+        }
+        is_done = true;
+    });
+    while (!is_done)
+        EXPECT_NO_THROW((void)are_root_links_behind(fixture_.store));
+    others.join();
+    EXPECT_FALSE(are_root_links_behind(fixture_.store));
 }
 
 // --- Remove ---
