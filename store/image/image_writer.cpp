@@ -4,11 +4,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -21,8 +20,8 @@
 #include "store/image/home.hpp"
 #include "store/image/image_format.hpp"
 #include "store/image/layers.hpp"
+#include "store/image/outer_archive.hpp"
 #include "store/lease.hpp"
-#include "store/package/tar_io.hpp"
 
 namespace pwstore::image {
 
@@ -159,54 +158,6 @@ std::string config_json(const Portable& portable, const Written& written, const 
     return config.dump();
 }
 
-/// Puts members of the outer archive into `out`, counting.
-class Outer {
- public:
-    explicit Outer(int out)
-        : tar_(
-              [this, out](std::string_view piece) {
-                  write_all(out, piece, "image");
-                  bytes_ += piece.size();
-              },
-              "image", TarCompression::none) {
-        // Some readers make directories that have no member as root's, and cannot.
-        for (const char* path : {"blobs", "blobs/sha256"}) {
-            TarEntry directory;
-            directory.path = path;
-            directory.kind = TarEntry::Kind::directory;
-            directory.mode = 0755;
-            tar_.add(directory);
-        }
-    }
-
-    void add(const std::string& path, std::string_view bytes) {
-        TarEntry header;
-        header.path = path;
-        tar_.add_file(header, bytes);
-    }
-    void add(const Blob& blob) {
-        const std::string path = "blobs/sha256/" + blob.digest.hex();
-        if (!seen_.insert(blob.digest).second) return;
-        TarEntry header;
-        header.path = path;
-        header.size = blob.size;
-        tar_.add(header);
-        if (::lseek(blob.file.get(), 0, SEEK_SET) != 0) throw Error::from_errno("read back", path);
-        std::array<char, 1U << 17U> buffer{};
-        for (size_t got = 0; (got = read_some(blob.file.get(), buffer, path)) != 0;)
-            tar_.append({buffer.data(), got});
-    }
-    uint64_t finish() {
-        tar_.finish();
-        return bytes_;
-    }
-
- private:
-    uint64_t bytes_ = 0;
-    std::set<Sha256> seen_;
-    TarWriter tar_;
-};
-
 /// The contents that the receiver lacks, each a member named by its SHA-256, in layers of about `most` bytes.
 std::vector<Layer> missing_contents(const Portable& portable, const std::set<Sha256>& has, uint64_t most,
                                     size_t& left_out) {
@@ -264,15 +215,6 @@ std::vector<size_t> by_size(const std::vector<Layer>& layers) {
     return order;
 }
 
-/// All of the image, or what the receiver lacks of it: contents and records make the rest there.
-std::vector<Layer> chosen_layers(const Source& source, const ExportRequest& request, size_t& left_out) {
-    if (!request.against) return layers_of(source.portable, source.tree);
-    std::vector<Layer> layers =
-        missing_contents(source.portable, *request.against, request.part_bytes, left_out);
-    layers.push_back(records_layer(source.portable, source.tree));
-    return layers;
-}
-
 /// Of the layers with contents there are none in a whole image; in a bundle they come before the last layer.
 const char* type_of_layer(const Written& written, size_t at) {
     if (!written.is_bundle) return kLayerType;
@@ -291,10 +233,9 @@ std::string manifest_json(const Written& written, const Blob& config) {
     return manifest.dump();
 }
 
-/// The outer archive. A bundle describes itself before its contents come, so that they can be looked at, and
-/// kept, while the rest is on its way.
-void write_members(const Written& written, const std::string& config_text, const ExportRequest& request,
-                   int directory, int out, ExportResult& result) {
+/// What says what the layers are, and whose image it is.
+void describe(const Written& written, const std::string& config_text, const ExportRequest& request,
+              int directory, OuterArchive& outer, ExportResult& result) {
     const Blob config = plain_blob(config_text, directory);
     const Blob manifest = plain_blob(manifest_json(written, config), directory);
     json described = descriptor(kManifestType, manifest.digest, manifest.size);
@@ -303,28 +244,75 @@ void write_members(const Written& written, const std::string& config_text, const
     if (request.sign)
         described["annotations"][kSignatureAnnotation] = request.sign(signed_text(manifest.digest));
     const json index{{"schemaVersion", 2}, {"mediaType", kIndexType}, {"manifests", {described}}};
-    Outer outer(out);
-    const auto add_layers = [&](bool with_contents) {
+    outer.add(config);
+    outer.add(manifest);
+    outer.add("index.json", index.dump());
+    result.manifest = manifest.digest;
+    result.layers = written.layers.size();
+}
+
+/// Where the parts of an image are made, and how many are made at once.
+struct Workshop {
+    const ContentSource& contents;
+    int directory;
+    unsigned threads;
+    ProgressSink& sink;
+};
+
+/// The largest layers first; `ready` is told the turn of each one that is complete.
+void write_layers(const std::vector<Layer>& layers, const std::vector<size_t>& order, const Workshop& shop,
+                  Written& written, const std::function<void(size_t)>& ready) {
+    std::atomic<size_t> done{0};
+    parallel_for(layers.size(), shop.threads, [&](size_t turn) {
+        const size_t at = order[turn];
+        written.layers[at] = write_layer(layers[at], shop.contents, shop.directory);
+        ready(turn);
+        shop.sink.progress("export", written.titles[at], ++done, layers.size());
+    });
+}
+
+/// All of it: its layers leave as they are made, and what describes them follows.
+void write_whole(const Store& store, const Source& source, const ExportRequest& request, const Workshop& shop,
+                 OuterArchive& outer, ExportResult& result) {
+    const std::vector<Layer> layers = layers_of(source.portable, source.tree);
+    Written written;
+    written.titles = titles_of(source.portable);
+    written.layers.resize(layers.size());
+    {
+        const std::vector<size_t> order = by_size(layers);
+        BlobQueue queue(outer, written.layers, order);
+        write_layers(layers, order, shop, written, [&](size_t turn) { queue.ready(turn); });
+        queue.finish();
+    }
+    result.content = content_digest(source.portable, written.layers);
+    if (request.with_home) add_home(store, request.generation.container, shop.directory, written, result);
+    if (written.has_home) outer.add(written.layers.back());
+    describe(written, config_json(source.portable, written, result.content), request, shop.directory, outer,
+             result);
+}
+
+/// What the receiver lacks: contents, and the records that make the rest there. It describes itself before
+/// its contents come, so that they can be looked at, and kept, while the rest is on its way.
+void write_bundle(const Store& store, const Source& source, const ExportRequest& request,
+                  const Workshop& shop, OuterArchive& outer, ExportResult& result) {
+    std::vector<Layer> layers =
+        missing_contents(source.portable, *request.against, request.part_bytes, result.left_out);
+    Written written;
+    written.is_bundle = true;
+    written.titles.assign(layers.size(), "contents");
+    layers.push_back(records_layer(source.portable, source.tree));
+    written.titles.emplace_back("records");
+    written.layers.resize(layers.size());
+    write_layers(layers, by_size(layers), shop, written, [](size_t) {});
+    result.content = content_digest(source.portable, written.layers);
+    if (request.with_home) add_home(store, request.generation.container, shop.directory, written, result);
+    describe(written, config_json(source.portable, written, result.content), request, shop.directory, outer,
+             result);
+    for (const bool with_contents : {false, true}) {
         for (size_t at = 0; at < written.layers.size(); ++at) {
             if ((type_of_layer(written, at) == kContentsType) == with_contents) outer.add(written.layers[at]);
         }
-    };
-    const auto add_description = [&] {
-        outer.add(config);
-        outer.add(manifest);
-        outer.add("index.json", index.dump());
-    };
-    if (written.is_bundle) add_description();
-    add_layers(false);
-    if (written.is_bundle) {
-        add_layers(true);
-    } else {
-        add_description();
     }
-    outer.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
-    result.bytes = outer.finish();
-    result.manifest = manifest.digest;
-    result.layers = written.layers.size();
 }
 
 }  // namespace
@@ -342,29 +330,18 @@ ExportResult write_image(const Store& store, const ExportRequest& request, int o
     const Source source = read_source(store, request);
     const Staging staging = Staging::create(store, "export");
     const ContentSource contents = [&](uint32_t place) { return store.objects().open(source.keys[place]); };
+    const unsigned threads = request.threads != 0 ? request.threads : default_threads();
+    const Workshop shop{contents, staging.fd(), threads, sink};
+    OuterArchive outer(out);
     ExportResult result;
-    const std::vector<Layer> layers = chosen_layers(source, request, result.left_out);
     result.contents = source.portable.contents.size();
-    Written written;
     if (request.against) {
-        written.is_bundle = true;
-        written.titles.assign(layers.size() - 1, "contents");
-        written.titles.emplace_back("records");
+        write_bundle(store, source, request, shop, outer, result);
     } else {
-        written.titles = titles_of(source.portable);
+        write_whole(store, source, request, shop, outer, result);
     }
-    written.layers.resize(layers.size());
-    std::atomic<size_t> done{0};
-    const std::vector<size_t> order = by_size(layers);
-    parallel_for(layers.size(), request.threads != 0 ? request.threads : default_threads(), [&](size_t turn) {
-        const size_t at = order[turn];
-        written.layers[at] = write_layer(layers[at], contents, staging.fd());
-        sink.progress("export", written.titles[at], ++done, layers.size());
-    });
-    result.content = content_digest(source.portable, written.layers);
-    if (request.with_home) add_home(store, request.generation.container, staging.fd(), written, result);
-    write_members(written, config_json(source.portable, written, result.content), request, staging.fd(), out,
-                  result);
+    outer.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+    result.bytes = outer.finish();
     return result;
 }
 

@@ -187,6 +187,7 @@ TarWriter::TarWriter(Sink sink, std::string path_for_errors, TarCompression comp
     : state_(std::make_unique<State>(State{Writer(archive_write_new()), std::move(path_for_errors),
                                            EntryHandle(archive_entry_new()), std::move(sink)})) {
     set_up(*state_, compression);
+    archive_write_set_bytes_per_block(state_->handle.get(), kBlock);
     archive_write_set_bytes_in_last_block(state_->handle.get(), 1);
     if (archive_write_open(state_->handle.get(), state_.get(), nullptr, &State::write, nullptr) != ARCHIVE_OK)
         state_->fail();

@@ -207,6 +207,38 @@ TEST_F(ImageTest, ThreadsDoNotChangeTheBytes) {
     EXPECT_EQ(bytes_of(write(from_.store, "base", one)), bytes_of(write(from_.store, "base", many)));
 }
 
+TEST_F(ImageTest, LayersLeaveTheLargestFirstAndDescriptionsLast) {
+    const Fd in = open_at(AT_FDCWD, write(from_.store, "base"), O_RDONLY);
+    TarReader archive(in.get(), "image");
+    std::vector<std::pair<std::string, uint64_t>> members;
+    while (const auto member = archive.next())
+        members.emplace_back(member->path, member->size);
+    ASSERT_EQ(members.size(), 9U);  // two directories, three layers, configuration, manifest, index, layout
+    EXPECT_GT(members[2].second, 8'000'000U) << "the package with the large file";
+    EXPECT_LT(members[3].second, 1'000'000U);
+    EXPECT_EQ(members[7].first, "index.json");
+    EXPECT_EQ(members[8].first, "oci-layout");
+}
+
+TEST_F(ImageTest, AnExportThatCannotBeWrittenOnEnds) {
+    ExportRequest request;
+    request.generation = {"base", 1};
+    const Fd full = open_at(AT_FDCWD, "/dev/full", O_WRONLY);
+    EXPECT_THROW(write_image(from_.store, request, full.get(), sink_), Error);
+}
+
+TEST_F(ImageTest, AnExportOfAShortenedObjectEnds) {
+    const auto entries = from_.store.index().read().manifest(b_.manifest).entries;
+    const auto large = std::find_if(entries.begin(), entries.end(),
+                                    [](const Entry& entry) { return entry.path == "usr/share/large"; });
+    ASSERT_NE(large, entries.end());
+    const ObjectKey key = from_.store.index().read().object(large->object).first;
+    const std::string object = from_.store.layout().directories().data + "/store/objects/" + key.path(0);
+    ASSERT_EQ(::chmod(object.c_str(), 0644), 0);
+    ASSERT_EQ(::truncate(object.c_str(), 8'000'000), 0);
+    EXPECT_THROW((void)write(from_.store, "base"), Error);
+}
+
 TEST_F(ImageTest, AnImportedTreeIsTheTree) {
     install(to_.store, write(from_.store, "base"), "base");
     const ReadTxn there = to_.store.index().read();
