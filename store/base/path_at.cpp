@@ -133,25 +133,50 @@ std::string read_link_at(int dir, const std::string& path) {
     return *std::move(target);
 }
 
-std::vector<DirectoryItem> list_directory(int dir) {
+namespace {
+
+using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+/// Reads `dir` from its start, whatever its own offset is.
+DirectoryStream stream_of(int dir) {
     const int copy = ::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (copy < 0) throw Error::from_errno("open directory", ".");
-    const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(copy), ::closedir);
+    DirectoryStream stream(::fdopendir(copy), ::closedir);
     if (!stream) {
         const int error_number = errno;
         ::close(copy);
         throw Error::from_errno("list directory", "", error_number);
     }
-    std::vector<DirectoryItem> items;
+    return stream;
+}
+
+/// The next one that is neither "." nor "..", nullptr at the end.
+const dirent* next_of(DIR* stream) {
     for (;;) {
         errno = 0;
-        const dirent* entry = ::readdir(stream.get());
-        if (entry == nullptr) {
-            if (errno != 0) throw Error::from_errno("list directory", "");
-            break;
-        }
+        const dirent* entry = ::readdir(stream);
+        if (entry == nullptr && errno != 0) throw Error::from_errno("list directory", "");
+        if (entry == nullptr) return nullptr;
+        const std::string_view name = static_cast<const char*>(entry->d_name);
+        if (name != "." && name != "..") return entry;
+    }
+}
+
+}  // namespace
+
+size_t count_directory(int dir) {
+    const DirectoryStream stream = stream_of(dir);
+    size_t count = 0;
+    while (next_of(stream.get()) != nullptr)
+        ++count;
+    return count;
+}
+
+std::vector<DirectoryItem> list_directory(int dir) {
+    const DirectoryStream stream = stream_of(dir);
+    std::vector<DirectoryItem> items;
+    while (const dirent* entry = next_of(stream.get())) {
         std::string name = static_cast<const char*>(entry->d_name);
-        if (name == "." || name == "..") continue;
         unsigned char type = entry->d_type;
         if (type == DT_UNKNOWN) {
             const auto info = try_stat_at(dir, name);

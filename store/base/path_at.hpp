@@ -52,6 +52,8 @@ struct DirectoryItem {
 };
 /// Entries of an open directory but "." and "..", sorted by bytes.
 [[nodiscard]] std::vector<DirectoryItem> list_directory(int dir);
+/// How many these are.
+[[nodiscard]] size_t count_directory(int dir);
 
 // --- Read and write ------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ namespace pwstore::verifying {
 namespace {
 
 constexpr size_t kBuffer = 256 * 1024;  // fits the second-level cache: read and hashed there
-constexpr size_t kShards = 256;
+constexpr size_t kShards = std::tuple_size_v<FolderCounts>;
 constexpr size_t kChunk = 64;  // objects that a thread takes at once
 
 std::array<char, kBuffer>& thread_buffer() {
@@ -171,10 +171,36 @@ void ObjectScan::note(uint32_t place, uint16_t copy, const ObjectState& state) {
 
 namespace {
 
+std::string folder_name(size_t shard) {
+    return fmt::format("{:02x}", shard);
+}
+
+std::optional<Fd> open_folder(const Store& store, size_t shard) {
+    return try_open_at(store.objects().fd(), folder_name(shard), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+}  // namespace
+
+FolderCounts count_object_files(const Store& store) {
+    FolderCounts counts{};
+    for (size_t shard = 0; shard < counts.size(); ++shard) {
+        if (const auto folder = open_folder(store, shard)) counts[shard] = count_directory(folder->get());
+    }
+    return counts;
+}
+
+namespace {
+
 class Scanner {
  public:
-    Scanner(const Store& store, const Catalog& catalog, const VerifyOptions& options, ProgressSink& sink)
-        : store_(store), catalog_(catalog), options_(options), sink_(sink), shards_(kShards) {
+    Scanner(const Store& store, const Catalog& catalog, const FolderCounts& counts,
+            const VerifyOptions& options, ProgressSink& sink)
+        : store_(store),
+          catalog_(catalog),
+          counts_(counts),
+          options_(options),
+          sink_(sink),
+          shards_(kShards) {
         std::random_device random;
         seed_ = random();
         scan_.device = stat_fd(store.objects().fd(), names::kObjects).st_dev;
@@ -223,11 +249,11 @@ class Scanner {
     }
 
     void find_strays(size_t shard) {
-        const std::string directory = fmt::format("{:02x}", shard);
-        const auto dir = try_open_at(store_.objects().fd(), directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        if (counts_[shard] == there_[shard]) return;  // just those that were looked at
+        const std::string directory = folder_name(shard);
+        const auto dir = open_folder(store_, shard);
         if (!dir) return;  // every object of it is reported as missing
         const std::vector<DirectoryItem> items = list_directory(dir->get());
-        if (items.size() == there_[shard]) return;  // just those that were looked at
         std::vector<std::string> known;
         known.reserve(shards_[shard].size());
         for (const uint32_t place : shards_[shard]) {
@@ -260,6 +286,7 @@ class Scanner {
 
     const Store& store_;
     const Catalog& catalog_;
+    const FolderCounts& counts_;
     const VerifyOptions& options_;
     ProgressSink& sink_;
     std::vector<std::vector<uint32_t>> shards_;  ///< places by first digest byte
@@ -274,9 +301,9 @@ class Scanner {
 
 }  // namespace
 
-ObjectScan scan_objects(const Store& store, const Catalog& catalog, const VerifyOptions& options,
-                        ProgressSink& sink) {
-    return Scanner(store, catalog, options, sink).run();
+ObjectScan scan_objects(const Store& store, const Catalog& catalog, const FolderCounts& counts,
+                        const VerifyOptions& options, ProgressSink& sink) {
+    return Scanner(store, catalog, counts, options, sink).run();
 }
 
 }  // namespace pwstore::verifying

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -113,7 +114,13 @@ struct ObjectScan {
     void note(uint32_t place, uint16_t copy, const ObjectState& state);
 };
 
-[[nodiscard]] ObjectScan scan_objects(const Store& store, const Catalog& catalog,
+/// How many files there are in each folder of objects, by the first byte of their digests.
+using FolderCounts = std::array<size_t, 256>;
+[[nodiscard]] FolderCounts count_object_files(const Store& store);
+
+/// Look at all objects of the catalog, and for files that it does not have: names are compared only where
+/// there were more or fewer files than objects.
+[[nodiscard]] ObjectScan scan_objects(const Store& store, const Catalog& catalog, const FolderCounts& counts,
                                       const VerifyOptions& options, ProgressSink& sink);
 
 // --- Roots (verify_root.cpp) ---------------------------------------------------------------------

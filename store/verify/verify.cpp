@@ -44,6 +44,7 @@ class Verifier {
         : store_(store), options_(options), sink_(sink) {}
 
     VerifyReport run() {
+        auto counts = std::async(std::launch::async, [this] { return count_object_files(store_); });
         ReadTxn now = store_.index().read();
         catalog_ = read_catalog(now, report_.findings);
         // Records are checked beside the objects, in the transaction of the catalog, which ends with them.
@@ -53,7 +54,7 @@ class Verifier {
             check_records(txn, catalog_, found);
             return found;
         });
-        scan_ = scan_objects(store_, catalog_, options_, sink_);
+        scan_ = scan_objects(store_, catalog_, counts.get(), options_, sink_);
         for (Finding& finding : records.get())
             report_.findings.push_back(std::move(finding));
         confirm_under_lock();
