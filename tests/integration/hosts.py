@@ -439,6 +439,14 @@ def over_a_registry(world: World, other: Host) -> None:
         other.run("pull", f"{place}/base:top", "--as", "from-registry", "--insecure", "--allow-unsigned")
         check(whole_tree(world, world.root("top")) == whole_tree(world, other.top / "data" / "roots" / "from-registry"), "the same tree")
         other.run("delete", "from-registry", "--noconfirm", "--config", "--home")
+        sent = proxy.uploads
+        world.run("push", "top", f"{place}/base:home", "--with-home", "--insecure")
+        check(proxy.uploads - sent == 2, f"of an image with a home, that and the configuration are sent: {proxy.uploads - sent}")
+        told = other.json("pull", f"{place}/base:home", "--as", "from-registry", "--insecure", "--allow-unsigned")
+        there = other.top / "data/home/from-registry"
+        check(told["home"] and (there / ".config/app/settings").read_text() == "mine", f"its home comes along: {told}")
+        check(whole_tree(world, world.root("top")) == whole_tree(world, other.top / "data" / "roots" / "from-registry"), "beside the same tree")
+        other.run("delete", "from-registry", "--noconfirm", "--config", "--home")
         print(f"registry: {first} blobs for base, {more} more for top")
     finally:
         server.terminate()

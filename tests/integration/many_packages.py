@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A container of 300 packages as an image: few layers, which another package leaves alone, and podman takes it.
+"""A container of 300 packages as an image: few layers, which another package leaves alone, and podman takes it, also with a home.
 
     tests/integration/many_packages.py PROGRAMS-DIR
 """
@@ -52,6 +52,15 @@ def podman_takes(world: World, image: Path) -> None:
     return None
 
 
+def with_home(world: World) -> Path:
+    home = world.data / "home/base"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "note").write_text("mine")
+    image = world.top / "home.tar"
+    check(world.json("export", "base", "--with-home", "-o", str(image))["home"], "its home goes along")
+    return image
+
+
 def test(world: World, _arguments: list[str]) -> None:
     scripts = world.top / "scripts"
     scripts.mkdir()
@@ -68,7 +77,7 @@ def test(world: World, _arguments: list[str]) -> None:
     fresh = [digest for digest in layers_of(more)[:-1] if digest not in before]
     check(1 <= len(fresh) <= 2, f"another package makes at most two layers new: {len(fresh)}")
     print(f"{len(before)} layers; another package: {len(fresh)} new, and the last")
-    podman_takes(world, image)
+    podman_takes(world, with_home(world))  # a layer more than without
 
 
 if __name__ == "__main__":
