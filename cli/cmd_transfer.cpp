@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
@@ -279,11 +281,18 @@ Command have_command() {
 
 constexpr const char* kSshRemedy = "install OpenSSH's client programs (Debian: openssh-client)";
 
+struct Place {
+    bool is_registry = false;
+    std::string text;  ///< the host, or the registry's reference
+    std::string name;  ///< of a container on the host
+};
+
 /// The other pwstore, behind ssh.
 class Remote {
  public:
     Remote(const std::string& host, const std::string& program)
-        : peer_(start_outside("ssh", {"-T", "--", host, program + " serve --stdio"}, kSshRemedy)),
+        : peer_(
+              start_outside("ssh", {"-T", "--", destination(host), program + " serve --stdio"}, kSshRemedy)),
           in_(peer_.from.get()),
           out_(peer_.to.get()) {
         std::string greeting;
@@ -316,20 +325,30 @@ class Remote {
     }
 
  private:
+    /// With a port, which ssh takes in this form only; more colons are those of an IPv6 address.
+    static std::string destination(const std::string& host) {
+        return std::count(host.begin(), host.end(), ':') == 1 ? "ssh://" + host : host;
+    }
+
     OutsidePeer peer_;
+    BrokenPipesAreErrors broken_pipes_are_errors_;
     FrameReader in_;
     FrameWriter out_;
 };
 
-/// Runs `produce` with the writing end of a pipe while `consume` has the other; the first Error of either is
-/// thrown.
+/// Runs `produce` with the writing end of a pipe while `consume` has the other. When both fail: a producer
+/// that stopped early is why, unless it only found that its reader was gone.
 template <typename Produce, typename Consume>
 void through_pipe(const Produce& produce, const Consume& consume) {
     Pipe pipe = make_pipe();
     std::exception_ptr failure;
+    bool is_consequence = false;
     std::thread producer([&] {
         try {
             produce(pipe.write_end.get());
+        } catch (const Error& error) {
+            failure = std::current_exception();
+            is_consequence = error.error_number() == EPIPE;
         } catch (...) {
             failure = std::current_exception();
         }
@@ -343,8 +362,8 @@ void through_pipe(const Produce& produce, const Consume& consume) {
     }
     pipe.read_end.reset();
     producer.join();
+    if (failure && !(own && is_consequence)) std::rethrow_exception(failure);
     if (own) std::rethrow_exception(own);
-    if (failure) std::rethrow_exception(failure);
 }
 
 image::ExportResult send_image(Context& context, const image::ExportRequest& request, FrameWriter& out,
@@ -355,27 +374,46 @@ image::ExportResult send_image(Context& context, const image::ExportRequest& req
     return result;
 }
 
-ImportResult receive_image(Context& context, ImportRequest request, FrameReader& in, ProgressSink& sink) {
+/// `after_it` sees to what the sender says when all is sent: that it failed, for example.
+template <typename AfterIt>
+ImportResult receive_image(Context& context, ImportRequest request, FrameReader& in, ProgressSink& sink,
+                           const AfterIt& after_it) {
     ImportResult result;
-    through_pipe([&](int to) { copy_from_frames(in, to); },
-                 [&](int from) {
-                     request.in = from;
-                     result = context.backend.import_image(request, sink);
-                 });
+    through_pipe(
+        [&](int to) {
+            copy_from_frames(in, to);
+            after_it();
+        },
+        [&](int from) {
+            request.in = from;
+            result = context.backend.import_image(request, sink);
+        });
     return result;
 }
 
-int push_ssh(Context& context, const Arguments& arguments, const std::string& host) {
+image::ExportResult send_to(Remote& remote, Context& context, const image::ExportRequest& request,
+                            ProgressSink& sink) {
+    try {
+        return send_image(context, request, remote.out(), sink);
+    } catch (const Error& error) {
+        if (error.error_number() == EPIPE) (void)remote.answer();  // it takes no more, and says why
+        throw;
+    }
+}
+
+int push_ssh(Context& context, const Arguments& arguments, const Place& place) {
     image::ExportRequest request = export_request(context, arguments);
+    const std::string& host = place.text;
+    const std::string name = arguments.value("as").value_or(place.name);
     ProgressScreen screen(context);
     Remote remote(host, arguments.value("remote-program").value_or("pwstore"));
     remote.ask({{"request", "have"}});
     (void)remote.answer();
     request.against = read_contents(remote.in());
     json wish{{"request", "import"}, {"allow_unsigned", arguments.has("allow-unsigned")}};
-    if (const auto name = arguments.value("as")) wish["name"] = *name;
+    if (!name.empty()) wish["name"] = name;
     remote.ask(wish);
-    const image::ExportResult result = send_image(context, request, remote.out(), screen);
+    const image::ExportResult result = send_to(remote, context, request, screen);
     const json answer = remote.answer();
     remote.finish();
     screen.clear();
@@ -393,9 +431,8 @@ int pull_ssh(Context& context, const Arguments& arguments, const std::string& ho
     remote.ask({{"request", "export"}, {"name", name}, {"with_home", with_home}});
     write_contents(remote.out(), context.backend.contents());
     (void)remote.answer();
-    const ImportResult result =
-        receive_image(context, import_request(context, arguments), remote.in(), screen);
-    (void)remote.answer();
+    const ImportResult result = receive_image(context, import_request(context, arguments), remote.in(),
+                                              screen, [&] { (void)remote.answer(); });
     remote.finish();
     screen.clear();
     return tell_import(context, arguments, "pull", result);
@@ -416,7 +453,7 @@ void serve_one(Context& context, const json& request, FrameReader& in, FrameWrit
         wish.command = "import from another host";
         if (request.contains("name")) wish.name.emplace(request["name"].get<std::string>());
         // Who can log in as this user can do anything as this user: ssh has vouched for the sender.
-        const ImportResult result = receive_image(context, std::move(wish), in, sink);
+        const ImportResult result = receive_image(context, std::move(wish), in, sink, [] {});
         context.backend.log(fmt::format("received {}@{}", result.container, result.generation));
         out.line(json{{"container", result.container}, {"generation", result.generation}}.dump());
     } else if (what == "export") {
@@ -436,6 +473,7 @@ void serve_one(Context& context, const json& request, FrameReader& in, FrameWrit
 
 int run_serve(Context& context, const Arguments& arguments) {
     if (!arguments.has("stdio")) throw wrong("'serve' needs --stdio");
+    const BrokenPipesAreErrors broken_pipes_are_errors;
     FrameReader in(STDIN_FILENO);
     FrameWriter out(STDOUT_FILENO);
     write_all(STDOUT_FILENO, kGreeting, "standard output");
@@ -550,12 +588,6 @@ int pull_registry(Context& context, const Arguments& arguments, const std::strin
 // --- push, pull
 // ----------------------------------------------------------------------------------------------
 
-struct Place {
-    bool is_registry = false;
-    std::string text;  ///< the host, or the registry's reference
-    std::string name;  ///< of a container on the host
-};
-
 Place place_of(const std::string& text) {
     for (const auto& [scheme, is_registry] : {std::pair("ssh://", false), std::pair("oci://", true)}) {
         if (!text.starts_with(scheme)) continue;
@@ -575,7 +607,7 @@ Place place_of(const std::string& text) {
 int run_push(Context& context, const Arguments& arguments) {
     const Place place = place_of(arguments.operands().at(1));
     return place.is_registry ? push_registry(context, arguments, place.text)
-                             : push_ssh(context, arguments, place.text);
+                             : push_ssh(context, arguments, place);
 }
 
 int run_pull(Context& context, const Arguments& arguments) {

@@ -42,7 +42,7 @@ Sha256 sha256_from(std::string_view bytes) {
 void FrameReader::read_exactly(char* into, size_t size) {
     while (size > 0) {
         const size_t got = read_some(fd_, {into, size}, kOtherSide);
-        if (got == 0) throw broken("it ended in the middle");
+        if (got == 0) throw Error("talk with", kOtherSide, "it ended in the middle");
         into += got;
         size -= got;
     }
@@ -84,6 +84,17 @@ void FrameWriter::frame(std::string_view piece) {
 void FrameWriter::end() {
     constexpr uint32_t kEnd = 0;
     write_all(fd_, {reinterpret_cast<const char*>(&kEnd), sizeof kEnd}, kOtherSide);
+}
+
+BrokenPipesAreErrors::BrokenPipesAreErrors() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};  // unlike SIG_IGN, not inherited
+    action.sa_flags = SA_RESTART;
+    (void)::sigaction(SIGPIPE, &action, &before_);
+}
+
+BrokenPipesAreErrors::~BrokenPipesAreErrors() {
+    (void)::sigaction(SIGPIPE, &before_, nullptr);
 }
 
 void copy_to_frames(int fd, FrameWriter& out) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <signal.h>
+
 #include <cstdint>
 #include <functional>
 #include <set>
@@ -30,7 +32,7 @@ inline constexpr std::string_view kGreeting = "pwstore 1\n";
 class FrameReader {
  public:
     explicit FrameReader(int fd) : fd_(fd) {}
-    /// Up to the newline, without it. @throws Error (corrupt) at the end of input or beyond 1 MiB
+    /// Up to the newline, without it. @throws Error at the end of input, (corrupt) beyond 1 MiB
     [[nodiscard]] std::string line();
     /// The next frame; empty = the end of this row of frames. Valid until the next call.
     [[nodiscard]] std::string_view frame();
@@ -50,6 +52,19 @@ class FrameWriter {
 
  private:
     int fd_;
+};
+
+/// While it lives, writing to a reader that is gone is an Error (EPIPE) and not the end of this process.
+/// Programs that are started have the usual SIGPIPE.
+class BrokenPipesAreErrors {
+ public:
+    BrokenPipesAreErrors();
+    BrokenPipesAreErrors(const BrokenPipesAreErrors&) = delete;
+    BrokenPipesAreErrors& operator=(const BrokenPipesAreErrors&) = delete;
+    ~BrokenPipesAreErrors();
+
+ private:
+    struct sigaction before_ {};
 };
 
 /// Everything that can be read from `fd`, as frames with their end.

@@ -290,6 +290,14 @@ PasswordAuthentication no
     return server
 
 
+def ports_are_for_ssh(world: World, _other: Host) -> None:
+    wrapper(world, "ssh", f'echo "$*" > {world.top}/ssh-arguments; exit 255')
+    for host, wanted in (("me@peer", "-- me@peer "), ("me@peer:2222", "-- ssh://me@peer:2222 "), ("fe80::1", "-- fe80::1 ")):
+        world.run("push", "base", f"ssh://{host}", expect=1)
+        told = (world.top / "ssh-arguments").read_text()
+        check(wanted in told, f"ssh is told the host as it takes it: {told}")
+
+
 def over_ssh(world: World, other: Host) -> None:
     remote = world.top / "remote-pwstore"
     remote.write_text("#!/bin/sh\n" + "".join(f"export {name}='{value}'\n" for name, value in other.env.items()) +
@@ -312,6 +320,18 @@ def over_ssh(world: World, other: Host) -> None:
         for arguments in (("pull", "ssh://peer", "nothing-there", "--allow-unsigned"), ("push", "base", "ssh://peer", "--as", "pushed")):
             failed = world.run(*arguments, *there, expect=None)
             check(failed.returncode != 0 and "other side" in failed.stderr, f"what goes wrong there is told here: {failed}")
+        # The other side fails at once, in the middle, or goes away.
+        failed = world.run("push", "base", "ssh://peer", *there, "--as", "no name", expect=1)
+        check("other side" in failed.stderr and "no name" in failed.stderr, f"a name that it refuses: {failed}")
+        failed = world.run("pull", "ssh://peer", "pushed@99", *there, "--allow-unsigned", "--as", "none", expect=1)
+        check("other side" in failed.stderr and "pushed@99" in failed.stderr, f"a generation that it does not have: {failed}")
+        dying = world.top / "dying-pwstore"
+        dying.write_text("#!/bin/sh\necho pwstore 1\nread wish\necho '{\"contents\":0}'\nprintf '\\0\\0\\0\\0'\nread wish\n")
+        dying.chmod(0o755)
+        failed = world.run("push", "base", "ssh://peer", "--remote-program", str(dying), "--as", "none", expect=1)
+        check("other side" in failed.stderr, f"one that goes away: {failed}")
+        world.run("push", "base", "ssh://peer/by-place", *there)
+        other.run("delete", "by-place", "--noconfirm", "--config", "--home")
         silent = world.run("push", "base", "ssh://peer", "--remote-program", "true", expect=1)
         check("no pwstore" in silent.stderr, f"and so is a host without pwstore: {silent.stderr}")
         world.run("delete", "pulled", "--noconfirm", "--config", "--home")
@@ -490,7 +510,7 @@ def test(world: World, _arguments: list[str]) -> None:
     world.run("create", "top", "--aggregate", "--dep=base", "application", "--noconfirm")
     world.run("shell", "-r", "top", stdin="echo mine > /etc/mine\nrm /usr/share/pkg1/dir1/file1\nmkdir -p /opt/x\nln -s ../etc /opt/x/link\n")
     other = Host(world, "other host")
-    for step in (move_by_file, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, over_ssh, interrupted, over_a_registry, other_programs):
+    for step in (move_by_file, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, ports_are_for_ssh, over_ssh, interrupted, over_a_registry, other_programs):
         step(world, other)
     world.verify()
 
