@@ -179,7 +179,6 @@ std::vector<std::string> job_arguments(const Arguments& arguments) {
     }
     words.push_back("--lock-wait=" + arguments.value("lock-wait").value_or("10m"));
     (void)request_of(arguments);  // a mistake is better found now than at night
-    (void)patience_of(arguments);
     return words;
 }
 
@@ -217,21 +216,36 @@ int remove_timer(Context& context) {
     return kDone;
 }
 
+void refuse_beside(const Arguments& arguments, const char* action, const char* reason,
+                   std::initializer_list<const char*> others) {
+    if (!arguments.has(action)) return;
+    for (const char* other : others) {
+        if (arguments.has(other))
+            throw wrong_option(fmt::format("'--{}' {}: '--{}' does not go with it", action, reason, other));
+    }
+}
+
+void refuse_contradictions(const Arguments& arguments) {
+    (void)patience_of(arguments);
+    refuse_beside(arguments, "apply", "does what the plan says",
+                  {"keep", "budget", "min-dead", "plan", "dry-run", "if-needed", "no-cache"});
+    for (const char* action : {"print-cron", "install-timer", "remove-timer"})
+        refuse_beside(arguments, action, "collects nothing",
+                      {"apply", "plan", "dry-run", "exit-code", "json"});
+    refuse_beside(arguments, "print-cron", "only prints", {"install-timer", "remove-timer"});
+    refuse_beside(arguments, "install-timer", "makes a timer", {"remove-timer"});
+}
+
 int run_gc(Context& context, const Arguments& arguments) {
+    refuse_contradictions(arguments);
     if (arguments.has("print-cron")) {
         context.io.out << cron_line(gc_job(job_arguments(arguments)));
         return kDone;
     }
     if (arguments.has("install-timer")) return install_timer(context, arguments);
     if (arguments.has("remove-timer")) return remove_timer(context);
-    if (const auto path = arguments.value("apply")) {
-        for (const char* other : {"keep", "budget", "min-dead", "plan", "dry-run", "if-needed", "no-cache"}) {
-            if (arguments.has(other))
-                throw wrong_option(
-                    fmt::format("'--apply' does what the plan says: '--{}' does not go with it", other));
-        }
+    if (const auto path = arguments.value("apply"))
         return carry_out(context, arguments, CollectPlan::decode(read_file(AT_FDCWD, *path)));
-    }
     ProgressScreen screen(context);
     CollectPlan plan = context.backend.plan_collection(request_of(arguments), screen);
     screen.clear();

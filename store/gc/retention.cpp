@@ -98,7 +98,7 @@ int64_t parse_duration(std::string_view text, std::string_view option) {
 RetentionPolicy RetentionPolicy::parse(std::string_view text) {
     constexpr std::string_view kOption = "--keep";
     RetentionPolicy policy;
-    while (!text.empty()) {
+    do {  // no rule at all would let go of everything: that is said with last=0
         const std::string_view item = text.substr(0, text.find(','));
         text.remove_prefix(std::min(item.size() + 1, text.size()));
         const size_t equals = item.find('=');
@@ -120,7 +120,7 @@ RetentionPolicy RetentionPolicy::parse(std::string_view text) {
                 .with_hint("rules are last=N, daily=N, weekly=N, monthly=N, yearly=N and within=TIME");
         }
         *count->second = *number;
-    }
+    } while (!text.empty());
     return policy;
 }
 

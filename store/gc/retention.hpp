@@ -19,7 +19,7 @@ struct RetentionPolicy {
     unsigned yearly = 0;   ///< of years
     int64_t within = 0;    ///< all that are younger, in seconds
 
-    /// "last=3,daily=7,weekly=4,monthly=6,yearly=1,within=30d", any of them.
+    /// "last=3,daily=7,weekly=4,monthly=6,yearly=1,within=30d", any of them but not none.
     /// @throws Error (usage) naming what is wrong
     static RetentionPolicy parse(std::string_view text);
     bool operator==(const RetentionPolicy&) const = default;

@@ -63,12 +63,15 @@ TEST(GcCommand, ReadsItsOptions) {
 
 TEST(GcCommand, RefusesNonsense) {
     Cli cli;
-    for (const char* option : {"--budget=x", "--budget=-1G", "--budget=1X", "--budget=nanG",
-                               "--min-dead=soon", "--keep=some", "--lock-wait=x"}) {
+    for (const char* option :
+         {"--budget=x", "--budget=-1G", "--budget=1X", "--budget=nanG", "--min-dead=soon", "--keep=some",
+          "--keep=", "--lock-wait=x", "--dry-run", "--plan=x", "--apply=x", "--exit-code", "--json",
+          "--install-timer", "--remove-timer"}) {
         EXPECT_EQ(cli({"gc", "--print-cron", option}), 2) << option;
         EXPECT_THAT(cli.out(), IsEmpty()) << option;
     }
     EXPECT_EQ(cli({"gc", "--apply=x", "--budget=1G"}), 2);
+    EXPECT_EQ(cli({"gc", "--dry-run", "--lock-wait=x"}), 2);
 }
 
 TEST(GcCommand, ExitCodesTellWhatHappened) {
