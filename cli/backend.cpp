@@ -456,8 +456,7 @@ class RealBackend final : public Backend {
 
     VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) override {
         if (!look()) return {};
-        // Opened for change: what a power cut left is put right, not reported.
-        const Store store = Store::open(directories());
+        const Store store = open_to_verify(request.heal);
         VerifyOptions options;
         options.contents = !request.quick;
         options.sample = request.sample;
@@ -532,6 +531,17 @@ class RealBackend final : public Backend {
         } catch (const Error&) {  // see above
         }
         return Store::open_read_only(directories());
+    }
+
+    /// Opened for change: what a power cut left is put right, not reported. As it is where that cannot be, on
+    /// a medium that is read-only.
+    Store open_to_verify(bool is_to_heal) {
+        try {
+            return Store::open(directories());
+        } catch (const Error& error) {
+            if (is_to_heal || error.error_number() != EROFS) throw;
+        }
+        return std::move(*Store::open_read_only(directories()));
     }
 
     /// Open to look at a container that has to be there.

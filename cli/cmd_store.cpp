@@ -29,23 +29,35 @@ double share_of(const std::string& text) {
     return share;
 }
 
+std::string summary_of(const VerifyReport& report) {
+    const size_t count = report.findings.size();
+    if (count == 0) return "clean";
+    if (std::all_of(report.findings.begin(), report.findings.end(),
+                    [](const Finding& finding) { return finding.healed; })) {
+        return "clean now";
+    }
+    return fmt::format("{} finding{}{}", count, count == 1 ? "" : "s", report.clean() ? ", no damage" : "");
+}
+
 void print_findings(const Context& context, const VerifyReport& report) {
     for (const Finding& finding : report.findings) {
         const std::string mark = finding.healed ? context.out.green("healed:") : context.out.red("found:");
         context.io.out << mark << ' ' << shown(finding.text) << '\n';
     }
     if (context.quiet) return;
-    context.io.out << fmt::format(
-        "{} objects, {} and {} roots checked: {}\n", report.objects, human_size(report.bytes), report.roots,
-        report.findings.empty()       ? "clean"
-        : report.clean()              ? "clean now"
-        : report.findings.size() == 1 ? "1 finding"
-                                      : fmt::format("{} findings", report.findings.size()));
+    context.io.out << fmt::format("{} objects, {} and {} roots checked: {}\n", report.objects,
+                                  human_size(report.bytes), report.roots, summary_of(report));
 }
 
 int run_verify(Context& context, const Arguments& arguments) {
     const std::vector<std::string> names = arguments.operands();
     if (arguments.has("fidelity")) {
+        for (const char* other : {"heal", "from", "quick", "sample", "json"}) {
+            if (!arguments.has(other)) continue;
+            throw Error("read the command line", "",
+                        fmt::format("'--fidelity' checks nothing: '--{}' does not go with it", other))
+                .as(Fault::usage);
+        }
         for (const std::string& line : context.backend.fidelity({names.begin(), names.end()}))
             context.io.out << shown(line) << '\n';
         return kDone;

@@ -36,7 +36,8 @@ class SetIdSearch {
         if (!info || (info->st_mode & kSetId) == 0) return;
         Finding finding{
             FindingKind::set_id_file, path,
-            fmt::format("a file with mode {:04o}: it would run as its owner", info->st_mode & 07777U), false};
+            fmt::format("'{}' has mode {:04o}: it would run as its owner", path, info->st_mode & 07777U),
+            false};
         if (action_ == SetIds::clear) {
             const mode_t mode = info->st_mode & 07777U & ~kSetId;
             finding.healed = ::fchmodat(dir, name.c_str(), mode, 0) == 0;

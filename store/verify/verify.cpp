@@ -209,7 +209,9 @@ void Verifier::report_objects() {
     for (const std::string& path : scan_.strays) {
         const bool set_id = scan_.stray_set_ids.contains(path);
         report_.findings.push_back({set_id ? FindingKind::set_id_file : FindingKind::stray_file, below + path,
-                                    "a file that no record names", removed_strays_.contains(path)});
+                                    fmt::format("'{}' is a file that no record names{}", below + path,
+                                                set_id ? ", and would run as its owner" : ""),
+                                    removed_strays_.contains(path)});
     }
 }
 
@@ -233,8 +235,9 @@ void Verifier::add_root(const std::string& name) {
         uint64_t number = 0;
         const char* end = name.data() + name.size();
         if (at == std::string::npos || std::from_chars(name.data() + at + 1, end, number).ptr != end) {
-            report_.findings.push_back(
-                {FindingKind::stray_file, path, "a directory that is no container's root", false});
+            report_.findings.push_back({FindingKind::stray_file, path,
+                                        fmt::format("'{}' is a directory that is no container's root", path),
+                                        false});
             return;
         }
         RootState root{ContainerName(name.substr(0, at)), number, std::nullopt, Fd(), "", {}};
@@ -248,7 +251,8 @@ void Verifier::add_root(const std::string& name) {
                 is_lock_free(data, std::string(names::kContainerLocks) + "/" + root.container.str());
             if (is_idle && !recorded()) {
                 report_.findings.push_back(
-                    {FindingKind::stray_file, path, "the root of a generation that no record names", false});
+                    {FindingKind::stray_file, path,
+                     fmt::format("'{}' is the root of a generation that no record names", path), false});
             }
             return;
         }

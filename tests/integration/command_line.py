@@ -167,6 +167,14 @@ def test_directories_that_cannot_be_written(world: World) -> None:
     check("late" not in world.run("query", "base", "-q").stdout, "it was installed although the command failed")
 
 
+def test_read_only_medium(world: World) -> None:
+    line = f"mount --bind '{world.data}' '{world.data}' && mount -o remount,bind,ro '{world.data}' && "
+    line += " && ".join(f"'{world.programs}/pwstore' {verb}" for verb in ("ls", "stats", "verify", "gc --dry-run"))
+    result = subprocess.run(["unshare", "-Urm", "sh", "-c", line], env=world.env, text=True, capture_output=True,
+                            stdin=subprocess.DEVNULL, timeout=120)
+    check(result.returncode == 0 and "clean" in result.stdout, f"a store that can only be read: {result}")
+
+
 def test_killed_trial(world: World) -> None:
     for code, command in ((7, ("sh", "-c", "exit 7")), (127, ("nothing",)), (137, ("sh", "-c", "kill -9 $$"))):
         world.run("try", "late", "--", *command, expect=code)

@@ -340,6 +340,12 @@ TEST(Verify, OptionsAndExitCodes) {
     EXPECT_EQ(cli({"verify", "--heal"}), 0);
     EXPECT_THAT(cli.out(), HasSubstr("healed: bash"));
     EXPECT_THAT(cli.out(), HasSubstr("clean now"));
+    cli.backend.findings.findings.push_back(
+        {FindingKind::stray_file, "roots/x", "'roots/x' is nobody's", false});
+    EXPECT_EQ(cli({"verify"}), 0);
+    EXPECT_THAT(cli.out(), HasSubstr(": 2 findings, no damage\n"));
+    for (const char* other : {"--heal", "--from=x", "--quick", "--sample=10%", "--json"})
+        EXPECT_EQ(cli({"verify", "--fidelity", other}), 2) << other;
     EXPECT_EQ(cli({"verify", "--fidelity", "base"}), 0);
     EXPECT_EQ(cli.out(), "fidelity of base\n");
     EXPECT_EQ(cli({"verify", "--fidelity"}), 0);

@@ -291,6 +291,8 @@ TEST_F(Verify, StrayFilesAreFoundAndRemovedByHealing) {
                 testing::UnorderedElementsAre(FindingKind::stray_file, FindingKind::set_id_file,
                                               FindingKind::stray_file))
         << texts(report);
+    for (const Finding& finding : report.findings)
+        EXPECT_THAT(finding.text, testing::HasSubstr("'" + finding.path + "'"));
     EXPECT_TRUE(heal().clean());
     EXPECT_FALSE(exists_at(AT_FDCWD, copy));
     EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
