@@ -569,6 +569,7 @@ class RealBackend final : public Backend {
 
     Composition compose_for(const Store& store, const ContainerName& name, uint64_t generation,
                             const std::optional<Volume>& here) {
+        make_directories(store.layout().data(), std::string(names::kHome) + "/" + name.str(), 0700);
         ComposeRequest request{name, generation, {}, RunKind::user, {}, {}, {}, false};
         if (const auto config = load_config(directories().config, name)) request.config = *config;
         request.root.path = store.layout().path(Layout::root_name(name, generation));

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <ostream>
 
 #include "cli/cmd.hpp"
@@ -108,6 +109,7 @@ int run_where(Context& context, const Arguments& arguments) {
     std::string text = arguments.operands().at(0);
     if (text.starts_with("sha256:")) text.erase(0, 7);
     if (text.size() < 4) throw wrong("at least four digits of a content are needed");
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
     auto places = context.backend.places(text);
     if (!arguments.has("all")) std::erase_if(places, [](const ContentPlace& one) { return !one.is_current; });
     if (arguments.has("json")) {

@@ -202,6 +202,7 @@ def main() -> None:
         for line in (("ls",), ("du",), ("verify",), ("doctor",), ("search", "zzz")):
             json.loads(world.run(*line, "--json", expect=1 if line[0] == "search" else 0).stdout)
         world.run("create", "base", "--base", "--noconfirm")
+        world.run("explain", "base")  # nothing was run in it yet
         for name, test in list(globals().items()):
             if name.startswith("test_"):
                 test(world)

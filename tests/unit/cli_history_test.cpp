@@ -165,5 +165,20 @@ TEST(Diff, PrintsPackagesAndFiles) {
     EXPECT_EQ(cli.out(), "");
 }
 
+TEST(Snapshot, LsKnowsTheContainer) {
+    Cli cli;
+    EXPECT_EQ(cli({"snapshot", "ls", "a"}), 0);
+    EXPECT_EQ(cli({"snapshot", "ls", "a", "b"}), 2);
+    cli.backend.known = false;
+    EXPECT_EQ(cli({"snapshot", "ls", "a"}), 2);
+    EXPECT_THAT(cli.err(), HasSubstr("there is no such container"));
+}
+
+TEST(Where, TakesDigitsInCapitals) {
+    Cli cli;
+    cli({"where", "sha256:91AB03"});
+    EXPECT_THAT(cli.backend.calls, ElementsAre("places of 91ab03"));
+}
+
 }  // namespace
 }  // namespace pwstore::cli
