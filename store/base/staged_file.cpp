@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 
+#include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 
 namespace pwstore {
@@ -20,11 +22,19 @@ std::string staged_name_for(const std::string& name) {
     return parent.empty() ? hidden : fmt::format("{}/{}", parent, hidden);
 }
 
+/// `name`, unless a rename would put a file in the place of a device, a pipe or a directory.
+std::string checked(int dir, std::string name) {
+    struct stat info {};
+    if (::fstatat(dir, name.c_str(), &info, 0) == 0 && !S_ISREG(info.st_mode))
+        throw Error("replace file", printable(name), "it is not a regular file").as(Fault::usage);
+    return name;
+}
+
 }  // namespace
 
 StagedFile::StagedFile(int dir, std::string name, mode_t mode)
     : dir_(dir),
-      name_(std::move(name)),
+      name_(checked(dir, std::move(name))),
       staged_name_(staged_name_for(name_)),
       file_(open_at(dir, staged_name_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode)) {}
 

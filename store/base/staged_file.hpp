@@ -16,6 +16,7 @@ namespace pwstore {
 class StagedFile {
  public:
     /// Create the staged file in directory `dir` (not owned; it must outlive this object).
+    /// @throws Error (usage) when `name` is anything but a regular file, also through a symbolic link
     StagedFile(int dir, std::string name, mode_t mode = 0644);
     StagedFile(const StagedFile&) = delete;
     StagedFile& operator=(const StagedFile&) = delete;

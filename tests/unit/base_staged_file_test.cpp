@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
@@ -33,6 +35,20 @@ TEST(StagedFile, LeavesNothingBehindUnpublished) {
         EXPECT_EQ(list_directory(fd.get()).size(), 1U);
     }
     EXPECT_TRUE(list_directory(fd.get()).empty());
+}
+
+TEST(StagedFile, ReplacesRegularFilesOnly) {
+    const test::TestDir dir;
+    const Fd fd = open_dir(AT_FDCWD, dir.path());
+    ASSERT_EQ(::mkfifoat(fd.get(), "pipe", 0600), 0);
+    ASSERT_EQ(::symlinkat("pipe", fd.get(), "link"), 0);
+    ASSERT_EQ(::mkdirat(fd.get(), "directory", 0700), 0);
+    for (const char* name : {"pipe", "link", "directory"}) {
+        const mode_t before = stat_at(fd.get(), name).st_mode;
+        EXPECT_THROW(write_file_atomically(fd.get(), name, "content"), Error) << name;
+        EXPECT_EQ(stat_at(fd.get(), name).st_mode, before) << name;
+    }
+    EXPECT_EQ(list_directory(fd.get()).size(), 3U);
 }
 
 TEST(StagedFile, TwoOfOneNameDoNotMeet) {
