@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/gc/gc.hpp"
 #include "store/image/flatten.hpp"
 #include "store/image/home.hpp"
 #include "store/image/image_import.hpp"
@@ -163,6 +166,16 @@ class ImageTest : public ::testing::Test {
         const Image image = read(path);
         const Lease lease = Lease::create(store.index(), store.layout().data(), "a test");
         return import_image(store, image, lease, sink_);
+    }
+    /// Import what may still be on its way.
+    void receive(const std::string& path) {
+        const Fd in = open_at(AT_FDCWD, path, O_RDONLY);
+        const std::string place = dir_.path("later-" + std::to_string(++count_));
+        make_directory(AT_FDCWD, place);
+        const Fd blobs = open_at(AT_FDCWD, place, O_RDONLY | O_DIRECTORY);
+        const Image image = Image::read(in.get(), blobs.get(), {}, sink_, Image::Arrival::later);
+        const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
+        (void)import_image(to_.store, image, lease, sink_);
     }
     /// Import, and record it as NAME@1.
     void install(const Store& store, const std::string& path, const std::string& name) {
@@ -383,6 +396,7 @@ TEST_F(ImageTest, AnInterruptedImportIsContinued) {
         const PackagedStore other;
         const Lease lease = Lease::create(other.store.index(), other.store.layout().data(), "a test");
         whole = import_image(other.store, read(path), lease, sink_, small).stats;
+        EXPECT_EQ(whole.new_objects, other.store.index().read().object_count());
         EXPECT_THAT(other.store.index().read().unused().deltas, SizeIs(1))
             << "what was kept meanwhile is gone";
     }
@@ -394,13 +408,51 @@ TEST_F(ImageTest, AnInterruptedImportIsContinued) {
     const size_t kept = to_.store.index().read().object_count();
     EXPECT_GT(kept, 0U);
     EXPECT_TRUE(to_.store.index().read().manifest_ids().empty());
-    EXPECT_FALSE(to_.store.index().read().unused().deltas.empty()) << "nothing keeps them from a collection";
+    std::set<ObjectId> named;
+    for (const auto& [id, since] : to_.store.index().read().unused().deltas) {
+        for (const DeltaEntry& one : to_.store.index().read().delta(id).entries)
+            named.insert(one.entry.object);
+    }
+    EXPECT_THAT(named, SizeIs(kept)) << "nothing keeps the others from a collection";
     const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
     const ImportedImage again = import_image(to_.store, read(path), lease, sink_, small);
     EXPECT_EQ(again.stats.new_objects + kept, whole.new_objects);
     EXPECT_LT(again.stats.new_bytes, whole.new_bytes);
     EXPECT_EQ(again.generation.tree_digest,
               from_.store.index().read().generation(ContainerName("base"), 1)->tree_digest);
+}
+
+/// Tells when a layer was taken in.
+class LookingSink : public ProgressSink {
+ public:
+    explicit LookingSink(std::function<void()> look) : look_(std::move(look)) {}
+    void progress(const std::string& step, const std::string&, uint64_t, uint64_t) override {
+        if (step == "import") look_();
+    }
+    void message(Severity, const std::string&) override {}
+
+ private:
+    std::function<void()> look_;
+};
+
+TEST_F(ImageTest, WhatAnImportHasTakenInIsNoGarbage) {
+    const std::string path = write(from_.store, "base");
+    const auto garbage = [&] {
+        const Garbage found = find_garbage(to_.store.index().read(), to_.store.objects(), {}, INT64_MAX);
+        return found.manifests.size() + found.deltas.size() + found.objects.size();
+    };
+    uint64_t recorded = 0;
+    LookingSink looking([&] {
+        recorded = to_.store.index().read().object_count();
+        EXPECT_EQ(garbage(), 0U) << "of " << recorded << " objects";
+    });
+    {
+        const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
+        (void)import_image(to_.store, read(path), lease, looking, {.part_bytes = 1});
+        EXPECT_GT(recorded, 0U);
+        EXPECT_EQ(garbage(), 0U) << "also before a generation names it";
+    }
+    EXPECT_GT(garbage(), recorded) << "and when the lease ends without one, it is";
 }
 
 TEST_F(ImageTest, OfAnInterruptedBundleTheRestIsSent) {
@@ -411,16 +463,7 @@ TEST_F(ImageTest, OfAnInterruptedBundleTheRestIsSent) {
     const size_t contents = result_.contents;
     // All that is small has come when the large one is cut off.
     const std::string bundle = dir_.write("cut.tar", whole.substr(0, whole.size() - 20'000));
-    const auto receive = [&](const std::string& path) {
-        const Fd in = open_at(AT_FDCWD, path, O_RDONLY);
-        const std::string place = dir_.path("later-" + std::to_string(++count_));
-        make_directory(AT_FDCWD, place);
-        const Fd blobs = open_at(AT_FDCWD, place, O_RDONLY | O_DIRECTORY);
-        const Image image = Image::read(in.get(), blobs.get(), {}, sink_, Image::Arrival::later);
-        const Lease lease = Lease::create(to_.store.index(), to_.store.layout().data(), "a test");
-        return import_image(to_.store, image, lease, sink_).stats;
-    };
-    EXPECT_THROW((void)receive(bundle), Error);
+    EXPECT_THROW(receive(bundle), Error);
     EXPECT_TRUE(to_.store.index().read().manifest_ids().empty());
     request.against = std::set<Sha256>();
     to_.store.index().read().for_each_object(
@@ -428,9 +471,23 @@ TEST_F(ImageTest, OfAnInterruptedBundleTheRestIsSent) {
     EXPECT_GT(request.against->size(), contents / 2);
     const std::string rest = write(from_.store, "base", request);
     EXPECT_EQ(result_.left_out, request.against->size());
-    (void)receive(rest);
+    receive(rest);
     install(to_.store, rest, "base");
     EXPECT_EQ(bytes_of(write(from_.store, "base")), bytes_of(write(to_.store, "base")));
+}
+
+TEST_F(ImageTest, AnImageIsReadToItsEnd) {
+    ExportRequest bundle;
+    bundle.against.emplace();
+    for (const ExportRequest& request : {ExportRequest{}, bundle}) {
+        const std::string good = bytes_of(write(from_.store, "base", request));
+        // All that matters has come by then.
+        const std::string cut = good.substr(0, good.rfind("oci-layout") + 100);
+        const std::vector<ManifestId> before = to_.store.index().read().manifest_ids();
+        EXPECT_THROW(receive(dir_.write("cut.tar", cut)), Error) << request.against.has_value();
+        EXPECT_EQ(to_.store.index().read().manifest_ids(), before);
+        receive(dir_.write("good.tar", good));
+    }
 }
 
 TEST_F(ImageTest, AChangedByteIsRefusedOrMeansNothing) {
@@ -593,6 +650,71 @@ TEST_F(ForeignImageTest, WhatIsNoImageIsRefused) {
                                      tar_of({{TarEntry::Kind::file, "manifest.json", "[1]", ""}})}) {
         EXPECT_THROW((void)import(to_.store, dir_.write("bad.tar", bytes)), Error) << bytes.substr(0, 40);
     }
+}
+
+// --- Own images whose configuration is not that of their layers ---------------------------------------
+
+/// The image with another configuration. Every digest that is above it follows.
+std::string with_configuration(const std::string& image, const std::function<void(nlohmann::json&)>& change) {
+    using nlohmann::json;
+    std::vector<Member> members;
+    const Fd in = open_at(AT_FDCWD, image, O_RDONLY);
+    TarReader archive(in.get(), "image");
+    while (const auto entry = archive.next()) {
+        Member& member = members.emplace_back(Member{entry->kind, entry->path, "", ""});
+        for (std::string_view piece = archive.read(); !piece.empty(); piece = archive.read())
+            member.content += piece;
+    }
+    const auto find = [&](const std::string& path) -> Member& {
+        return *std::find_if(members.begin(), members.end(),
+                             [&](const Member& member) { return member.path == path; });
+    };
+    const auto blob = [&](const json& described) -> Member& {
+        return find("blobs/sha256/" + described.at("digest").get<std::string>().substr(7));
+    };
+    const auto replace = [](Member& member, json& described, const json& content) {
+        member.content = content.dump();
+        const std::string digest = sha256_of(member.content).hex();
+        member.path = "blobs/sha256/" + digest;
+        described["digest"] = "sha256:" + digest;
+        described["size"] = member.content.size();
+    };
+    json index = json::parse(find("index.json").content);
+    Member& manifest_blob = blob(index["manifests"][0]);
+    json manifest = json::parse(manifest_blob.content);
+    Member& config_blob = blob(manifest["config"]);
+    json config = json::parse(config_blob.content);
+    change(config);
+    replace(config_blob, manifest["config"], config);
+    replace(manifest_blob, index["manifests"][0], manifest);
+    find("index.json").content = index.dump();
+    return tar_of(members);
+}
+
+TEST_F(ImageTest, ALayerOfOursThatIsNotItsDigestIsRefused) {
+    const std::string image = write(from_.store, "base");
+    const auto changed = [&](const std::function<void(nlohmann::json&)>& change) {
+        return dir_.write("changed.tar", with_configuration(image, change));
+    };
+    for (size_t layer = 0; layer < 3; ++layer) {
+        const std::string path = changed([&](nlohmann::json& config) {
+            config["rootfs"]["diff_ids"][layer] = "sha256:" + sha256_of("something else").hex();
+        });
+        try {
+            (void)import(to_.store, path);
+            ADD_FAILURE() << "layer " << layer << " was taken";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.fault(), Fault::corrupt);
+            EXPECT_THAT(error.what(), HasSubstr("does not unpack to what the configuration says"));
+        }
+        EXPECT_EQ(to_.store.index().read().object_count(), 0U) << layer;
+        EXPECT_TRUE(to_.store.index().read().manifest_ids().empty()) << layer;
+        EXPECT_TRUE(to_.store.index().read().unused().deltas.empty()) << layer;
+    }
+    // Everything else of a changed configuration is as good as before.
+    EXPECT_EQ(import(to_.store, changed([](nlohmann::json& config) { config["author"] = "another"; }))
+                  .generation.packages.size(),
+              2U);
 }
 
 // --- Homes ---------------------------------------------------------------------------------------
