@@ -114,8 +114,8 @@ std::string bash_case(const Command& command) {
         command.tail == Tail::after_operand ? 1 : 0, values);
 }
 
-std::string bash_script() {
-    std::string out = R"SH(# bash completion for pwstore, made by 'pwstore completion bash'
+/// All words of a kind.
+constexpr const char* kBashWords = R"SH(# bash completion for pwstore, made by 'pwstore completion bash'
 _pwstore_words() {
     local kind=${1%+} container=$2 name=${cur%%@*} word
     case $kind in
@@ -142,7 +142,11 @@ _pwstore_words() {
         package) [[ $cur && $cur != *[!a-zA-Z0-9@._+-]* ]] && pwstore search --quiet "^${cur//[.+]/.}" 2>/dev/null ;;
     esac
 }
-_pwstore() {
+)SH";
+
+std::string bash_script() {
+    std::string out = kBashWords;
+    out += R"SH(_pwstore() {
     local cur before verb options='' operands='' value='' tail=0 i word kind container='' count=0 last
     local line=${COMP_LINE:0:COMP_POINT}
     local -a kinds words
