@@ -155,12 +155,15 @@ INSTANTIATE_TEST_SUITE_P(Shells, CompletionOf, ::testing::Values("bash", "zsh", 
                          [](const auto& instance) { return std::string(instance.param); });
 
 /// What bash offers for a line, with a pwstore that knows two containers and two packages.
-std::string offered(const test::TestDir& dir, const std::string& line) {
+/// `breaks` is what bash takes for words of their own, beside spaces.
+std::string offered(const test::TestDir& dir, const std::string& line,
+                    const std::string& breaks = "@><=;|&(:") {
     dir.write("pwstore.bash", completion_script("bash"));
     dir.write("driver", R"SH(
 pwstore() {
     case "$*" in
         'ls --quiet') printf 'base\neditor\n' ;;
+        'history --quiet base') printf '1\n' ;;
         'history --quiet editor') printf '2\n7\n' ;;
         'snapshot ls --quiet editor') printf 'before\n' ;;
         'snapshot ls --quiet') printf 'before\nold\n' ;;
@@ -174,14 +177,14 @@ broken=${2//=/ = }
 broken=${broken//@/ @ }
 read -ra COMP_WORDS <<<"${broken//:/ : }"
 [[ $2 == *' ' ]] && COMP_WORDS+=('')
-COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
+COMP_WORDBREAKS=$' \t\n"\''$3
 HOME=$1
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _pwstore
 printf '%s\n' "${COMPREPLY[@]}" | sort -u | tr '\n' ' '
 )SH");
-    const std::string call =
-        "cd '" + dir.path() + "' && bash driver '" + dir.path() + "' '" + line + "' > said 2> errors";
+    const std::string call = "cd '" + dir.path() + "' && bash driver '" + dir.path() + "' '" + line + "' '" +
+                             breaks + "' > said 2> errors";
     EXPECT_EQ(std::system(call.c_str()), 0);
     EXPECT_EQ(dir.read("errors"), "") << line;
     return dir.read("said");
@@ -195,6 +198,12 @@ TEST(Completion, BashOffersWhatFits) {
     EXPECT_EQ(offered(dir, "pwstore install editor neo"), "neofetch neovim ");
     EXPECT_EQ(offered(dir, "pwstore install --noc"), "--noconfirm ");
     EXPECT_EQ(offered(dir, "pwstore remove editor lib"), "libuv ");
+    EXPECT_EQ(offered(dir, "pwstore remove editor libuv neo"), "neovim ");
+    dir.write("own.pkg.tar.zst", "");
+    EXPECT_EQ(offered(dir, "pwstore install editor own"), "own.pkg.tar.zst ");
+    EXPECT_EQ(offered(dir, "pwstore run editor sh own.pkg"), "own.pkg.tar.zst ");
+    make_directory(AT_FDCWD, dir.path("own-folder"));
+    EXPECT_EQ(offered(dir, "pwstore repo ls --into own"), "own-folder ");
     EXPECT_EQ(offered(dir, "pwstore rm "), "base editor ");
     EXPECT_EQ(offered(dir, "pwstore -Es b"), "base ");
     EXPECT_EQ(offered(dir, "pwstore -Q e"), "editor ");
@@ -206,6 +215,8 @@ TEST(Completion, BashOffersWhatFits) {
     EXPECT_EQ(offered(dir, "pwstore completion "), "bash fish zsh ");
     EXPECT_EQ(offered(dir, "pwstore export ed"), "editor ");
     EXPECT_EQ(offered(dir, "pwstore export editor@"), "2 7 before ");
+    EXPECT_EQ(offered(dir, "pwstore export editor@", "="), "editor@2 editor@7 editor@before ");
+    EXPECT_EQ(offered(dir, "pwstore export base@"), "1 ");
     EXPECT_EQ(offered(dir, "pwstore diff editor@2 editor@b"), "before ");
     EXPECT_EQ(offered(dir, "pwstore rollback editor@7"), "7 ");
     EXPECT_EQ(offered(dir, "pwstore snapshot "), "create ls rm show ");
