@@ -91,9 +91,9 @@ Command verify_command() {
     it.description = {
         "Each damaged object is named with its package, path and containers. Exit code 0: clean; 4: "
         "something is wrong and was not healed.",
-        "--heal takes good bytes from the package cache, and links them into every root that had the damaged "
-        "ones."};
-    it.options = {{"heal", 0, "", "replace damaged objects from the package cache"},
+        "--heal takes good bytes from another copy in the store, a root or the package cache, says from "
+        "which, and links them into every root that had the damaged ones."};
+    it.options = {{"heal", 0, "", "replace damaged objects by good bytes, where there are some"},
                   {"from", 0, "FILE", "and from this image of 'pwstore export'", Completes::file},
                   {"quick", 0, "", "sizes and modes only"},
                   {"sample", 0, "SHARE", "re-hash only this share of the objects: 10%, 0.1"},

@@ -438,7 +438,8 @@ std::string verify_json(const VerifyReport& report) {
         json["findings"].push_back({{"kind", finding_name(finding.kind)},
                                     {"path", printable(finding.path)},
                                     {"text", shown(finding.text)},
-                                    {"healed", finding.healed}});
+                                    {"healed", finding.healed},
+                                    {"source", shown(finding.source)}});
     }
     return finish(json);
 }

@@ -35,8 +35,9 @@ class Healer {
     Healer& operator=(const Healer&) = delete;
     ~Healer() { intake_.discard_pending(); }
 
-    std::unordered_set<ObjectId> run(const Catalog& catalog, const std::vector<ObjectScan::Damage>& damages) {
-        for (const ObjectScan::Damage& damage : damages) {
+    std::unordered_set<ObjectId> run(const Catalog& catalog, std::vector<ObjectScan::Damage>& damages) {
+        std::vector<ObjectScan::Damage*> without_bytes;
+        for (ObjectScan::Damage& damage : damages) {
             const Object& object = catalog.objects[damage.place];
             ObjectFault fault = damage.state.fault;
             if (fault == ObjectFault::metadata) {
@@ -44,6 +45,7 @@ class Healer {
                 fault = look_at_object(store_, object.first, damage.copy, true).fault;
             }
             if (fault == ObjectFault::none) continue;
+            without_bytes.push_back(&damage);
             if (fault == ObjectFault::missing && link_back(object, damage.copy)) continue;
             replaced_.insert(object.second.id);
             if (from_other_copy(object, damage.copy) || from_copies_in_roots(object)) continue;
@@ -53,6 +55,8 @@ class Healer {
         from_archives();
         from_contents();
         restore_further_copies(catalog, damages);
+        for (ObjectScan::Damage* damage : without_bytes)
+            damage->source = sources_[catalog.objects[damage->place].second.id];
         return std::move(replaced_);
     }
 
@@ -96,6 +100,15 @@ class Healer {
 
     // --- Sources ---------------------------------------------------------------------------------
 
+    /// Remember where its first good bytes came from. True, for those who return it.
+    bool note(const Object& object, std::string source) {
+        sources_.emplace(object.second.id, std::move(source));
+        return true;
+    }
+    static std::string in_root(const OpenRoot& root, const TreeEntry& entry) {
+        return fmt::format("'/{}' in the root of {}", entry.entry.path, root.title);
+    }
+
     /// The name is gone and a root has the inode still.
     bool link_back(const Object& object, uint16_t copy) {
         const std::string path = object.first.path(copy);
@@ -109,7 +122,7 @@ class Healer {
                 if (::linkat(dir->get(), std::string(name).c_str(), store_.objects().fd(), path.c_str(), 0) !=
                     0)
                     continue;
-                if (is_good(object.first, copy)) return true;
+                if (is_good(object.first, copy)) return note(object, in_root(root, entry));
                 (void)store_.objects().remove(object.first, copy);
                 return false;
             }
@@ -132,7 +145,7 @@ class Healer {
             for (uint16_t other = 0; other < object.second.copies; ++other) {
                 if (other == copy || !is_good(object.first, other)) continue;
                 store_.objects().add_copy(object.first, other, copy);
-                if (is_good(object.first, copy)) return true;
+                if (is_good(object.first, copy)) return note(object, "another copy");
             }
             return false;
         });
@@ -152,7 +165,7 @@ class Healer {
                     if (digest_of_file(file->get(), object.first.size, store_.digest()) !=
                         object.first.digest)
                         return false;
-                    return put(object, file->get(), entry.entry.path);
+                    return put(object, file->get(), entry.entry.path) && note(object, in_root(root, entry));
                 });
                 if (done) return true;
             }
@@ -199,8 +212,10 @@ class Healer {
             if (!wanted_.contains(object.second.id) || member.size != object.first.size) continue;
             const Xattrs kept = kept_xattrs(member.xattrs);
             if (put_stream(
-                    object, [&] { return reader.read_piece(); }, kept, path))
+                    object, [&] { return reader.read_piece(); }, kept, path)) {
                 wanted_.erase(object.second.id);
+                note(object, "package archive " + path);
+            }
         }
     }
 
@@ -213,10 +228,12 @@ class Healer {
             objects[object->second.sha256].push_back(object);
             wanted.insert(object->second.sha256);
         }
-        attempt("the bundle", [&] {
+        attempt("the image", [&] {
             options_.contents_from(wanted, [&](const Sha256& content, int fd) {
                 for (const Object* object : objects[content]) {
-                    if (put(*object, fd, "content of the bundle")) wanted_.erase(object->second.id);
+                    if (!put(*object, fd, "content of the image")) continue;
+                    wanted_.erase(object->second.id);
+                    note(*object, "the image");
                 }
             });
             return true;
@@ -265,12 +282,13 @@ class Healer {
     std::unordered_set<ObjectId> replaced_;
     std::unordered_set<ObjectId> wanted_;  ///< no good bytes yet
     std::vector<const Object*> lost_;      ///< those that were wanted from archives
+    std::unordered_map<ObjectId, std::string> sources_;
 };
 
 }  // namespace
 
 std::unordered_set<ObjectId> heal_objects(const Store& store, const Catalog& catalog, const Users& users,
-                                          const std::vector<ObjectScan::Damage>& damages,
+                                          std::vector<ObjectScan::Damage>& damages,
                                           const std::vector<OpenRoot>& roots, const VerifyOptions& options,
                                           ProgressSink& sink) {
     count_replacement(store);

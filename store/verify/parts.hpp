@@ -98,6 +98,7 @@ struct ObjectScan {
         uint32_t place = 0;  ///< index into Catalog::objects
         uint16_t copy = 0;
         ObjectState state;
+        std::string source = {};  ///< where healing had good bytes from; empty when none were needed or found
     };
     std::vector<Damage> damages;
     std::vector<Finding> findings;    ///< about names in the index
@@ -172,14 +173,16 @@ void find_set_ids(const Store& store, SetIds action, std::vector<Finding>& findi
 struct OpenRoot {
     const Tree* tree = nullptr;
     int fd = -1;
+    std::string title = {};  ///< NAME@N
 };
 
 /// Put the damaged copies right, those for which good bytes are found: what has only a wrong mode or time in
 /// place, else from another copy, a file of a root, a package archive. The caller holds the ingest lock.
-/// Returns the objects of which an inode was replaced: links of the old one have to be made anew.
+/// Fills in the source of each damage. Returns the objects of which an inode was replaced: links of the old
+/// one have to be made anew.
 [[nodiscard]] std::unordered_set<ObjectId> heal_objects(const Store& store, const Catalog& catalog,
                                                         const Users& users,
-                                                        const std::vector<ObjectScan::Damage>& damages,
+                                                        std::vector<ObjectScan::Damage>& damages,
                                                         const std::vector<OpenRoot>& roots,
                                                         const VerifyOptions& options, ProgressSink& sink);
 

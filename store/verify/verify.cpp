@@ -169,7 +169,7 @@ std::unordered_set<ObjectId> Verifier::heal() {
         std::optional<Tree> tree = tree_for(root);
         if (!tree) continue;
         trees.push_back(std::make_unique<Tree>(std::move(*tree)));
-        sources.push_back({trees.back().get(), root.fd.get()});
+        sources.push_back({trees.back().get(), root.fd.get(), root.title()});
     }
     return heal_objects(store_, catalog_, users, scan_.damages, sources, options_, sink_);
 }
@@ -203,6 +203,10 @@ void Verifier::report_objects() {
             finding.healed = now.fault == ObjectFault::none;
             scan_.note(damage.place, damage.copy, now);
             if (!finding.healed) bad_objects_.insert(row.id);
+            if (finding.healed && !damage.source.empty()) {
+                finding.source = damage.source;
+                finding.text += "; good bytes came from " + damage.source;
+            }
         }
         report_.findings.push_back(std::move(finding));
     }

@@ -29,6 +29,7 @@ struct Finding {
     std::string path;  ///< relative to the data directory
     std::string text;
     bool healed = false;
+    std::string source = {};  ///< of an object: where its good bytes came from, if any were needed
 };
 
 struct VerifyOptions {

@@ -90,6 +90,23 @@ def move_by_file(world: World, other: Host) -> None:
     world.run("delete", "top-again", "--noconfirm", "--config", "--home")
 
 
+def damage_is_healed_from_an_image(world: World, other: Host) -> None:
+    """Imported packages have no archive."""
+    image = world.top / "good.tar"
+    world.run("export", "base", "-o", str(image))
+    other.run("import", str(image), "--as", "damaged", "--allow-unsigned")
+    root = other.top / "data/roots/damaged"
+    victim = max((path for path in (root / "usr/share").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    victim.chmod(0o644)
+    victim.write_bytes(b"X" + victim.read_bytes()[1:])
+    victim.chmod(0o444)
+    check(other.run("verify", "--heal", expect=4).stdout.startswith("found:"), "nothing here has it")
+    told = json.loads(other.run("verify", "--from", str(image), "--json").stdout)
+    check(told["clean"] and told["findings"][0]["source"] == "the image", f"the image has it: {told}")
+    check(whole_tree(world, world.root("base")) == whole_tree(world, root), "the same tree")
+    other.run("delete", "damaged", "--noconfirm", "--config", "--home")
+
+
 def homes_travel(world: World, other: Host) -> None:
     home = world.data / "home/top"
     (home / ".config/app").mkdir(parents=True)
@@ -510,7 +527,7 @@ def test(world: World, _arguments: list[str]) -> None:
     world.run("create", "top", "--aggregate", "--dep=base", "application", "--noconfirm")
     world.run("shell", "-r", "top", stdin="echo mine > /etc/mine\nrm /usr/share/pkg1/dir1/file1\nmkdir -p /opt/x\nln -s ../etc /opt/x/link\n")
     other = Host(world, "other host")
-    for step in (move_by_file, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, ports_are_for_ssh, over_ssh, interrupted, over_a_registry, other_programs):
+    for step in (move_by_file, damage_is_healed_from_an_image, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, ports_are_for_ssh, over_ssh, interrupted, over_a_registry, other_programs):
         step(world, other)
     world.verify()
 

@@ -252,7 +252,8 @@ TEST(Json, IsValidAndHasItsSchema) {
     cli.backend.found.resize(1);
     cli.backend.found[0].description = "caf\xc3\xa9 \xff";
     cli.backend.probed = {{"overlay", false, "no", "slower", "do this"}};
-    cli.backend.findings.findings = {{FindingKind::damaged_object, "store/objects/ab/x", "ab\xff", false}};
+    cli.backend.findings.findings = {
+        {FindingKind::damaged_object, "store/objects/ab/x", "ab\xff", false, "archive \xff"}};
     const auto parsed = [&](const std::vector<std::string>& words, int code) {
         EXPECT_EQ(cli(words), code) << words[0] << cli.err();
         Json json = Json::parse(cli.out());
@@ -283,6 +284,7 @@ TEST(Json, IsValidAndHasItsSchema) {
     const Json verify = parsed({"verify", "--json"}, 4);
     EXPECT_EQ(verify.at("clean"), false);
     EXPECT_EQ(verify.at("findings").at(0).at("kind"), "damaged-object");
+    EXPECT_EQ(verify.at("findings").at(0).at("source"), "archive \\xff");
 }
 
 TEST(Versions, OfDebianArePrintedAsDebianWritesThem) {

@@ -26,8 +26,10 @@ using test::PackageSpec;
 using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 PackageSpec tool_package() {
     PackageSpec spec;
@@ -268,7 +270,10 @@ TEST_F(VerifyRoots, APrivateCopyInARootIsASource) {
     test::flip_byte(object("usr/share/tool/data"), 3);
     VerifyOptions options;
     options.heal_from = [](const Manifest&) { return std::nullopt; };
-    EXPECT_TRUE(verify(made.store, options, sink).clean()) << "etc/tool.d/default has the same content";
+    const VerifyReport healed = verify(made.store, options, sink);
+    EXPECT_TRUE(healed.clean()) << "etc/tool.d/default has the same content";
+    EXPECT_THAT(healed.findings.at(0).source,
+                AllOf(StartsWith("'/etc/tool.d/default' in the root of "), EndsWith("@1")));
     EXPECT_THAT(check().findings, IsEmpty());
 }
 
@@ -278,7 +283,10 @@ TEST_F(VerifyRoots, AMissingObjectComesBackFromARootThatLinksIt) {
     EXPECT_THAT(paths(check()), ElementsAre(HasSubstr("store/objects/"))) << texts(check());
     VerifyOptions options;
     options.heal_from = [](const Manifest&) { return std::nullopt; };
-    EXPECT_TRUE(verify(made.store, options, sink).clean());
+    const VerifyReport healed = verify(made.store, options, sink);
+    EXPECT_TRUE(healed.clean());
+    EXPECT_THAT(healed.findings.at(0).source,
+                AllOf(StartsWith("'/usr/bin/tool' in the root of "), EndsWith("@1")));
     EXPECT_EQ(test::inode_number(object("usr/bin/tool")), inode);
     EXPECT_THAT(check().findings, IsEmpty());
 }

@@ -57,6 +57,15 @@ std::vector<FindingKind> kinds(const VerifyReport& report) {
     return all;
 }
 
+/// Of what was healed.
+std::vector<std::string> sources(const VerifyReport& report) {
+    std::vector<std::string> all;
+    for (const Finding& finding : report.findings) {
+        if (finding.healed) all.push_back(finding.source);
+    }
+    return all;
+}
+
 std::string texts(const VerifyReport& report) {
     std::string all;
     for (const Finding& finding : report.findings) {
@@ -127,6 +136,10 @@ TEST_P(ObjectDamage, IsFoundNamedAndHealed) {
     const VerifyReport healed = heal();
     ASSERT_THAT(kinds(healed), ElementsAre(damage.kind));
     EXPECT_TRUE(healed.findings[0].healed) << texts(healed);
+    const std::string source =
+        "package archive " + *made.archive_of(made.store.index().read().manifest(tool.manifest));
+    EXPECT_EQ(healed.findings[0].source, damage.replaces ? source : "");
+    EXPECT_EQ(healed.findings[0].text.ends_with("; good bytes came from " + source), damage.replaces);
     EXPECT_TRUE(healed.clean());
     EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
     EXPECT_EQ(read_file(AT_FDCWD, path), content);
@@ -204,6 +217,7 @@ TEST_F(Verify, WithoutAnArchiveDamageStaysAFinding) {
     const VerifyReport report = heal(false);
     ASSERT_EQ(report.findings.size(), 1U);
     EXPECT_FALSE(report.findings[0].healed);
+    EXPECT_EQ(report.findings[0].source, "");
     EXPECT_FALSE(report.clean());
     EXPECT_EQ(check().findings.size(), 1U);
 }
@@ -239,16 +253,35 @@ TEST_F(Verify, ChecksAndHealsFurtherCopies) {
 
     test::flip_byte(made.object_path(key, 1), 5);
     EXPECT_EQ(check().findings.size(), 1U);
-    EXPECT_TRUE(heal(false).clean()) << "the first copy is a good source";
+    EXPECT_THAT(sources(heal(false)), ElementsAre("another copy")) << "the first copy is a good source";
+    EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
     test::flip_byte(made.object_path(key, 0), 5);
-    EXPECT_TRUE(heal(false).clean()) << "and the second one is";
+    EXPECT_THAT(sources(heal(false)), ElementsAre("another copy")) << "and the second one is";
     EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
 
     test::flip_byte(made.object_path(key, 0), 5);
     test::remove_name(made.object_path(key, 1));
     EXPECT_EQ(check().findings.size(), 2U);
     const VerifyReport healed = heal();
-    EXPECT_EQ(healed.findings.size(), 2U);
+    EXPECT_THAT(sources(healed), ElementsAre(HasSubstr("package archive "), HasSubstr("package archive ")));
+    EXPECT_TRUE(healed.clean()) << texts(healed);
+    EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
+}
+
+TEST_F(Verify, HealsFromAnotherSourceWhatNoArchiveHas) {
+    const std::string path = object("usr/bin/tool");
+    const std::string good = made.dir.write("good", read_file(AT_FDCWD, path));
+    const Sha256 content = sha256_of(read_file(AT_FDCWD, path));
+    test::flip_byte(path, 0);
+    VerifyOptions options;
+    options.heal_from = [](const Manifest&) { return std::nullopt; };
+    options.contents_from = [&](const std::set<Sha256>& wanted, const VerifyOptions::Give& give) {
+        EXPECT_THAT(wanted, ElementsAre(content));
+        give(content, open_at(AT_FDCWD, made.dir.write("bad", "other bytes"), O_RDONLY).get());
+        give(content, open_at(AT_FDCWD, good, O_RDONLY).get());
+    };
+    const VerifyReport healed = check(options);
+    EXPECT_THAT(sources(healed), ElementsAre("the image"));
     EXPECT_TRUE(healed.clean()) << texts(healed);
     EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
 }
