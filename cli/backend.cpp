@@ -455,7 +455,7 @@ class RealBackend final : public Backend {
     }
 
     VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) override {
-        if (!look()) return {};
+        if (!look()) return verify_without_index(directories().data);
         const Store store = open_to_verify(request.heal);
         VerifyOptions options;
         options.contents = !request.quick;

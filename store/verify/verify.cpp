@@ -387,4 +387,23 @@ VerifyReport verify(const Store& store, const VerifyOptions& options, ProgressSi
     return Verifier(store, options, sink).run();
 }
 
+VerifyReport verify_without_index(const std::string& data_directory) {
+    VerifyReport report;
+    const std::string path = data_directory + "/" + names::kObjects;
+    const auto objects = try_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+    if (!objects) return report;
+    const std::vector<DirectoryItem> shards = list_directory(objects->get());
+    const bool has_files = std::any_of(shards.begin(), shards.end(), [&](const DirectoryItem& shard) {
+        const auto dir = try_open_at(objects->get(), shard.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        return dir && !list_directory(dir->get()).empty();
+    });
+    if (has_files) {
+        report.findings.push_back({FindingKind::bad_record, names::kIndex,
+                                   fmt::format("'{}' is missing or empty, but there are files in '{}'",
+                                               names::kIndex, names::kObjects),
+                                   false});
+    }
+    return report;
+}
+
 }  // namespace pwstore

@@ -59,6 +59,10 @@ struct VerifyReport {
 /// ingest lock and every root that linked the old inode is relinked.
 [[nodiscard]] VerifyReport verify(const Store& store, const VerifyOptions& options, ProgressSink& sink);
 
+/// Of a data directory that Store::open_read_only() finds no store in, existing or not: a finding when files
+/// are stored there all the same, for their index is lost.
+[[nodiscard]] VerifyReport verify_without_index(const std::string& data_directory);
+
 /// What an outside checker (pacman -Qkk) must report about the root of `generation` because roots carry the
 /// reduced metadata of object.hpp: one line per entry and property, in its words.
 [[nodiscard]] std::vector<std::string> fidelity_lines(const ReadTxn& txn, const Generation& generation);

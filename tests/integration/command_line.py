@@ -175,6 +175,16 @@ def test_read_only_medium(world: World) -> None:
     check(result.returncode == 0 and "clean" in result.stdout, f"a store that can only be read: {result}")
 
 
+def test_lost_index(world: World) -> None:
+    index = world.data / "store/index/data.mdb"
+    kept = index.rename(world.top / "kept.mdb")
+    for lose in (lambda: None, lambda: index.write_bytes(b"")):
+        lose()
+        result = world.run("verify", expect=4)
+        check("store/index" in result.stdout, f"it is told what is lost: {result.stdout}")
+    kept.rename(index)
+
+
 def test_killed_trial(world: World) -> None:
     for code, command in ((7, ("sh", "-c", "exit 7")), (127, ("nothing",)), (137, ("sh", "-c", "kill -9 $$"))):
         world.run("try", "late", "--", *command, expect=code)

@@ -343,6 +343,14 @@ TEST_F(Verify, WhileOthersAddFilesNothingIsCalledStray) {
     EXPECT_THAT(check().findings, IsEmpty()) << texts(check());
 }
 
+TEST_F(Verify, ALostIndexIsDamage) {
+    EXPECT_TRUE(verify_without_index(made.store.layout().path("nothing-here")).findings.empty());
+    const VerifyReport report = verify_without_index(made.store.layout().directories().data);
+    EXPECT_THAT(kinds(report), ElementsAre(FindingKind::bad_record));
+    EXPECT_THAT(texts(report), HasSubstr("'store/index' is missing or empty"));
+    EXPECT_FALSE(report.clean());
+}
+
 // --- Records ---
 
 class BadRecord : public Verify {
