@@ -54,7 +54,8 @@ int create_snapshot(Context& context, const Arguments& arguments, const std::vec
 int list_snapshots(Context& context, const Arguments& arguments, const std::vector<std::string>& words) {
     if (words.size() > 2) throw wrong("'snapshot ls' takes one NAME");
     auto all = context.backend.snapshots();
-    if (words.size() > 1) (void)context.backend.details(ContainerName(words[1]));  // or there is none of that name
+    if (words.size() > 1)
+        (void)context.backend.details(ContainerName(words[1]));  // or there is none of that name
     if (words.size() > 1)
         std::erase_if(all, [&](const auto& one) { return one.second.container != words[1]; });
     if (arguments.has("json")) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,15 @@ struct Sha256 {
     [[nodiscard]] std::string hex() const;
     /// @throws Error (usage) unless `text` is 64 hexadecimal digits
     static Sha256 from_hex(std::string_view text);
+};
+
+/// For hash tables: any part of a digest is as good as another.
+struct Sha256Hash {
+    [[nodiscard]] size_t operator()(const Sha256& sha256) const noexcept {
+        size_t part = 0;
+        std::memcpy(&part, sha256.bytes.data(), sizeof part);
+        return part;
+    }
 };
 
 /// The digest function of a store: XXH3-128, cut to its first `bits` bits (tests use 8 to meet collisions).

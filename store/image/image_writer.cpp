@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <future>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -66,6 +67,19 @@ Tree portable_tree(Tree tree, const std::unordered_map<ObjectId, uint32_t>& plac
     return tree;
 }
 
+/// Objects of the tree that have contents of others: the same bytes in two modes.
+void add_other_objects(const ReadTxn& txn, const Tree& tree, const std::vector<Content>& contents,
+                       std::unordered_map<ObjectId, uint32_t>& places) {
+    std::unordered_map<Sha256, uint32_t, Sha256Hash> by_content;
+    for (const TreeEntry& entry : tree.entries) {
+        const ObjectId id = entry.entry.object;
+        if (id == 0 || places.contains(id)) continue;
+        for (uint32_t place = 0; by_content.empty() && place < contents.size(); ++place)
+            by_content.emplace(contents[place].sha256, place + 1);
+        places[id] = by_content.at(txn.object(id).second.sha256);
+    }
+}
+
 Source read_source(const Store& store, const ExportRequest& request) {
     const ReadTxn txn = store.index().read();
     const GenerationRef& which = request.generation;
@@ -75,24 +89,23 @@ Source read_source(const Store& store, const ExportRequest& request) {
                     "there is no such generation")
             .as(Fault::usage);
     }
+    // What there is to look up for it takes as long as the rest. The lease keeps the generation as it is.
+    auto tree_beside = std::async(
+        std::launch::async, [&] { return tree_of(store.index().read(), store.objects(), *generation); });
     FlatGeneration flat = flatten(txn, *generation);
-    Tree tree = tree_of(txn, store.objects(), *generation);
     // What its receiver works out for itself, or calls otherwise.
     flat.generation.container = kNoName;
     flat.generation.policy = flat.generation.recipe_digest = flat.generation.digest = {};
-    if (!generation->upstream.empty()) flat.generation.tree_digest = tree_digest(txn, tree);
     Source source;
     source.portable = make_portable(txn, flat.generation, flat.delta, request.policy, source.ids);
-    std::map<Sha256, uint32_t> by_content;
-    for (uint32_t place = 0; place < source.ids.size(); ++place) {
-        by_content[source.portable.contents[place].sha256] = place + 1;
-        source.keys.push_back(txn.object(source.ids[place]).first);
-    }
     std::unordered_map<ObjectId, uint32_t> places;
-    for (const TreeEntry& entry : tree.entries) {
-        const ObjectId id = entry.entry.object;
-        if (id != 0 && !places.contains(id)) places[id] = by_content.at(txn.object(id).second.sha256);
+    for (const ObjectId id : source.ids) {
+        source.keys.push_back(txn.object(id).first);
+        places[id] = static_cast<uint32_t>(source.keys.size());
     }
+    Tree tree = tree_beside.get();
+    if (!generation->upstream.empty()) source.portable.generation.tree_digest = tree_digest(txn, tree);
+    add_other_objects(txn, tree, source.portable.contents, places);
     source.tree = portable_tree(std::move(tree), places);
     return source;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <unordered_map>
 
 #include "store/base/bytes.hpp"
 #include "store/base/error.hpp"
@@ -57,7 +58,7 @@ class Numbering {
     Portable& portable_;
     std::vector<ObjectId>& ids_;
     std::unordered_map<ObjectId, uint32_t> by_id_;
-    std::map<Sha256, uint32_t> by_content_;
+    std::unordered_map<Sha256, uint32_t, Sha256Hash> by_content_;
 };
 
 std::string encode_contents(const std::vector<Content>& contents) {
