@@ -71,11 +71,11 @@ Tree portable_tree(Tree tree, const std::unordered_map<ObjectId, uint32_t>& plac
 void add_other_objects(const ReadTxn& txn, const Tree& tree, const std::vector<Content>& contents,
                        std::unordered_map<ObjectId, uint32_t>& places) {
     std::unordered_map<Sha256, uint32_t, Sha256Hash> by_content;
+    for (uint32_t place = 0; place < contents.size(); ++place)
+        by_content.emplace(contents[place].sha256, place + 1);
     for (const TreeEntry& entry : tree.entries) {
         const ObjectId id = entry.entry.object;
         if (id == 0 || places.contains(id)) continue;
-        for (uint32_t place = 0; by_content.empty() && place < contents.size(); ++place)
-            by_content.emplace(contents[place].sha256, place + 1);
         places[id] = by_content.at(txn.object(id).second.sha256);
     }
 }

@@ -110,6 +110,7 @@ class ImageTest : public ::testing::Test {
         b.files["sbin/through-a-link"] = {"lies in usr/bin"};
         b.files["usr/share/else"] = {"the same"};
         b.files["usr/share/large"] = {noise(9'000'000)};
+        b.files["usr/share/private"] = {"the same", 0600};
         a_ = from_.add(a);
         b_ = from_.add(b);
         from_.install("base", {a_, b_}, delta());
