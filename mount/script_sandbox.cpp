@@ -264,8 +264,10 @@ struct ScriptSandbox::State {
                        {MountOp::Kind::tmpfs, "", "/tmp", 01777, false, "script"},
                        {MountOp::Kind::tmpfs, "", "/run", 0755, false, "script"}};
         add_proc(spec.mounts, ::geteuid(), "script");
+        // Executable, as dpkg and the kernel have scripts: some start themselves again ("exec $0"), and
+        // others are programs of their own.
         for (const ScriptCommand::File& file : command.files) {
-            spec.mounts.push_back({MountOp::Kind::data_ro, file.content, file.path, 0644, false, "script"});
+            spec.mounts.push_back({MountOp::Kind::data_ro, file.content, file.path, 0755, false, "script"});
         }
         spec.environment = {{"PATH", kDefaultPath}, {"HOME", "/root"},    {"USER", "root"},
                             {"LOGNAME", "root"},    {"SHELL", "/bin/sh"}, {"TERM", "dumb"},

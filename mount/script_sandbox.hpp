@@ -25,7 +25,7 @@ struct ScriptCommand {
     };
     std::vector<std::string> argv;
     std::string input;        ///< its standard input; empty = /dev/null
-    std::vector<File> files;  ///< bound read-only for this program
+    std::vector<File> files;  ///< bound read-only and executable (0755) for this program
     std::vector<EnvironmentVariable> environment;
 };
 

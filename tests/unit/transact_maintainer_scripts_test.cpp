@@ -105,6 +105,27 @@ TEST_F(MaintainerScriptsTest, AreCalledAsPolicySays) {
     fleet.expect_sound();
 }
 
+// As with debconf, whose frontend executes, and then reads, the script that started it.
+TEST_F(MaintainerScriptsTest, MayExecuteAndReadThemselves) {
+    const std::string again =
+        "grep -q AGAIN \"$0\" || exit 3\n[ -n \"$AGAIN\" ] || AGAIN=yes exec \"$0\" \"$@\"\n";
+    Deb self = tool();
+    for (auto& [script, text] : self.scripts)
+        text = again;
+    make_base({self}, {"tool"});
+    self.version = "2.0-1";
+    offer({self});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_THAT(fleet.record("base"),
+                ElementsAre("tool prerm[upgrade][2.0-1]", "tool prerm[upgrade][2.0-1]",
+                            "tool preinst[upgrade][1.0-1][2.0-1]", "tool preinst[upgrade][1.0-1][2.0-1]",
+                            "tool postrm[upgrade][2.0-1]", "tool postrm[upgrade][2.0-1]",
+                            "tool postinst[configure][1.0-1]", "tool postinst[configure][1.0-1]"));
+    fleet.remove("base", "tool");
+    EXPECT_THAT(fleet.record("base"), ElementsAre("tool prerm[remove]", "tool prerm[remove]",
+                                                  "tool postrm[remove]", "tool postrm[remove]"));
+}
+
 TEST_F(MaintainerScriptsTest, AllIsUnpackedBeforeAnythingIsConfigured) {
     Deb library{.name = "library", .files = {{"usr/lib/l", "l"}}, .scripts = silent_scripts()};
     Deb user{.name = "app", .fields = "Depends: library\n", .scripts = silent_scripts()};
