@@ -2,7 +2,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
@@ -32,9 +35,40 @@ TEST(StagedFile, LeavesNothingBehindUnpublished) {
     {
         StagedFile file(fd.get(), "file");
         file.write("content");
-        EXPECT_EQ(list_directory(fd.get()).size(), 1U);
+        EXPECT_TRUE(list_directory(fd.get()).empty()) << "nor while it is written, where the file system can";
     }
     EXPECT_TRUE(list_directory(fd.get()).empty());
+}
+
+TEST(StagedFile, AKilledProgramLeavesNothing) {
+    const test::TestDir dir;
+    const Fd fd = open_dir(AT_FDCWD, dir.path());
+    const pid_t child = ::fork();
+    if (child == 0) {
+        StagedFile file(fd.get(), "file");
+        file.write("content");
+        (void)::raise(SIGKILL);
+    }
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    EXPECT_TRUE(list_directory(fd.get()).empty());
+}
+
+TEST(StagedFile, WhereEveryFileHasANameASignalRemovesIt) {
+    const test::TestDir dir;
+    const Fd fd = open_dir(AT_FDCWD, dir.path());
+    StagedFile kept(fd.get(), "kept", 0644, StagedFile::Naming::from_the_start);
+    {
+        const StagedFile dropped(fd.get(), "dropped", 0644, StagedFile::Naming::from_the_start);
+        EXPECT_EQ(list_directory(fd.get()).size(), 2U);
+    }
+    EXPECT_EQ(list_directory(fd.get()).size(), 1U);
+    kept.write("content");
+    kept.publish();
+    const StagedFile ended(fd.get(), "ended", 0644, StagedFile::Naming::from_the_start);
+    EXPECT_EQ(list_directory(fd.get()).size(), 2U);
+    StagedFile::remove_names();
+    EXPECT_EQ(list_directory(fd.get()).size(), 1U);
+    EXPECT_EQ(dir.read("kept"), "content");
 }
 
 TEST(StagedFile, ReplacesRegularFilesOnly) {
