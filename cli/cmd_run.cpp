@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <cstdlib>
+#include <memory>
 #include <ostream>
 #include <utility>
 
@@ -59,6 +61,16 @@ Volume volume_here(const std::string& directory, const std::string& container) {
     return {directory, "/home/" + container + "/here", true};
 }
 
+std::string current_directory() {
+    const std::unique_ptr<char, decltype(&std::free)> path(::getcwd(nullptr, 0), &std::free);
+    if (path && path.get()[0] == '/') return path.get();
+    const int cause = path ? ENOENT : errno;
+    if (cause != ENOENT) throw Error::from_errno("share", "the current directory", cause);
+    throw Error("share the current directory", "", "it is not there any more")
+        .as(Fault::usage)
+        .with_hint("cd to a directory that is there, and try again");
+}
+
 int run_in_container(Context& context, const Arguments& arguments, bool shell) {
     const std::string name = arguments.operands()[0];
     std::vector<std::string> argv = arguments.tail;
@@ -72,7 +84,7 @@ int run_in_container(Context& context, const Arguments& arguments, bool shell) {
     if (arguments.has("discard")) reject("'--discard' belongs to '--root'");
     if (argv.empty() && !wants_shell) reject(fmt::format("what is to be run in '{}'?", printable(name)));
     RunRequest request{ContainerName(name), std::move(argv), std::nullopt};
-    if (arguments.has("here")) request.here = volume_here(std::filesystem::current_path().string(), name);
+    if (arguments.has("here")) request.here = volume_here(current_directory(), name);
     return run_program(context, request);
 }
 

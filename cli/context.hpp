@@ -16,6 +16,7 @@ enum ExitCode : int {
     kUsage = 2,
     kBusy = 3,
     kCorrupt = 4,
+    kDefect = 70,
     kInterrupted = 130,
 };
 

@@ -97,6 +97,7 @@ const std::vector<Topic>& topics() {
           {"2", "the command line makes no sense, or a question could not be asked"},
           {"3", "something it needs is in use"},
           {"4", "corruption was found"},
+          {"70", "fault of pwstore: a mistake in it, not in what you did; please report it"},
           {"125", "run, shell, try: pwstore failed"},
           {"126", "run, shell, try: the program could not be executed"},
           {"127", "run, shell, try: there is no such program"},

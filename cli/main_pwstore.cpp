@@ -13,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/program.hpp"
 #include "mount/launch.hpp"
 #include "mount/process.hpp"
 #include "store/base/error.hpp"
-#include "store/base/standard_descriptors.hpp"
 #include "store/index/index.hpp"
 #include "store/layout.hpp"
 
@@ -74,8 +74,7 @@ int start(pwstore::PreparedRun prepared, std::vector<std::string> command) {
     try {
         return pwstore::launch(prepared.program, prepared.spec, command, std::move(prepared.lease));
     } catch (const Error& error) {
-        (void)std::fprintf(stderr, "pwstore: error: %s\n", error.what());
-        if (!error.hint().empty()) (void)std::fprintf(stderr, "hint: %s\n", error.hint().c_str());
+        (void)pwstore::cli::tell_failure(error, "");
         return pwstore::launch_exit_code(error);
     }
 }
@@ -87,7 +86,7 @@ int hand_over(char** argv) {
         (void)::execv(program.c_str(), argv);
         throw Error::from_errno("start", program);
     } catch (const Error& error) {
-        (void)std::fprintf(stderr, "pwstore: error: %s\n", error.what());
+        (void)pwstore::cli::tell_failure(error, "");
         return pwstore::kExitOwnFailure;
     }
 }
@@ -95,14 +94,14 @@ int hand_over(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    pwstore::hold_standard_descriptors();
+    pwstore::cli::begin_program();
     try {
         auto run = plain_run(argc, argv);
         auto prepared = run ? prepare(*run) : std::nullopt;
         if (!prepared) return hand_over(argv);
         return start(std::move(*prepared), std::move(run->command));
-    } catch (const std::exception& exception) {
-        (void)std::fprintf(stderr, "pwstore: error: %s\n", exception.what());
+    } catch (const std::exception& problem) {
+        (void)pwstore::cli::tell_failure(problem, "starting a program in a container");
         return pwstore::kExitOwnFailure;
     }
 }

@@ -6,15 +6,18 @@
 
 #include "cli/backend.hpp"
 #include "cli/io.hpp"
+#include "cli/program.hpp"
 #include "cli/run.hpp"
-#include "store/base/standard_descriptors.hpp"
 
 int main(int argc, char** argv) {
-    pwstore::hold_standard_descriptors();
+    pwstore::cli::begin_program();
+    pwstore::cli::tidy_up_when_ended();
     // Without a UTF-8 locale libarchive turns file names into warnings; messages stay in English.
     std::setlocale(LC_CTYPE, "C.UTF-8");
     ::umask(022);
-    pwstore::cli::Io io = pwstore::cli::process_io();
-    const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
-    return pwstore::cli::run(words, io, *pwstore::cli::make_backend());
+    return pwstore::cli::told("starting", [&] {
+        pwstore::cli::Io io = pwstore::cli::process_io();
+        const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+        return pwstore::cli::run(words, io, *pwstore::cli::make_backend());
+    });
 }

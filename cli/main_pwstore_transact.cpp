@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <string_view>
 
-#include "store/base/error.hpp"
+#include "cli/program.hpp"
 #include "transact/in_place.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/transaction.hpp"
@@ -30,6 +30,7 @@ int socket_argument(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    pwstore::cli::begin_program();
     const int fd = socket_argument(argc, argv);
     if (fd < 0) {
         std::fputs(
@@ -42,14 +43,10 @@ int main(int argc, char** argv) {
     std::setlocale(LC_CTYPE, "C.UTF-8");
     ::umask(022);
     pwstore::watch_for_interrupts();
-    try {
-        return pwstore::serve_worker(
-            pwstore::Fd(fd), [](const pwstore::TransactionRequest& request, pwstore::Dialogue& dialogue) {
-                if (request.in_place) return pwstore::run_in_place(request, dialogue);
-                return pwstore::run_transaction(pwstore::Directories::from_environment(), request, dialogue);
-            });
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "pwstore-transact: error: %s\n", error.what());
-        return 1;
-    }
+    const auto runner = [](const pwstore::TransactionRequest& request, pwstore::Dialogue& dialogue) {
+        if (request.in_place) return pwstore::run_in_place(request, dialogue);
+        return pwstore::run_transaction(pwstore::Directories::from_environment(), request, dialogue);
+    };
+    return pwstore::cli::told("talking with the command line",
+                              [&] { return pwstore::serve_worker(pwstore::Fd(fd), runner); });
 }

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <new>
 #include <ostream>
 #include <string_view>
 #include <utility>
@@ -13,6 +15,7 @@
 #include "cli/grammar.hpp"
 #include "cli/help.hpp"
 #include "mount/launch.hpp"
+#include "store/base/defect.hpp"
 #include "store/base/error.hpp"
 #include "store/base/similar.hpp"
 
@@ -61,6 +64,19 @@ int code_of(Fault fault) {
     return kFailed;
 }
 
+/// For "fault of pwstore while …".
+std::string doing(const Context& context, const std::vector<std::string>& words) {
+    static const std::map<std::string, std::string> kToOne{
+        {"create", "creating"},  {"delete", "deleting"},    {"explain", "explaining"},
+        {"export", "exporting"}, {"import", "importing"},   {"pull", "pulling from"},
+        {"push", "pushing"},     {"rebuild", "rebuilding"}, {"run", "running"},
+        {"upgrade", "upgrading"}};
+    const auto verb = words.empty() ? kToOne.end() : kToOne.find(words[0]);
+    if (verb != kToOne.end() && words.size() > 1 && !words[1].starts_with('-'))
+        return fmt::format("{} '{}'", verb->second, printable(words[1]));
+    return fmt::format("carrying out '{}'", context.command_line);
+}
+
 bool wants_color(const Io& io, const std::optional<std::string>& when, bool tty) {
     if (when == "always") return true;
     if (when == "never") return false;
@@ -100,15 +116,22 @@ int run(const std::vector<std::string>& words, Io& io, Backend& backend) {
         context.command_line += ' ' + quoted(word);
     context.err = Painter(wants_color(io, std::nullopt, io.err_tty));
     int failure_code = 0;
-    try {
-        return dispatch(context, words, failure_code);
-    } catch (const Error& error) {
+    const auto fail = [&](const Error& error) {
         print_error(context, error);
         if (failure_code == 0 || error.fault() == Fault::interrupted) return code_of(error.fault());
         return failure_code == kExitOwnFailure ? launch_exit_code(error) : failure_code;
+    };
+    try {
+        return dispatch(context, words, failure_code);
+    } catch (const Error& error) {
+        return fail(error);
+    } catch (const std::bad_alloc&) {
+        return fail(out_of_memory(doing(context, words)));
     } catch (const std::exception& problem) {
-        io.err << context.err.red("pwstore: error:") << ' ' << printable(problem.what()) << '\n';
-        return failure_code != 0 ? failure_code : kFailed;
+        const Defect defect = Defect::of(problem, doing(context, words));
+        io.err << context.err.red("pwstore: error:") << ' ' << defect.what() << '\n'
+               << context.err.bold("hint:") << ' ' << Defect::hint() << '\n';
+        return failure_code != 0 ? failure_code : kDefect;
     }
 }
 

@@ -62,7 +62,7 @@ int transact(Context& context, const Arguments& arguments, TransactionRequest re
     TransactionReport report;
     try {
         report = context.backend.transact(request, dialogue);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
         context.backend.log(fmt::format("{}: failed: {}", context.command_line, error.what()));
         throw;
     }

@@ -25,6 +25,7 @@
 #include "mount/child.hpp"
 #include "mount/children.hpp"
 #include "mount/ns_protocol.hpp"
+#include "store/base/process_start.hpp"
 
 namespace {
 
@@ -413,6 +414,7 @@ Reply serve(Helper& helper, Message& message) {
 }  // namespace
 
 int main() {
+    pwstore::heed_children();
     static Helper helper;
     static Message message;
     helper.client = ::getppid();

@@ -37,12 +37,14 @@ struct ChildPlan {
     int error_number;  ///< set by the child, which shares our memory until exec
 };
 
-/// Handlers of ours must not run in the child, and what is ignored stays so only on request.
+/// Handlers of ours must not run in the child, and what is ignored stays so only on request; except SIGCHLD,
+/// without which the child could not wait for its own children.
 void settle_signals(bool reset_ignored) noexcept {
     for (int number = 1; number < NSIG; ++number) {
         struct sigaction action {};
         if (::sigaction(number, nullptr, &action) != 0) continue;
-        if (action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && !reset_ignored)) continue;
+        const bool stays_ignored = action.sa_handler == SIG_IGN && !reset_ignored && number != SIGCHLD;
+        if (action.sa_handler == SIG_DFL || stays_ignored) continue;
         action = {};
         action.sa_handler = SIG_DFL;
         (void)::sigaction(number, &action, nullptr);

@@ -16,8 +16,10 @@
 #include <csignal>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <optional>
 
+#include "store/base/defect.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/wire_json.hpp"
 
@@ -144,6 +146,7 @@ class SignalForwarding {
 [[noreturn]] void become_worker(const char* program, int socket, int failure, pid_t parent) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(1);
+    ::signal(SIGCHLD, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -278,7 +281,7 @@ bool serve_line(const wire::Line& line, Dialogue& dialogue, const LineSocket& so
     } else if (line.ask) {
         (void)socket.send(answer_line(dialogue.ask(*line.ask)));
     } else {
-        if (!line.report && !line.error) {
+        if (!line.report && !line.error && !line.defect) {
             throw Error("read a line of the worker's conversation", "", "a worker does not say this")
                 .as(Fault::corrupt);
         }
@@ -334,6 +337,11 @@ class RemoteDialogue final : public Dialogue {
         const std::lock_guard lock(mutex_);
         (void)socket_->send(line);
     }
+    /// What it was told last, for a failure that does not say where it happened.
+    [[nodiscard]] std::string last_step() {
+        const std::lock_guard lock(mutex_);
+        return last_label_.empty() ? last_step_ : fmt::format("{} {}", last_step_, last_label_);
+    }
 
  private:
     int answer_to(const wire::Line& question) {
@@ -373,6 +381,7 @@ TransactionReport run_in_worker(const std::string& program, const TransactionReq
     }
     const int status = worker.finish();
     if (last && last->report) return *last->report;
+    if (last && last->defect) throw Defect(*last->defect);
     if (last) throw wire::error_of(*last->error);
     const bool interrupted = interrupts > 0;
     throw Error("run the transaction", "", interrupted ? "interrupted" : death_in_words(status))
@@ -388,19 +397,25 @@ int serve_worker(Fd socket, const TransactionRunner& runner) {
     LineSocket conversation(std::move(socket));
     RemoteDialogue dialogue(conversation);
     wire::Line end;
+    wire::Line line;
     try {
-        wire::Line line;
         if (conversation.receive(line, true) != Received::line || !line.request) {
             throw Error("serve the command line", "", "it did not send a request").as(Fault::corrupt);
         }
         end.report = runner(*line.request, dialogue);
     } catch (const Error& error) {
         end.error = wire::failure_of(error);
-    } catch (const std::exception& error) {
-        end.error = wire::Failure{Fault::failure, std::string("run the transaction: ") + error.what(), ""};
+    } catch (const std::bad_alloc&) {
+        end.error = wire::failure_of(out_of_memory("run the transaction"));
+    } catch (const std::exception& problem) {
+        const std::string step = dialogue.last_step();
+        const std::string command = line.request ? line.request->command : "a transaction";
+        const std::string doing =
+            fmt::format("carrying out '{}'{}", command, step.empty() ? "" : fmt::format(", at '{}'", step));
+        end.defect = Defect::of(problem, printable(doing)).what();
     }
     dialogue.say(end);
-    return end.error ? 1 : 0;
+    return end.report ? 0 : 1;
 }
 
 }  // namespace pwstore

@@ -15,7 +15,7 @@ namespace pwstore {
 ///     to the worker     {"request": …}  {"answer": N}
 ///     from the worker   {"progress": …} {"message": …} {"script": …}   no answer
 ///                       {"confirm": [plans]} {"ask": question}         answered
-///                       {"report": …} or {"error": …}                  the last line
+///                       {"report": …}, {"error": …} or {"defect": …}   the last line
 ///
 /// Lines are ASCII. Strings are bytes: each byte from 0x80 up travels as the code point of the same number.
 
@@ -23,7 +23,7 @@ namespace pwstore {
 /// report. The worker reads no terminal and dies with the calling thread. SIGINT and SIGTERM reach it as
 /// SIGTERM; the third one ends this process too. When `dialogue` throws, the worker is ended and the
 /// exception goes on to the caller.
-/// @throws the worker's Error, or one that says how it died
+/// @throws the worker's Error or Defect, or an Error that says how it died
 TransactionReport run_in_worker(const std::string& program, const TransactionRequest& request,
                                 Dialogue& dialogue);
 

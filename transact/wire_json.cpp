@@ -144,6 +144,7 @@ void members(Visit& visit, T& it) {
     visit("request", it.request), visit("answer", it.answer), visit("progress", it.progress);
     visit("message", it.message), visit("script", it.script), visit("confirm", it.confirm);
     visit("ask", it.ask), visit("report", it.report), visit("error", it.error);
+    visit("defect", it.defect);
 }
 
 /// The highest value of each enum that travels: anything else is refused.
@@ -342,7 +343,7 @@ Line decode(const std::string& text) {
         reject(problem.what());
     }
     const bool known = line.request || line.answer || line.progress || line.message || line.script ||
-                       line.confirm || line.ask || line.report || line.error;
+                       line.confirm || line.ask || line.report || line.error || line.defect;
     if (!known) reject("an unknown member");
     return line;
 }

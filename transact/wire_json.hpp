@@ -36,6 +36,7 @@ struct Line {
     std::optional<Question> ask;
     std::optional<TransactionReport> report;
     std::optional<Failure> error;
+    std::optional<std::string> defect;
 };
 
 /// One line without its newline; it never contains one.

@@ -110,6 +110,7 @@ class FakeBackend final : public cli::Backend {
     }
     image::ExportResult export_image(const image::ExportRequest& request, int, ProgressSink&) override {
         exported.push_back(request.generation);
+        if (on_export) on_export();
         if (request.sign) signature = request.sign("text");
         return export_result;
     }
@@ -163,7 +164,7 @@ class FakeBackend final : public cli::Backend {
     std::string in_use;  ///< a container that cannot be deleted
     std::vector<ContainerPlan> plans;
     std::function<void(Dialogue&)> on_transact;
-    std::function<void()> on_run;
+    std::function<void()> on_run, on_export;
     std::optional<Error> failure, not_started;
     TransactionReport report;
     VerifyReport findings;

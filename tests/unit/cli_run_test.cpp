@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "cli/context.hpp"
 #include "cli/log.hpp"
 #include "cli/run.hpp"
+#include "store/base/defect.hpp"
 #include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
 #include "store/debian/version.hpp"
 #include "tests/support/fake_backend.hpp"
 #include "tests/support/test_dir.hpp"
@@ -87,6 +93,51 @@ TEST(ExitCodes, OfTheProgram) {
     cli.backend.on_run = [] { throw Error("mount", "x", "no").as(Fault::busy); };
     EXPECT_EQ(cli({"run", "base", "absent"}), 125);
     EXPECT_EQ(cli({"shell", "base"}), 125);
+}
+
+TEST(ExitCodes, WhatIsNoErrorIsAFaultOfPwstore) {
+    Cli cli;
+    const test::TestDir dir;
+    cli.backend.on_export = [] { (void)std::map<int, int>().at(3); };
+    EXPECT_EQ(cli({"export", "base", "-o", dir.path("base.tar")}), kDefect);
+    EXPECT_THAT(cli.err(),
+                HasSubstr("pwstore: error: fault of pwstore while exporting 'base': map::at\nhint: "));
+    EXPECT_EQ(cli({"export", "-o", dir.path("base.tar"), "base"}), kDefect);
+    EXPECT_THAT(cli.err(), HasSubstr("while carrying out 'pwstore export -o "));
+    cli.backend.on_run = [] { (void)std::string().at(3); };
+    EXPECT_EQ(cli({"run", "base", "true"}), 125) << "70 may be the program's own";
+    EXPECT_THAT(cli.err(), HasSubstr("fault of pwstore while running 'base'"));
+}
+
+TEST(ExitCodes, OfAFaultInTheWorker) {
+    Cli cli;
+    const Defect defect = Defect::of(std::out_of_range("map::at\x1b"), "carrying out 'pwstore upgrade'");
+    cli.backend.on_transact = [&](Dialogue&) { throw Defect(defect); };
+    EXPECT_EQ(cli({"upgrade", "--noconfirm"}), kDefect);
+    EXPECT_THAT(cli.err(),
+                HasSubstr("fault of pwstore while carrying out 'pwstore upgrade': map::at\\x1b\nhint: "));
+    EXPECT_THAT(cli.backend.logged, ElementsAre(HasSubstr("failed: fault of pwstore")));
+}
+
+TEST(ExitCodes, ALackOfMemoryIsNobodysFault) {
+    Cli cli;
+    const test::TestDir dir;
+    cli.backend.on_export = [] { throw std::bad_alloc(); };
+    EXPECT_EQ(cli({"export", "base", "-o", dir.path("base.tar")}), kFailed);
+    EXPECT_EQ(cli.err(), "pwstore: error: exporting 'base': there is not enough memory\n");
+}
+
+TEST(Here, ADirectoryThatIsGoneIsSaid) {
+    const test::TestDir dir;
+    make_directories(AT_FDCWD, dir.path("gone"));
+    const Fd before = open_at(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY);
+    ASSERT_EQ(::chdir(dir.path("gone").c_str()), 0);
+    ASSERT_EQ(::rmdir(dir.path("gone").c_str()), 0);
+    Cli cli;
+    EXPECT_EQ(cli({"shell", "base", "--here"}), 125);
+    ASSERT_EQ(::fchdir(before.get()), 0);
+    EXPECT_THAT(cli.err(), HasSubstr("share the current directory: it is not there any more\nhint: cd "));
+    EXPECT_FALSE(cli.backend.ran);
 }
 
 TEST(ExitCodes, OutputThatCannotBeWritten) {

@@ -68,6 +68,10 @@ class LauncherTest : public ::testing::Test {
         const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDONLY);
         SpawnRequest request{
             .program = dir_.path("bin/pwstore"), .arguments = {"pwstore"}, .environment = environment_};
+        if (!parent_.empty()) {
+            request.program = "/bin/sh";
+            request.arguments = {"sh", "-c", parent_, dir_.path("bin/pwstore")};
+        }
         request.arguments.insert(request.arguments.end(), words.begin(), words.end());
         request.streams = {null.get(), output_end.get(), output_end.get()};
         const pid_t child = spawn(request);
@@ -82,6 +86,7 @@ class LauncherTest : public ::testing::Test {
     ContainerName name_{"box"};
     std::string root_;
     std::vector<std::string> environment_;
+    std::string parent_;  ///< a script of the shell that starts "$0" "$@"
 };
 
 TEST_F(LauncherTest, ServesPlainRunsItself) {
@@ -127,6 +132,14 @@ TEST_F(LauncherTest, EverythingElseIsHandedOver) {
         EXPECT_EQ(outcome.output, expected + "\n");
         EXPECT_EQ(outcome.code, 42);
     }
+}
+
+TEST_F(LauncherTest, AParentMayIgnoreTheEndOfItsChildren) {
+    parent_ = R"(exec timeout -k 1 20 sh -c 'trap "" CHLD; exec "$0" "$@"' "$0" "$@")";
+    EXPECT_EQ(pwstore({"run", "box", "sh", "-c", "sleep .2; exit 7"}).code, 7);
+    EXPECT_EQ(pwstore({"run", "box", "true"}).code, 0);
+    EXPECT_EQ(pwstore({"run", "box", "grep", "SigIgn:.*00$", "/proc/self/status"}).code, 0)
+        << "nor does what it starts";
 }
 
 TEST_F(LauncherTest, AStaleRecordIsHandedOver) {

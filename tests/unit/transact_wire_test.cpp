@@ -9,6 +9,7 @@
 #include <csignal>
 #include <thread>
 
+#include "store/base/defect.hpp"
 #include "tests/support/test_dir.hpp"
 #include "transact/wire.hpp"
 #include "transact/wire_json.hpp"
@@ -241,6 +242,13 @@ TEST(Wire, ErrorOfTheWorkerIsThrown) {
     }
 }
 
+TEST(Wire, DefectOfTheWorkerIsNoError) {
+    const TestDir dir;
+    const std::string program = fake_worker(dir, R"(say({"defect": "fault of pwstore while x: y"}))");
+    RecordingDialogue dialogue;
+    EXPECT_THROW((void)run_in_worker(program, {}, dialogue), Defect);
+}
+
 std::string failure_of_worker(const TestDir& dir, const std::string& body, Fault expected = Fault::failure) {
     RecordingDialogue dialogue;
     try {
@@ -452,6 +460,21 @@ TEST(WireWorker, ErrorsTravel) {
     EXPECT_EQ(last.error->text, "resolve 'base': no such package");
     EXPECT_EQ(last.error->hint, "look for it");
     EXPECT_EQ(last.error->fault, Fault::usage);
+    served.thread.join();
+    EXPECT_EQ(served.code, 1);
+}
+
+TEST(WireWorker, AForeignExceptionSaysWhereItHappened) {
+    Served served([](const TransactionRequest&, Dialogue& dialogue) -> TransactionReport {
+        dialogue.progress("assemble", "base", 0, 1);
+        throw std::out_of_range("map::at");
+    });
+    served.say(request_line());
+    (void)served.hear();
+    const wire::Line last = served.hear();
+    ASSERT_TRUE(last.defect);
+    EXPECT_EQ(*last.defect, "fault of pwstore while carrying out '" + sample_request().command +
+                                "', at 'assemble base': map::at");
     served.thread.join();
     EXPECT_EQ(served.code, 1);
 }

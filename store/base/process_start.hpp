@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 namespace pwstore {
 
@@ -15,6 +16,12 @@ inline void hold_standard_descriptors() noexcept {
         if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
         if (::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) ::_exit(125);
     }
+}
+
+/// A parent that ignores SIGCHLD (some schedulers and supervisors do) leaves that to its children, whose own
+/// children then end without a trace. To be called before the first child.
+inline void heed_children() noexcept {
+    (void)::signal(SIGCHLD, SIG_DFL);
 }
 
 }  // namespace pwstore
