@@ -11,6 +11,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/package/gzip_stream.hpp"
 
 namespace pwstore::image {
 
@@ -42,35 +43,29 @@ ZSTD_CCtx* thread_context() {
     return context.get();
 }
 
-/// Compresses what it is given into a file, digesting both sides. One at a time in a thread.
-class Compressor {
+class Codec {
  public:
-    explicit Compressor(int directory) : context_(thread_context()), out_(ZSTD_CStreamOutSize()) {
-        blob_.file = unlinked_file(directory);
-    }
+    virtual ~Codec() = default;
+    /// Takes what is ready to be written.
+    using Sink = std::function<void(std::string_view made)>;
+    virtual void put(std::string_view piece, const Sink& sink) = 0;
+    virtual void finish(const Sink& sink) = 0;
+};
 
-    void put(std::string_view piece) {
-        unpacked_.update(piece);
-        blob_.unpacked += piece.size();
-        run(piece, ZSTD_e_continue);
-    }
-    Blob finish() {
-        run({}, ZSTD_e_end);
-        blob_.digest = packed_.finish();
-        blob_.diff_id = unpacked_.finish();
-        return std::move(blob_);
-    }
+/// One at a time in a thread.
+class Zstd final : public Codec {
+ public:
+    Zstd() : context_(thread_context()), out_(ZSTD_CStreamOutSize()) {}
+    void put(std::string_view piece, const Sink& sink) override { run(piece, ZSTD_e_continue, sink); }
+    void finish(const Sink& sink) override { run({}, ZSTD_e_end, sink); }
 
  private:
-    void run(std::string_view piece, ZSTD_EndDirective mode) {
+    void run(std::string_view piece, ZSTD_EndDirective mode, const Sink& sink) {
         ZSTD_inBuffer in{piece.data(), piece.size(), 0};
         for (;;) {
             ZSTD_outBuffer out{out_.data(), out_.size(), 0};
             const size_t left = check(ZSTD_compressStream2(context_, &out, &in, mode));
-            const std::string_view made(out_.data(), out.pos);
-            packed_.update(made);
-            blob_.size += made.size();
-            write_all(blob_.file.get(), made, "layer of image");
+            sink({out_.data(), out.pos});
             const bool is_done = mode == ZSTD_e_end ? left == 0 : in.pos == in.size;
             if (is_done) return;
         }
@@ -78,8 +73,50 @@ class Compressor {
 
     ZSTD_CCtx* context_;
     std::vector<char> out_;
+};
+
+class Gzip final : public Codec {
+ public:
+    void put(std::string_view piece, const Sink& sink) override { sink(stream_.put(piece)); }
+    void finish(const Sink& sink) override { sink(stream_.finish()); }
+
+ private:
+    GzipStream stream_;
+};
+
+std::unique_ptr<Codec> codec_for(LayerPacking packing) {
+    if (packing == LayerPacking::gzip) return std::make_unique<Gzip>();
+    return std::make_unique<Zstd>();
+}
+
+/// Compresses what it is given into a file, digesting both sides.
+class Compressor {
+ public:
+    Compressor(int directory, LayerPacking packing) : codec_(codec_for(packing)) {
+        blob_.file = unlinked_file(directory);
+    }
+
+    void put(std::string_view piece) {
+        unpacked_.update(piece);
+        blob_.unpacked += piece.size();
+        codec_->put(piece, sink_);
+    }
+    Blob finish() {
+        codec_->finish(sink_);
+        blob_.digest = packed_.finish();
+        blob_.diff_id = unpacked_.finish();
+        return std::move(blob_);
+    }
+
+ private:
+    std::unique_ptr<Codec> codec_;
     Sha256Stream packed_, unpacked_;
     Blob blob_;
+    const Codec::Sink sink_ = [this](std::string_view made) {
+        packed_.update(made);
+        blob_.size += made.size();
+        write_all(blob_.file.get(), made, "layer of image");
+    };
 };
 
 TarEntry header_of(const LayerMember& member) {
@@ -137,8 +174,8 @@ void append_content(TarWriter& tar, const Fd& content, uint64_t size, const std:
 
 }  // namespace
 
-Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory) {
-    Compressor compressor(directory);
+Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory, LayerPacking packing) {
+    Compressor compressor(directory, packing);
     TarWriter tar([&](std::string_view piece) { compressor.put(piece); }, "layer of image",
                   TarCompression::none);
     fill(tar);
@@ -146,7 +183,7 @@ Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory) {
     return compressor.finish();
 }
 
-Blob write_layer(const Layer& layer, const ContentSource& contents, int directory) {
+Blob write_layer(const Layer& layer, const ContentSource& contents, int directory, LayerPacking packing) {
     const auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
     const auto fill = [&](TarWriter& tar) {
         for (const LayerMember& member : layer) {
@@ -161,7 +198,7 @@ Blob write_layer(const Layer& layer, const ContentSource& contents, int director
             }
         }
     };
-    return write_archive(fill, directory);
+    return write_archive(fill, directory, packing);
 }
 
 Blob plain_blob(std::string_view bytes, int directory) {

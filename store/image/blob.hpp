@@ -9,6 +9,7 @@
 
 #include "store/base/fd.hpp"
 #include "store/digest.hpp"
+#include "store/image/image_format.hpp"
 #include "store/image/layers.hpp"
 #include "store/package/tar_io.hpp"
 
@@ -26,13 +27,15 @@ struct Blob {
 /// Opens a content by its place (from 0).
 using ContentSource = std::function<Fd(uint32_t place)>;
 
-/// What `fill` puts into a tar archive (pax), compressed with zstd as `zstd -T1 -3` does: the same members
-/// give the same bytes, with one version of libzstd, whatever the number of processors.
+/// What `fill` puts into a tar archive (pax), compressed as `zstd -T1 -3` or `gzip -n` does: the same members
+/// give the same bytes, with one version of the library, whatever the number of processors.
 /// @param directory where the file is made
-[[nodiscard]] Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory);
+[[nodiscard]] Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory,
+                                 LayerPacking packing = LayerPacking::zstd);
 
 /// `layer` as such an archive. Contents are not checked here.
-[[nodiscard]] Blob write_layer(const Layer& layer, const ContentSource& contents, int directory);
+[[nodiscard]] Blob write_layer(const Layer& layer, const ContentSource& contents, int directory,
+                               LayerPacking packing = LayerPacking::zstd);
 
 /// A file that holds `bytes`, as it is.
 [[nodiscard]] Blob plain_blob(std::string_view bytes, int directory);

@@ -254,8 +254,9 @@ class HomeRestorer {
 
 }  // namespace
 
-Blob write_home(int home, int directory, HomeCount& count) {
-    return write_archive([&](TarWriter& tar) { HomeWriter(home, tar, count).add_directory(""); }, directory);
+Blob write_home(int home, int directory, HomeCount& count, LayerPacking packing) {
+    return write_archive([&](TarWriter& tar) { HomeWriter(home, tar, count).add_directory(""); }, directory,
+                         packing);
 }
 
 void restore_home(const Image& image, int directory) {

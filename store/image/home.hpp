@@ -20,7 +20,8 @@ struct HomeCount {
 /// and attributes. An equal home gives equal bytes. Programs may write in it meanwhile: no symlink is
 /// followed.
 /// @throws Error (busy) when a file became shorter while it was read
-[[nodiscard]] Blob write_home(int home, int directory, HomeCount& count);
+[[nodiscard]] Blob write_home(int home, int directory, HomeCount& count,
+                              LayerPacking packing = LayerPacking::zstd);
 
 /// Make the home that `image` brings in `directory`, which is empty and nobody else's yet. What the layer
 /// says is hostile: names, kinds and sizes as in any archive, nothing outside of `directory`, no symlink on

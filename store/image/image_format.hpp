@@ -13,12 +13,20 @@ inline constexpr const char* kIndexType = "application/vnd.oci.image.index.v1+js
 inline constexpr const char* kManifestType = "application/vnd.oci.image.manifest.v1+json";
 inline constexpr const char* kConfigType = "application/vnd.oci.image.config.v1+json";
 inline constexpr const char* kLayerType = "application/vnd.oci.image.layer.v1.tar+zstd";
+inline constexpr const char* kGzipLayerType = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Of a bundle that leaves out what its receiver has: the records, and a home. No other program can use
 /// it, and none should take it for an image.
 inline constexpr const char* kPartialType = "application/vnd.pwstore.image.partial.v1.tar+zstd";
 
 /// Of those with contents; the other layers of a bundle come before them.
 inline constexpr const char* kContentsType = "application/vnd.pwstore.image.contents.v1.tar+zstd";
+
+/// How the layers of a whole image are compressed; those of a bundle always with zstd.
+enum class LayerPacking { zstd, gzip };
+
+/// What describes a bundle: no other program looks for it. Earlier versions wrote `index.json` and
+/// `oci-layout`, as for an image, and that is still read.
+inline constexpr const char* kBundleIndexFile = "pwstore-bundle.json";
 
 inline constexpr const char* kNameAnnotation = "org.opencontainers.image.ref.name";
 inline constexpr const char* kSignatureAnnotation = "org.pwstore.signature";

@@ -146,8 +146,11 @@ class Image::Loader {
  private:
     [[nodiscard]] Members& members() const { return *image_.members_; }
 
+    [[nodiscard]] const char* index_file() const {
+        return members().find(kBundleIndexFile) != nullptr ? kBundleIndexFile : kIndexFile;
+    }
     void describe() {
-        if (members().find(kIndexFile) != nullptr) {
+        if (members().find(index_file()) != nullptr) {
             read_index();
         } else if (members().find(kDockerFile) != nullptr) {
             read_docker_archive();
@@ -160,8 +163,8 @@ class Image::Loader {
     /// Everything but contents is there. Looked at only a few times: it may be anything.
     [[nodiscard]] bool is_described() {
         constexpr unsigned kMostLooks = 8;
-        if (members().find(kIndexFile) == nullptr || ++looks_ > kMostLooks) return false;
-        const std::string manifest_path = path_of(only(members().read_json(kIndexFile).at("manifests")));
+        if (members().find(index_file()) == nullptr || ++looks_ > kMostLooks) return false;
+        const std::string manifest_path = path_of(only(members().read_json(index_file()).at("manifests")));
         if (members().find(manifest_path) == nullptr) return false;
         const json manifest = members().read_json(manifest_path);
         if (!manifest.contains("config") || !manifest.contains("layers")) return false;
@@ -177,7 +180,7 @@ class Image::Loader {
     }
 
     void read_index() {
-        json index = members().read_json(kIndexFile);
+        json index = members().read_json(index_file());
         json described = only(index.at("manifests"));
         // An index may lead to another one, by platform.
         if (described.value("mediaType", "") == kIndexType) {

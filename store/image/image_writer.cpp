@@ -118,6 +118,7 @@ std::string digest_text(const Sha256& sha256) {
 struct Written {
     std::vector<Blob> layers;
     std::vector<std::string> titles;
+    LayerPacking packing = LayerPacking::zstd;
     bool is_bundle = false;  ///< all but the last, and a home, are layers with contents
     bool has_home = false;   ///< the last layer is one
 };
@@ -208,7 +209,7 @@ void add_home(const Store& store, const std::string& container, int directory, W
                                        O_RDONLY | O_DIRECTORY);
     if (!home) return;  // nothing has ever run in it
     HomeCount count;
-    written.layers.push_back(write_home(home->get(), directory, count));
+    written.layers.push_back(write_home(home->get(), directory, count, written.packing));
     written.titles.emplace_back("home");
     written.has_home = result.has_home = true;
     result.home_left_out = count.left_out;
@@ -230,7 +231,7 @@ std::vector<size_t> by_size(const std::vector<Layer>& layers) {
 
 /// Of the layers with contents there are none in a whole image; in a bundle they come before the last layer.
 const char* type_of_layer(const Written& written, size_t at) {
-    if (!written.is_bundle) return kLayerType;
+    if (!written.is_bundle) return written.packing == LayerPacking::gzip ? kGzipLayerType : kLayerType;
     return at < written.layers.size() - (written.has_home ? 2U : 1U) ? kContentsType : kPartialType;
 }
 
@@ -259,7 +260,7 @@ void describe(const Written& written, const std::string& config_text, const Expo
     const json index{{"schemaVersion", 2}, {"mediaType", kIndexType}, {"manifests", {described}}};
     outer.add(config);
     outer.add(manifest);
-    outer.add("index.json", index.dump());
+    outer.add(written.is_bundle ? kBundleIndexFile : "index.json", index.dump());
     result.manifest = manifest.digest;
     result.layers = written.layers.size();
 }
@@ -278,7 +279,7 @@ void write_layers(const std::vector<Layer>& layers, const std::vector<size_t>& o
     std::atomic<size_t> done{0};
     parallel_for(layers.size(), shop.threads, [&](size_t turn) {
         const size_t at = order[turn];
-        written.layers[at] = write_layer(layers[at], shop.contents, shop.directory);
+        written.layers[at] = write_layer(layers[at], shop.contents, shop.directory, written.packing);
         ready(turn);
         shop.sink.progress("export", written.titles[at], ++done, layers.size());
     });
@@ -289,6 +290,7 @@ void write_whole(const Store& store, const Source& source, const ExportRequest& 
                  OuterArchive& outer, ExportResult& result) {
     const std::vector<Layer> layers = layers_of(source.portable, source.tree);
     Written written;
+    written.packing = request.packing;
     written.titles = titles_of(source.portable);
     written.layers.resize(layers.size());
     {
@@ -353,7 +355,7 @@ ExportResult write_image(const Store& store, const ExportRequest& request, int o
     } else {
         write_whole(store, source, request, shop, outer, result);
     }
-    outer.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+    if (!request.against) outer.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
     result.bytes = outer.finish();
     return result;
 }

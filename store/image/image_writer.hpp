@@ -8,6 +8,7 @@
 #include <string>
 
 #include "store/base/events.hpp"
+#include "store/image/image_format.hpp"
 #include "store/image/portable.hpp"
 #include "store/store.hpp"
 
@@ -22,6 +23,7 @@ struct ExportRequest {
     std::optional<std::set<Sha256>> against;
     /// Of these the contents come in layers of about so many bytes.
     uint64_t part_bytes = 32ULL << 20U;
+    LayerPacking packing = LayerPacking::zstd;  ///< of a whole image
     bool with_home = false;  ///< the container's home goes along, if it has one; as it is now
     /// Called with what is to be signed; its answer goes into the image. Empty function = no signature.
     std::function<std::string(const std::string& text)> sign;
@@ -37,10 +39,10 @@ struct ExportResult {
     size_t home_left_out = 0;  ///< sockets
 };
 
-/// Write a generation to `out` as an OCI image: an image-layout tar with zstd layers (docs/format.md,
-/// "Image"). The same generation gives the same bytes, on every host, with one version of libzstd. `out` may
-/// be a pipe. Lock: none; a lease protects what is read. Needs space for the compressed layers in the store's
-/// staging directory.
+/// Write a generation to `out` as an OCI image: an image-layout tar (docs/format.md,
+/// "Image"). The same generation gives the same bytes, on every host, with one version of libzstd (or of
+/// zlib). `out` may be a pipe. Lock: none; a lease protects what is read. Needs space for the compressed
+/// layers in the store's staging directory.
 ExportResult write_image(const Store& store, const ExportRequest& request, int out, ProgressSink& sink);
 
 }  // namespace pwstore::image

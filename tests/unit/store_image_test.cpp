@@ -349,6 +349,67 @@ TEST_F(ImageTest, ABundleAgainstWhatIsThereIsSmallAndComplete) {
     EXPECT_EQ(empty.store.index().read().object_count(), 0U);
 }
 
+/// The members of an archive, in order; with `renamed`, the archive again as an earlier version wrote it.
+std::map<std::string, std::string> members_of(const std::string& path, std::string* as_before = nullptr) {
+    const Fd in = open_at(AT_FDCWD, path, O_RDONLY);
+    TarReader archive(in.get(), "image");
+    std::map<std::string, std::string> found;
+    TarWriter before([&](std::string_view piece) { as_before ? void(as_before->append(piece)) : void(); },
+                     "image", TarCompression::none);
+    while (auto member = archive.next()) {
+        if (member->kind != TarEntry::Kind::file) continue;
+        found[member->path] = archive.read_whole(1U << 30U);
+        TarEntry entry = *member;
+        if (entry.path == kBundleIndexFile) entry.path = "index.json";
+        before.add_file(entry, found[member->path]);
+    }
+    TarEntry layout;
+    layout.path = "oci-layout";
+    layout.size = 2;
+    before.add_file(layout, "{}");
+    before.finish();
+    return found;
+}
+
+TEST_F(ImageTest, ABundleIsNoImageToOthersAndOlderOnesAreStillRead) {
+    ExportRequest request;
+    request.against.emplace();
+    const std::string bundle = write(from_.store, "base", request);
+    std::string before;
+    const auto members = members_of(bundle, &before);
+    EXPECT_FALSE(members.contains("index.json"));
+    EXPECT_FALSE(members.contains("oci-layout"));
+    EXPECT_TRUE(members.contains("pwstore-bundle.json"));
+    install(to_.store, bundle, "base");
+    EXPECT_EQ(bytes_of(write(from_.store, "base")), bytes_of(write(to_.store, "base")));
+    const PackagedStore third;
+    (void)dir_.write("older.tar", before);
+    install(third.store, dir_.path("older.tar"), "base");
+    EXPECT_EQ(bytes_of(write(from_.store, "base")), bytes_of(write(third.store, "base")));
+}
+
+TEST_F(ImageTest, LayersMayBeGzip) {
+    const std::string plain = write(from_.store, "base");
+    const ExportResult zstd = result_;
+    ExportRequest request;
+    request.packing = LayerPacking::gzip;
+    const std::string packed = write(from_.store, "base", request);
+    EXPECT_EQ(result_.content, zstd.content) << "what is in it does not depend on how it is packed";
+    EXPECT_NE(result_.manifest, zstd.manifest);
+    EXPECT_EQ(bytes_of(packed), bytes_of(write(from_.store, "base", request)));
+    const auto members = members_of(packed);
+    const auto manifest = nlohmann::json::parse(members.at("blobs/sha256/" + result_.manifest.hex()));
+    for (const auto& layer : manifest.at("layers")) {
+        EXPECT_EQ(layer.at("mediaType"), "application/vnd.oci.image.layer.v1.tar+gzip");
+        const std::string blob =
+            members.at("blobs/sha256/" + layer.at("digest").get<std::string>().substr(7));
+        EXPECT_TRUE(blob.starts_with("\x1f\x8b\x08")) << layer;
+        EXPECT_EQ(blob.substr(4, 4), std::string(4, '\0')) << "without a time";
+    }
+    install(to_.store, packed, "base");
+    EXPECT_EQ(bytes_of(write(to_.store, "base")), bytes_of(plain));
+}
+
 TEST_F(ImageTest, ADamagedObjectOfThisStoreIsNoSource) {
     install(to_.store, write(from_.store, "base"), "base");
     std::set<Sha256> have;
