@@ -47,13 +47,26 @@ ContainerState state_of(const ReadTxn& txn, const ContainerName& name) {
     return state;
 }
 
+/// The command that brought a container here ready-made; empty for one that was made here.
+std::string arrival_of(const ReadTxn& txn, const Generation& generation) {
+    if (generation.parent != 0) return "";
+    const auto transaction = txn.transaction(generation.transaction);
+    return transaction && transaction->cause != generation.cause ? transaction->cause : "";
+}
+
+/// A cause of another host does not stand there as if it had been given here.
+std::string cause_of(const ReadTxn& txn, const Generation& generation) {
+    const std::string arrival = arrival_of(txn, generation);
+    return arrival.empty() ? generation.cause : fmt::format("{} (there: {})", arrival, generation.cause);
+}
+
 GenerationStep step_of(const ReadTxn& txn, const ContainerName& name, const Generation& generation) {
     GenerationStep step;
     step.number = generation.number;
     step.parent = generation.parent;
     step.transaction = generation.transaction;
     step.time = generation.time;
-    step.cause = generation.cause;
+    step.cause = cause_of(txn, generation);
     step.current = txn.container(name)->current == generation.number;
     step.upstream = generation.upstream;
     step.notes = generation.notes.size();
@@ -148,7 +161,7 @@ class RealBackend final : public Backend {
         details.generations = txn.generation_numbers(name);
         const auto generation = txn.generation(name, details.state.generation);
         if (!generation) return details;
-        details.cause = generation->cause;
+        details.cause = cause_of(txn, *generation);
         details.parent = generation->parent;
         details.transaction = generation->transaction;
         details.root = store.layout().path(Layout::root_name(name, generation->number));
@@ -158,6 +171,8 @@ class RealBackend final : public Backend {
         details.upstream = generation->upstream;
         details.packages = generation->packages;
         details.notes = generation->notes;
+        const auto first = txn.generation(name, details.generations.front());
+        if (first) details.origin = arrival_of(txn, *first);
         return details;
     }
 

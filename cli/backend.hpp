@@ -41,6 +41,7 @@ struct ContainerState {
 struct ContainerDetails {
     ContainerState state;
     std::string cause;
+    std::string origin;  ///< the command that brought it here from elsewhere
     uint64_t parent = 0;
     uint64_t transaction = 0;
     std::string root;  ///< absolute path, empty without a generation

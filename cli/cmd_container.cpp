@@ -263,6 +263,7 @@ void print_details(const Context& context, const ContainerDetails& details, bool
         std::vector<std::string> below;
         for (const GenerationRef& one : details.upstream)
             below.push_back(fmt::format("{}@{}", one.container, one.generation));
+        line("Origin", details.origin);
         line("Built on", fmt::format("{}", fmt::join(below, ", ")));
         line("Kept", fmt::format("{}", fmt::join(details.generations, ", ")));
         const auto wanted =

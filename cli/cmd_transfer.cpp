@@ -11,13 +11,17 @@
 #include <thread>
 
 #include "cli/cmd.hpp"
+#include "cli/image_input.hpp"
 #include "cli/json.hpp"
-#include "cli/outside.hpp"
 #include "cli/progress.hpp"
+#include "cli/registry.hpp"
+#include "cli/remote.hpp"
 #include "cli/signature.hpp"
 #include "cli/transfer.hpp"
 #include "mount/process.hpp"
+#include "store/base/defect.hpp"
 #include "store/base/error.hpp"
+#include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
 #include "store/base/random_id.hpp"
 #include "store/base/staged_file.hpp"
@@ -88,8 +92,13 @@ image::ExportRequest export_request(Context& context, const Arguments& arguments
     request.with_home = arguments.has("with-home");
     if (const auto path = arguments.value("against"))
         request.against = decode_have(read_file(AT_FDCWD, *path));
-    if (const auto key = arguments.value("sign"))
+    if (arguments.value("compress") == "gzip") request.packing = image::LayerPacking::gzip;
+    if (request.against && request.packing != image::LayerPacking::zstd)
+        throw wrong("'--compress' is for whole images, which '--against' does not make");
+    if (const auto key = arguments.value("sign")) {
+        (void)open_at(AT_FDCWD, *key, O_RDONLY);  // rather now than when all is written
         request.sign = [key = *key](const std::string& text) { return sign(text, key); };
+    }
     return request;
 }
 
@@ -109,6 +118,14 @@ int run_export(Context& context, const Arguments& arguments) {
     return kDone;
 }
 
+Option compress_option() {
+    return {"compress",
+            0,
+            "HOW",
+            "how layers are compressed: zstd, or gzip for programs that know nothing else",
+            Completes::nothing,
+            {"zstd", "gzip"}};
+}
 Option home_option() {
     return {"with-home", 0, "", "its home goes along, as it is now"};
 }
@@ -117,10 +134,10 @@ Command export_command() {
     Command it{"export", {}, "Hosts", "write a container as an OCI image"};
     it.description = {
         "One file with everything: packages, changes, package database, policy. podman, skopeo and "
-        "registries take "
-        "it; 'pwstore import' makes the same container of it. The same generation gives the same bytes on "
-        "every "
-        "host. NAME@N is generation N, or a snapshot.",
+        "registries take it; umoci and older programs want --compress gzip. 'pwstore import' makes the same "
+        "container of it. The same generation gives the same bytes on every host. NAME@N is generation N, or "
+        "a "
+        "snapshot.",
         "--against leaves out every file that another host has, as 'pwstore have' wrote it down there; only "
         "pwstore can read that.",
         "--sign takes an SSH key; who trusts it has it in the file allowed_signers of the configuration "
@@ -133,6 +150,7 @@ Command export_command() {
     it.options = {{"output", 'o', "FILE", "write it there; '-' is standard output", Completes::file},
                   {"against", 0, "FILE", "leave out what the list of 'pwstore have' names", Completes::file},
                   {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
+                  compress_option(),
                   home_option(),
                   json_option()};
     it.examples = {{"pwstore export editor -o editor.tar", "to a file"},
@@ -149,28 +167,44 @@ std::string allowed_signers() {
     return Directories::from_environment().config + "/allowed_signers";
 }
 
-/// Who says that this image is what it should be: the digest that the user gave, a key, or nobody.
-void vouch(const Context& context, const image::Image& image, bool has_digest, bool allow_unsigned) {
-    const auto say = [&](const std::string& text) {
-        if (!context.quiet) context.io.err << text << '\n';
-    };
-    if (has_digest) return say("the image has the digest that was given");
-    const auto who = signer_of(image::signed_text(image.digest()), image.signature(), allowed_signers());
-    if (who) return say(fmt::format("signed by {}", printable(*who)));
-    const std::string cause =
-        image.signature().empty() ? "it is not signed" : "its key is not in " + allowed_signers();
-    if (allow_unsigned) return say(fmt::format("nobody vouches for the image: {}", cause));
+void say(const Context& context, const std::string& text) {
+    if (!context.quiet) context.io.err << text << '\n';
+}
+
+/// Nobody vouches for it, for this reason: the user decides.
+void ask_or_refuse(const Context& context, const std::string& name, const Sha256& digest,
+                   const std::string& cause, bool allow_unsigned) {
+    if (allow_unsigned) return say(context, fmt::format("nobody vouches for the image: {}", cause));
     if (context.interactive() &&
-        ask_yes_no(context,
-                   fmt::format("Nobody vouches for {}: {}. Import it?", digest_text(image.digest()), cause),
+        ask_yes_no(context, fmt::format("Nobody vouches for {}: {}. Import it?", digest_text(digest), cause),
                    false)) {
         return;
     }
-    throw Error("import", printable(image.name()), "nobody vouches for the image: " + cause)
+    throw Error("import", printable(name), "nobody vouches for the image: " + cause)
         .as(Fault::refused)
-        .with_hint(
-            "give its digest with --expect, put its signer's key into allowed_signers, or pass "
-            "--allow-unsigned");
+        .with_hint(fmt::format("--expect {} when that is the digest you know, or --allow-unsigned",
+                               digest_text(digest)));
+}
+
+/// Who says that this image is what it should be: the digest that the user gave, a key, or nobody.
+void vouch(const Context& context, const image::Image& image, bool has_digest, bool allow_unsigned) {
+    if (has_digest) return say(context, "the image has the digest that was given");
+    const auto who = signer_of(image::signed_text(image.digest()), image.signature(), allowed_signers());
+    if (who) return say(context, fmt::format("signed by {}", printable(*who)));
+    const std::string cause =
+        image.signature().empty() ? "it is not signed" : "its key is not in " + allowed_signers();
+    ask_or_refuse(context, image.name(), image.digest(), cause, allow_unsigned);
+}
+
+/// Before anything is fetched; whoever imports looks again.
+void expect_free(Context& context, const ContainerName& name) {
+    const std::vector<ContainerState> all = context.backend.containers();
+    if (std::none_of(all.begin(), all.end(),
+                     [&](const ContainerState& one) { return one.name == name.str(); }))
+        return;
+    throw Error("import", name.str(), "there is a container of this name")
+        .as(Fault::usage)
+        .with_hint("import it under another name with --as NAME");
 }
 
 ImportRequest import_request(const Context& context, const Arguments& arguments) {
@@ -214,13 +248,21 @@ int tell_import(const Context& context, const Arguments& arguments, const char* 
 int run_import(Context& context, const Arguments& arguments) {
     const std::string path = arguments.operands().at(0);
     ImportRequest request = import_request(context, arguments);
-    const Fd file = path == "-" ? Fd() : open_at(AT_FDCWD, path, O_RDONLY);
-    request.in = path == "-" ? STDIN_FILENO : file.get();
     if (path == "-" && context.io.in_tty) throw wrong("an image does not come from a terminal");
+    const ImageInput input(path);
+    request.in = input.fd();
+    if (request.name) expect_free(context, *request.name);
     ProgressScreen screen(context);
-    const ImportResult result = context.backend.import_image(request, screen);
-    screen.clear();
-    return tell_import(context, arguments, "import", result);
+    try {
+        const ImportResult result = context.backend.import_image(request, screen);
+        screen.clear();
+        return tell_import(context, arguments, "import", result);
+    } catch (Error& error) {
+        // What is about the image alone does not know where it came from.
+        if (std::string_view(error.what()).starts_with("read "))
+            error.within(fmt::format("import '{}'", printable(input.name())));
+        throw;
+    }
 }
 
 std::vector<Option> import_options() {
@@ -279,61 +321,10 @@ Command have_command() {
 // --- ssh
 // -----------------------------------------------------------------------------------------------------
 
-constexpr const char* kSshRemedy = "install OpenSSH's client programs (Debian: openssh-client)";
-
 struct Place {
     bool is_registry = false;
-    std::string text;  ///< the host, or the registry's reference
+    std::string text;  ///< the host, or what follows "oci://"
     std::string name;  ///< of a container on the host
-};
-
-/// The other pwstore, behind ssh.
-class Remote {
- public:
-    Remote(const std::string& host, const std::string& program)
-        : peer_(
-              start_outside("ssh", {"-T", "--", destination(host), program + " serve --stdio"}, kSshRemedy)),
-          in_(peer_.from.get()),
-          out_(peer_.to.get()) {
-        std::string greeting;
-        try {
-            greeting = in_.line() + "\n";
-        } catch (const Error&) {
-            greeting.clear();
-        }
-        if (greeting == kGreeting) return;
-        throw Error("reach", host, "there is no pwstore of this version that answers")
-            .with_hint(
-                "'ssh HOST pwstore version' has to work; --remote-program names it when it is not in its "
-                "PATH");
-    }
-
-    FrameReader& in() { return in_; }
-    FrameWriter& out() { return out_; }
-    void ask(const json& request) { out_.line(request.dump()); }
-    json answer() {
-        const json answer = json::parse(in_.line(), nullptr, false);
-        if (answer.is_discarded() || !answer.is_object())
-            throw Error("talk with", "other side", "its answer makes no sense").as(Fault::corrupt);
-        if (answer.contains("error"))
-            throw Error("other side", "", printable(answer["error"].get<std::string>()));
-        return answer;
-    }
-    void finish() {
-        peer_.to.reset();
-        (void)wait_for(peer_.process);
-    }
-
- private:
-    /// With a port, which ssh takes in this form only; more colons are those of an IPv6 address.
-    static std::string destination(const std::string& host) {
-        return std::count(host.begin(), host.end(), ':') == 1 ? "ssh://" + host : host;
-    }
-
-    OutsidePeer peer_;
-    BrokenPipesAreErrors broken_pipes_are_errors_;
-    FrameReader in_;
-    FrameWriter out_;
 };
 
 /// Runs `produce` with the writing end of a pipe while `consume` has the other. When both fail: a producer
@@ -402,17 +393,21 @@ image::ExportResult send_to(Remote& remote, Context& context, const image::Expor
 }
 
 int push_ssh(Context& context, const Arguments& arguments, const Place& place) {
+    if (arguments.has("compress"))
+        throw wrong("'--compress' is for registries: a host gets only what it lacks");
     image::ExportRequest request = export_request(context, arguments);
     const std::string& host = place.text;
-    const std::string name = arguments.value("as").value_or(place.name);
+    (void)context.backend.details(ContainerName(request.generation.container));
+    const std::string wanted = arguments.value("as").value_or(place.name);
+    const ContainerName name(wanted.empty() ? request.generation.container : wanted);
     ProgressScreen screen(context);
     Remote remote(host, arguments.value("remote-program").value_or("pwstore"));
+    remote.ask({{"request", "make room"}, {"name", name.str()}});
+    (void)remote.answer();
     remote.ask({{"request", "have"}});
     (void)remote.answer();
     request.against = read_contents(remote.in());
-    json wish{{"request", "import"}, {"allow_unsigned", arguments.has("allow-unsigned")}};
-    if (!name.empty()) wish["name"] = name;
-    remote.ask(wish);
+    remote.ask({{"request", "import"}, {"name", name.str()}});
     const image::ExportResult result = send_to(remote, context, request, screen);
     const json answer = remote.answer();
     remote.finish();
@@ -425,14 +420,19 @@ int push_ssh(Context& context, const Arguments& arguments, const Place& place) {
 }
 
 int pull_ssh(Context& context, const Arguments& arguments, const std::string& host, const std::string& name) {
+    ImportRequest request = import_request(context, arguments);
+    // Whoever can log in there vouches for what is sent.
+    request.vouch = {};
+    if (!request.name) request.name.emplace(name.substr(0, name.find('@')));
+    expect_free(context, *request.name);
     ProgressScreen screen(context);
     Remote remote(host, arguments.value("remote-program").value_or("pwstore"));
     const bool with_home = arguments.has("with-home");
     remote.ask({{"request", "export"}, {"name", name}, {"with_home", with_home}});
     write_contents(remote.out(), context.backend.contents());
     (void)remote.answer();
-    const ImportResult result = receive_image(context, import_request(context, arguments), remote.in(),
-                                              screen, [&] { (void)remote.answer(); });
+    const ImportResult result =
+        receive_image(context, std::move(request), remote.in(), screen, [&] { (void)remote.answer(); });
     remote.finish();
     screen.clear();
     return tell_import(context, arguments, "pull", result);
@@ -441,6 +441,13 @@ int pull_ssh(Context& context, const Arguments& arguments, const std::string& ho
 // --- serve
 // ---------------------------------------------------------------------------------------------------
 
+/// As `history` shows it: from where.
+std::string pushed_from(const Context& context) {
+    const std::string connection = context.io.environment("SSH_CONNECTION").value_or("");
+    return "pushed from " +
+           (connection.empty() ? "another host" : printable(connection.substr(0, connection.find(' '))));
+}
+
 void serve_one(Context& context, const json& request, FrameReader& in, FrameWriter& out) {
     SilentSink sink;
     const auto what = request.value("request", "");
@@ -448,9 +455,12 @@ void serve_one(Context& context, const json& request, FrameReader& in, FrameWrit
         const std::vector<Sha256> contents = context.backend.contents();
         out.line(json{{"contents", contents.size()}}.dump());
         write_contents(out, contents);
+    } else if (what == "make room") {
+        expect_free(context, ContainerName(request.value("name", "")));
+        out.line(json{{"ok", true}}.dump());
     } else if (what == "import") {
         ImportRequest wish;
-        wish.command = "import from another host";
+        wish.command = pushed_from(context);
         if (request.contains("name")) wish.name.emplace(request["name"].get<std::string>());
         // Who can log in as this user can do anything as this user: ssh has vouched for the sender.
         const ImportResult result = receive_image(context, std::move(wish), in, sink, [] {});
@@ -490,8 +500,12 @@ int run_serve(Context& context, const Arguments& arguments) {
             out.line(json{{"error", "the request makes no sense"}}.dump());
             return kUsage;
         } catch (const Error& error) {
-            out.line(json{{"error", printable(error.what())}}.dump());
+            out.line(json{{"error", printable(error.what())}, {"hint", printable(error.hint())}}.dump());
             return kFailed;
+        } catch (const std::exception& problem) {
+            const Defect defect = Defect::of(problem, "answering another host");
+            out.line(json{{"error", defect.what()}, {"hint", Defect::hint()}}.dump());
+            return kDefect;
         }
     }
 }
@@ -509,19 +523,22 @@ Command serve_command() {
 // --- Registries
 // ----------------------------------------------------------------------------------------------
 
-constexpr const char* kSkopeoRemedy = "install skopeo, which talks with registries";
-
-/// A directory that goes with this object; skopeo wants names.
+/// A directory that goes with this object; skopeo wants names. Those of killed processes go with the next
+/// one.
 class WorkDirectory {
  public:
-    WorkDirectory() : cache_(Directories::from_environment().cache), name_("transfer-" + random_id()) {
-        make_directories(AT_FDCWD, cache_ + "/" + name_, 0700);
+    WorkDirectory() : cache_(Directories::from_environment().cache), name_(kPrefix + random_id()) {
+        make_directories(AT_FDCWD, cache_, 0700);
+        directory_ = open_dir(AT_FDCWD, cache_);
+        remove_abandoned();
+        lock_.emplace(FileLock::acquire(directory_.get(), name_ + kLock, LockMode::exclusive, {}, "pwstore"));
+        make_directory(directory_.get(), name_, 0700);
     }
     WorkDirectory(const WorkDirectory&) = delete;
     WorkDirectory& operator=(const WorkDirectory&) = delete;
     ~WorkDirectory() {
         try {
-            remove_tree(open_dir(AT_FDCWD, cache_).get(), name_);
+            remove(name_);
         } catch (const Error&) {
             // It lies in the cache, where anything may be removed.
         }
@@ -531,53 +548,97 @@ class WorkDirectory {
     }
 
  private:
+    static constexpr const char* kPrefix = "transfer-";
+    static constexpr const char* kLock = ".lock";
+
+    /// The lock goes last: a directory without one is garbage.
+    void remove(const std::string& name) const {
+        (void)remove_tree(directory_.get(), name);
+        (void)remove_file(directory_.get(), name + kLock);
+    }
+    void remove_abandoned() const {
+        for (const DirectoryItem& item : list_directory(directory_.get())) {
+            if (!item.name.starts_with(kPrefix)) continue;
+            std::string name = item.name;
+            if (name.ends_with(kLock)) name.resize(name.size() - std::string_view(kLock).size());
+            const auto lock =
+                FileLock::try_acquire(directory_.get(), name + kLock, LockMode::exclusive, "pwstore");
+            if (lock) remove(name);
+        }
+    }
+
     std::string cache_, name_;
+    Fd directory_;
+    std::optional<FileLock> lock_;
 };
 
-/// skopeo asks a policy whether it may read an image. Who vouches for one is decided on import, so it may.
-void run_skopeo(const WorkDirectory& work, const std::string& from, const std::string& to, bool insecure,
-                const std::string& step) {
-    const Fd directory = open_at(AT_FDCWD, work.path("."), O_RDONLY | O_DIRECTORY);
-    write_file_atomically(directory.get(), "policy.json",
-                          R"({"default": [{"type": "insecureAcceptAnything"}]})");
-    std::vector<std::string> words{"--policy", work.path("policy.json"), "copy", "--preserve-digests"};
-    if (insecure) words.insert(words.end(), {"--src-tls-verify=false", "--dest-tls-verify=false"});
-    words.insert(words.end(), {from, to});
-    const OutsideResult result = run_outside("skopeo", words, "", kSkopeoRemedy);
-    if (result.status == 0) return;
-    std::string cause = result.err.substr(0, result.err.find_last_not_of('\n') + 1);
-    cause.erase(0, cause.rfind('\n') + 1);
-    throw Error(step, to, fmt::format("skopeo: {}", printable(cause)));
-}
-
-int push_registry(Context& context, const Arguments& arguments, const std::string& reference) {
+int push_registry(Context& context, const Arguments& arguments, const std::string& where) {
+    if (arguments.has("sign")) {
+        throw wrong("a registry does not keep the signature of an image: '--sign' does not go with it")
+            .with_hint(
+                "push it without, and give the digest that is printed to 'pwstore pull --expect'; or send a "
+                "signed file: pwstore export --sign KEY -o FILE");
+    }
+    const Registry registry(RegistryPlace::parse(where), arguments.has("insecure"));
+    if (!registry.place().digest.empty())
+        throw wrong("one pushes to a tag, not to a digest").with_hint("REPOSITORY:TAG");
     const image::ExportRequest request = export_request(context, arguments);
-    if (request.against) throw wrong("a registry takes whole images: '--against' does not go with it");
-    const WorkDirectory work;
+    (void)context.backend.details(ContainerName(request.generation.container));
     ProgressScreen screen(context);
+    screen.progress("ask", registry.place().host, 0, 0);
+    registry.expect_open();
+    const WorkDirectory work;
     image::ExportResult result;
     {
         const Fd file = open_at(AT_FDCWD, work.path("image.tar"), O_WRONLY | O_CREAT | O_EXCL, 0600);
         result = context.backend.export_image(request, file.get(), screen);
     }
-    screen.progress("send", reference, 0, 0);
-    run_skopeo(work, "oci-archive:" + work.path("image.tar"), "docker://" + reference,
-               arguments.has("insecure"), "push");
+    screen.progress("send", registry.place().text(), 0, 0);
+    registry.send(work.path("image.tar"));
     screen.clear();
     if (!context.quiet) print_export(context, arguments.operands()[0], result, context.io.out);
     return kDone;
 }
 
-int pull_registry(Context& context, const Arguments& arguments, const std::string& reference) {
-    const WorkDirectory work;
-    ProgressScreen screen(context);
-    screen.progress("fetch", reference, 0, 0);
+/// The digest of what is to be fetched: that of the manifest, or of one that an index of several lists.
+Sha256 digest_to_fetch(const Registry& registry, const Registry::Found& found,
+                       const std::optional<Sha256>& expected) {
+    if (!expected || *expected == found.digest) return found.digest;
+    if (found.manifest.find(expected->hex()) != std::string::npos) return *expected;
+    throw Error("pull", "oci://" + registry.place().text(),
+                fmt::format("the image is {}, not the expected {}", digest_text(found.digest),
+                            digest_text(*expected)))
+        .as(Fault::corrupt);
+}
+
+int pull_registry(Context& context, const Arguments& arguments, const std::string& where) {
+    const Registry registry(RegistryPlace::parse(where), arguments.has("insecure"));
     ImportRequest request = import_request(context, arguments);
-    std::string name = reference.substr(reference.rfind('/') + 1);
-    name.resize(std::min(name.size(), name.find_first_of(":@")));
-    run_skopeo(work, "docker://" + reference,
-               "oci-archive:" + work.path("image.tar") + ":" + name + ":latest", arguments.has("insecure"),
-               "pull");
+    if (!request.name) {
+        if (!is_container_name(registry.place().name())) {
+            throw wrong(fmt::format("'{}' cannot be the name of a container", registry.place().name()))
+                .with_hint("name it with --as NAME");
+        }
+        request.name.emplace(registry.place().name());
+    }
+    expect_free(context, *request.name);
+    ProgressScreen screen(context);
+    screen.progress("ask", registry.place().host, 0, 0);
+    const Registry::Found found = registry.look();
+    screen.clear();
+    const Sha256 digest = digest_to_fetch(registry, found, request.expect);
+    if (request.expect) {
+        say(context, "the image has the digest that was given");
+    } else {
+        ask_or_refuse(context, "oci://" + registry.place().text(), digest, "a registry keeps no signature",
+                      arguments.has("allow-unsigned"));
+    }
+    // It is settled for this digest, which skopeo checks; what it makes of a Docker manifest has another one.
+    request.expect.reset();
+    request.vouch = {};
+    const WorkDirectory work;
+    screen.progress("fetch", registry.place().text(), 0, 0);
+    registry.fetch(digest, work.path("image.tar"), request.name->str());
     const Fd file = open_at(AT_FDCWD, work.path("image.tar"), O_RDONLY);
     request.in = file.get();
     const ImportResult result = context.backend.import_image(request, screen);
@@ -596,9 +657,8 @@ Place place_of(const std::string& text) {
             place.name = place.text.substr(slash + 1);
             place.text.resize(slash);
         }
-        const size_t slash = place.text.find('/');
-        if (!place.text.empty() && place.text.front() != '-' && (!is_registry || slash != std::string::npos))
-            return place;
+        if (!is_registry) (void)SshPlace::parse(place.text);
+        return place;
     }
     throw wrong(fmt::format("'{}' is no place", printable(text)))
         .with_hint("write ssh://HOST, or oci://REGISTRY/REPOSITORY:TAG");
@@ -639,7 +699,8 @@ Command push_command() {
         "oci://REGISTRY/REPOSITORY:TAG: with skopeo; layers that the registry has are not sent again."};
     it.operands = {{"NAME[@N]", Completes::generation}, {"PLACE", Completes::place}};
     it.options = {{"as", 0, "NAME", "its name on the host"},
-                  {"sign", 0, "KEY", "sign it with this SSH key", Completes::file},
+                  {"sign", 0, "KEY", "sign it with this SSH key; only to a host", Completes::file},
+                  compress_option(),
                   home_option(),
                   remote_option(),
                   insecure_option()};

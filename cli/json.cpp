@@ -133,6 +133,7 @@ std::string details_json(const ContainerDetails& details) {
     Json json = begin("info");
     json.update(state_json(details.state));
     json["cause"] = printable(details.cause);
+    if (!details.origin.empty()) json["origin"] = printable(details.origin);
     json["parent"] = details.parent;
     json["transaction"] = details.transaction;
     json["generations"] = details.generations;

@@ -39,6 +39,16 @@ Sha256 sha256_from(std::string_view bytes) {
 
 }  // namespace
 
+std::string version_in_greeting(std::string_view line) {
+    constexpr std::string_view kName = "pwstore ";
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    if (!line.starts_with(kName)) return "";
+    line.remove_prefix(kName.size());
+    const bool is_number =
+        !line.empty() && line.size() < 6 && line.find_first_not_of("0123456789") == std::string_view::npos;
+    return is_number ? std::string(line) : "";
+}
+
 void FrameReader::read_exactly(char* into, size_t size) {
     while (size > 0) {
         const size_t got = read_some(fd_, {into, size}, kOtherSide);

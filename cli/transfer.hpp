@@ -17,16 +17,19 @@ namespace pwstore::cli {
 
 /// Two pwstore programs at the ends of one pipe, as `push` and `pull` over ssh need it.
 ///
-/// The server greets with the line "pwstore 1". A request is a line of JSON, an answer as well; {"error": …}
-/// is one. Bytes of unknown number travel as frames: u32 little-endian length, so many bytes; length 0 ends
-/// them.
+/// The server greets with the line "pwstore 2". A request is a line of JSON, an answer as well; {"error": …,
+/// "hint": …} is one. Bytes of unknown number travel as frames: u32 little-endian length, so many bytes;
+/// length 0 ends them.
 ///
 ///     {"request": "have"}                          → {"contents": N}, frames (32 bytes of SHA-256 each)
-///     {"request": "import", "name": …, …}, frames  → {"container": …, "generation": …}
+///     {"request": "make room", "name": …}          → {"ok": true}: a container of this name can come
+///     {"request": "import", "name": …}, frames      → {"container": …, "generation": …}
 ///     {"request": "export", "name": …, "with_home": …}, frames of what the asker has → {"ok": true}, frames,
 ///     {"bytes": …}
 
-inline constexpr std::string_view kGreeting = "pwstore 1\n";
+inline constexpr std::string_view kGreeting = "pwstore 2\n";
+/// "2" of "pwstore 2"; empty for any other line.
+[[nodiscard]] std::string version_in_greeting(std::string_view line);
 
 /// Lines and frames of one direction. Lengths are checked: the other side may be anybody.
 class FrameReader {

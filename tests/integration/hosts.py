@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
@@ -88,6 +89,24 @@ def move_by_file(world: World, other: Host) -> None:
     world.run("import", str(first), "--as", "top-again", "--allow-unsigned")
     check(world.run("diff", "top", "top-again").stdout == "", f"no difference: {world.run('diff', 'top', 'top-again').stdout}")
     world.run("delete", "top-again", "--noconfirm", "--config", "--home")
+
+
+def ended_exports_leave_nothing(world: World, _other: Host) -> None:
+    """All is written when it is to be signed; the key's program takes its time."""
+    where, asked = world.top / "ended", world.top / "asked-to-sign"
+    where.mkdir()
+    wrapper(world, "ssh-keygen", f"echo >> {asked}; exec sleep 60")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        asked.unlink(missing_ok=True)
+        process = subprocess.Popen([str(world.programs / "pwstore"), "export", "base", "-o", str(where / "x.tar"), "--sign", "/dev/null"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=world.env)
+        deadline = time.monotonic() + 60
+        while not asked.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+        check(process.wait(30) == -number, f"it ends by the signal: {process.returncode}")
+        check(not list(where.iterdir()), f"and leaves nothing: {list(where.iterdir())}")
+    (world.top / "wrappers/ssh-keygen").unlink()
 
 
 def damage_is_healed_from_an_image(world: World, other: Host) -> None:
@@ -309,7 +328,8 @@ PasswordAuthentication no
 
 def ports_are_for_ssh(world: World, _other: Host) -> None:
     wrapper(world, "ssh", f'echo "$*" > {world.top}/ssh-arguments; exit 255')
-    for host, wanted in (("me@peer", "-- me@peer "), ("me@peer:2222", "-- ssh://me@peer:2222 "), ("fe80::1", "-- fe80::1 ")):
+    for host, wanted in (("me@peer", "-- me@peer "), ("me@peer:2222", "-p 2222 -- me@peer "), ("fe80::1", "-- fe80::1 "),
+                         ("me@[::1]:2222", "-p 2222 -- me@::1 ")):
         world.run("push", "base", f"ssh://{host}", expect=1)
         told = (world.top / "ssh-arguments").read_text()
         check(wanted in told, f"ssh is told the host as it takes it: {told}")
@@ -328,7 +348,11 @@ def over_ssh(world: World, other: Host) -> None:
         check(whole_tree(world, world.root("base")) == whole_tree(world, other.top / "data" / "roots" / "pushed"), "the same tree")
         (other.top / "data/home/pushed").mkdir(exist_ok=True)
         (other.top / "data/home/pushed/note").write_text("from there")
-        world.run("pull", "ssh://peer", "pushed", *there, "--as", "pulled", "--allow-unsigned", "--with-home")
+        world.run("pull", "ssh://peer", "pushed", *there, "--as", "pulled", "--with-home")
+        story = world.run("history", "pulled").stdout
+        check("pwstore pull ssh://peer" in story and "(there: " in story, f"it is told where it came from: {story}")
+        check(world.json("info", "pulled")["origin"].startswith("pwstore pull ssh://peer"), "in both places")
+        check("pushed from " in other.run("history", "pushed").stdout, "on the other host, too")
         check((world.data / "home/pulled/note").read_text() == "from there", "its home comes when it is wanted")
         refused = world.run("push", "top", "ssh://peer", *there, "--as", "pulled", "--with-home", expect=None)
         check(refused.returncode == 0 and (other.top / "data/home/pulled/tool").exists(), f"and is sent: {refused}")
@@ -336,21 +360,22 @@ def over_ssh(world: World, other: Host) -> None:
         check(world.run("diff", "base", "pulled").stdout == "", "and back again")
         for arguments in (("pull", "ssh://peer", "nothing-there", "--allow-unsigned"), ("push", "base", "ssh://peer", "--as", "pushed")):
             failed = world.run(*arguments, *there, expect=None)
-            check(failed.returncode != 0 and "other side" in failed.stderr, f"what goes wrong there is told here: {failed}")
+            check(failed.returncode != 0 and "on peer: " in failed.stderr, f"what goes wrong there is told here: {failed}")
         # The other side fails at once, in the middle, or goes away.
-        failed = world.run("push", "base", "ssh://peer", *there, "--as", "no name", expect=1)
-        check("other side" in failed.stderr and "no name" in failed.stderr, f"a name that it refuses: {failed}")
+        check("--as" in failed.stderr, f"with its way out: {failed}")
+        failed = world.run("push", "base", "ssh://peer", *there, "--as", "no name", expect=2)
+        check("no name" in failed.stderr, f"a name that nobody can have: {failed}")
         failed = world.run("pull", "ssh://peer", "pushed@99", *there, "--allow-unsigned", "--as", "none", expect=1)
-        check("other side" in failed.stderr and "pushed@99" in failed.stderr, f"a generation that it does not have: {failed}")
+        check("on peer: " in failed.stderr and "pushed@99" in failed.stderr, f"a generation that it does not have: {failed}")
         dying = world.top / "dying-pwstore"
-        dying.write_text("#!/bin/sh\necho pwstore 1\nread wish\necho '{\"contents\":0}'\nprintf '\\0\\0\\0\\0'\nread wish\n")
+        dying.write_text("#!/bin/sh\necho pwstore 2\nread wish\necho '{\"ok\":true}'\nread wish\necho '{\"contents\":0}'\nprintf '\\0\\0\\0\\0'\nread wish\n")
         dying.chmod(0o755)
         failed = world.run("push", "base", "ssh://peer", "--remote-program", str(dying), "--as", "none", expect=1)
         check("other side" in failed.stderr, f"one that goes away: {failed}")
         world.run("push", "base", "ssh://peer/by-place", *there)
         other.run("delete", "by-place", "--noconfirm", "--config", "--home")
         silent = world.run("push", "base", "ssh://peer", "--remote-program", "true", expect=1)
-        check("no pwstore" in silent.stderr, f"and so is a host without pwstore: {silent.stderr}")
+        check("'true serve' there ended" in silent.stderr, f"and so is a host without pwstore: {silent.stderr}")
         world.run("delete", "pulled", "--noconfirm", "--config", "--home")
         other.run("delete", "pushed", "--noconfirm", "--config", "--home")
         other.run("verify")
@@ -492,18 +517,32 @@ def over_a_registry(world: World, other: Host) -> None:
 
 
 def other_programs(world: World, other: Host) -> None:
-    image = world.top / "for-others.tar"
+    image, packed, part = (world.top / name for name in ("for-others.tar", "gzip.tar", "part.tar"))
     world.run("export", "top", "-o", str(image))
+    world.run("export", "top", "-o", str(packed), "--compress", "gzip")
+    other.run("import", str(packed), "--as", "from-gzip", "--allow-unsigned")
+    check(whole_tree(world, world.root("top")) == whole_tree(world, other.top / "data/roots/from-gzip"), "the same tree")
+    other.run("delete", "from-gzip", "--noconfirm", "--config", "--home")
+    (world.top / "nothing.have").write_bytes(b"pwstore have 1\n")
+    world.run("export", "top", "-o", str(part), "--against", str(world.top / "nothing.have"))
     if shutil.which("skopeo"):
         told = json.loads(subprocess.run(["skopeo", "inspect", f"oci-archive:{image}"], capture_output=True, text=True, check=True,
                                          env=world.env).stdout)
         check(told["Os"] == "linux" and told["Layers"], "skopeo reads it")
+        bundle = subprocess.run(["skopeo", "inspect", f"oci-archive:{part}"], capture_output=True, text=True, env=world.env, check=False)
+        check(bundle.returncode != 0, f"and not what is no image: {bundle}")
     else:
         skip("skopeo")
     if not shutil.which("umoci"):
         return skip("umoci")
     layout, bundle = world.top / "layout", world.top / "bundle"
-    layout.mkdir()
+    (layout / "ours").mkdir(parents=True)
+    subprocess.run(["tar", "-xf", str(packed), "-C", str(layout / "ours")], check=True)
+    name = f"{layout}/ours:" + json.loads((layout / "ours/index.json").read_text())["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"]
+    subprocess.run(["umoci", "unpack", "--rootless", "--image", name, str(world.top / "unpacked")], check=True, env=world.env)
+    check((world.top / "unpacked/rootfs/etc/mine").read_text() == "mine\n", "umoci takes one with gzip")
+    subprocess.run(["chmod", "-R", "u+w", str(world.top / "unpacked")], check=True)
+    shutil.rmtree(world.top / "unpacked")
     subprocess.run(["umoci", "init", "--layout", str(layout / "l")], check=True, env=world.env)
     subprocess.run(["umoci", "new", "--image", f"{layout}/l:test"], check=True, env=world.env)
     subprocess.run(["umoci", "unpack", "--rootless", "--image", f"{layout}/l:test", str(bundle)], check=True, env=world.env)
@@ -527,7 +566,7 @@ def test(world: World, _arguments: list[str]) -> None:
     world.run("create", "top", "--aggregate", "--dep=base", "application", "--noconfirm")
     world.run("shell", "-r", "top", stdin="echo mine > /etc/mine\nrm /usr/share/pkg1/dir1/file1\nmkdir -p /opt/x\nln -s ../etc /opt/x/link\n")
     other = Host(world, "other host")
-    for step in (move_by_file, damage_is_healed_from_an_image, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, ports_are_for_ssh, over_ssh, interrupted, over_a_registry, other_programs):
+    for step in (move_by_file, ended_exports_leave_nothing, damage_is_healed_from_an_image, homes_travel, only_what_is_missing, policies_are_proposals, keys_vouch, ports_are_for_ssh, over_ssh, interrupted, over_a_registry, other_programs):
         step(world, other)
     world.verify()
 
