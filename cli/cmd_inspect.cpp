@@ -134,7 +134,7 @@ Command where_command() {
     it.operands = {{"OBJECT", Completes::nothing}};
     it.options = {{"all", 'a', "", "in every generation, not in the current ones only"}, json_option()};
     it.examples = {{"pwstore where $(sha256sum < /usr/bin/env | cut -c1-64)", "a file of this host"},
-                   {"pwstore where --all 91ab03", "by the beginning of its SHA-256"}};
+                   {"pwstore where --all e3b0c442", "by the beginning of its SHA-256"}};
     it.run = run_where;
     return it;
 }

@@ -189,8 +189,8 @@ Command pacman_command() {
         {"in-place", 0, "", "change the directory itself; the default of --root"},
         {"noconfirm", 0, "", "take the standard answer to every question"}};
     it.examples = {
-        {"pwstore pacman --root /srv/root -Syu", "upgrade the system in a directory"},
-        {"pwstore pacman --root /srv/root -Qo /srv/root/usr/bin/vim", "whose file is this?"},
+        {"pwstore pacman --sysroot ~/root -Syu", "upgrade the system in a directory"},
+        {"pwstore pacman --root ~/root -Qo ~/root/usr/bin/vim", "whose file is this?"},
         {"pwstore pacman --container editor -S neovim", "'pwstore undo' takes it back"},
         {"pwstore pacman --container editor -Qi neovim", "what a container knows of a package"},
         {"pwstore pacman --container editor -Sc", "packages that no container has leave the cache"}};

@@ -275,13 +275,13 @@ std::vector<Command> repo_commands() {
         json_option()};
     it.examples = {
         {"pwstore repo import-deb neovim python3", "with all that they need"},
-        {"pwstore repo import-deb --suite bookworm --into ~/debs --name demo bash=5.2.15-2+b2",
-         "a certain version; for `Server = file:///home/me/debs`"},
+        {"pwstore repo import-deb --suite bookworm --into ~/debs --name demo bash",
+         "as the suite was released; for `Server = file:///home/me/debs`"},
         {"pwstore repo import-deb ./*.deb", "files, without asking apt"},
         {"pwstore repo update --preview", "what newer versions there are"},
         {"pwstore repo verify ~/debs", "whether it is whole"},
         {"pwstore repo rm neovim --keep-files", "out of the database only"},
-        {"pwstore repo add built-1.0-1-x86_64.pkg.tar.zst own_1.0_all.deb", "packages of one's own"}};
+        {"pwstore repo add hello-1-1-any.pkg.tar.zst own_1.0_all.deb", "packages of one's own"}};
     it.run = run_repo;
     return {it};
 }

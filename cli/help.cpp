@@ -58,7 +58,7 @@ const std::vector<Topic>& topics() {
          {"The first word may be an operation in place of a verb. Its letters can be bundled with those of "
           "the verb's options, and options "
           "that take a value take it from the next word.",
-          "pwstore -Syucst common gtk3 --dep=base -cat app pkg --dep=base,common"},
+          "pwstore -Syucst common gtk3 --dep=base -cat app ripgrep --dep=base,common"},
          {{"-S", "sync: refresh, upgrade, create, install"},
           {"-R", "remove; with -m: delete containers"},
           {"-E", "run; with -s: a shell, with -r: as root of the container"},

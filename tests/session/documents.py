@@ -4,7 +4,7 @@
 A session is a fenced block that begins with ```console. Its lines are
 
     $ COMMAND            a command as typed; `elsewhere$` types it on the second host
-    > LINE               typed into the command above
+    > LINE               what the command above reads from a pipe; `>> LINE`: typed at its terminal
     anything else        what the command prints; `…` stands for any text, alone on its line for any lines
 
 A command without any output below it may print whatever it likes. `# … exit code N` at the end of a command says that it
@@ -24,6 +24,7 @@ class Command:
     where: str  # document:line
     host: str
     text: str
+    piped: list[str] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
 
@@ -33,10 +34,14 @@ class Command:
         return int(found[1]) if found else 0
 
 
-def fences(document: Path):
-    """Yields (kind, line number, lines) of each fenced block."""
-    kind, begun, lines = None, 0, []
+def fences(document: Path, section: str | None = None):
+    """Yields (kind, line number, lines) of each fenced block, below the heading `section` only if there is one."""
+    kind, begun, lines, heading = None, 0, [], None
     for number, line in enumerate(document.read_text(encoding="utf-8").splitlines(), 1):
+        if kind is None and line.startswith("#"):
+            heading = line.lstrip("# ")
+        if kind is None and section not in (None, heading):
+            continue
         if kind is None and line.startswith("```"):
             kind, begun, lines = line[3:].strip() or "text", number, []
         elif kind is not None and line.startswith("```"):
@@ -48,9 +53,9 @@ def fences(document: Path):
         raise ValueError(f"{document}:{begun}: the block does not end")
 
 
-def session(document: Path) -> list[Command]:
+def session(document: Path, section: str | None = None) -> list[Command]:
     commands: list[Command] = []
-    for kind, begun, lines in fences(document):
+    for kind, begun, lines in fences(document, section):
         if kind != "console":
             continue
         open_command = None
@@ -63,8 +68,10 @@ def session(document: Path) -> list[Command]:
                     raise ValueError(f"{document}:{number}: output without a command")
             elif open_command.text.endswith("\\"):
                 open_command.text = open_command.text[:-1] + line.strip()
+            elif line.startswith(">> ") and not open_command.expected:
+                open_command.typed.append(line[3:])
             elif line.startswith("> ") and not open_command.expected:
-                open_command.typed.append(line[2:])
+                open_command.piped.append(line[2:])
             else:
                 open_command.expected.append(line)
     for command in commands:

@@ -18,10 +18,15 @@ CRONTAB = """#!/bin/sh
 if [ "$1" = -l ]; then [ ! -f {table} ] || cat {table}; else cat > {table}.new && mv {table}.new {table}; fi
 """
 
+REGISTRIES = ("registry.example", "docker.io")
 SKOPEO = """#!/bin/bash
-# What name service and certificates would do: registry.example is a server without TLS on this machine.
+# What name service and certificates would do: these registries are one server, without TLS, on this machine.
 words=("${{@//registry.example/127.0.0.1:{port}}}")
-case $* in *registry.example*) words+=(--src-tls-verify=false --dest-tls-verify=false) ;; esac
+words=("${{words[@]//docker.io/127.0.0.1:{port}}}")
+case $* in
+    copy*docker://*) words=(copy --src-tls-verify=false --dest-tls-verify=false "${{words[@]:1}}") ;;
+    *docker://*) words+=(--tls-verify=false) ;;
+esac
 exec /usr/bin/skopeo "${{words[@]}}"
 """
 
@@ -75,7 +80,7 @@ class Place:
         home = self.top / (host or "here")
         name = host or "here"
         cache = self.cache if name == "here" else self.top / name / "cache"
-        env = {"PATH": f"{self.bin}:{self.programs}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(home / "home"), "LC_ALL": "C.UTF-8",
+        env = {"PATH": f"{self.bin}:{self.programs}:{Path(__file__).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(home / "home"), "LC_ALL": "C.UTF-8",
                "TERM": "xterm", "NO_COLOR": "1", "TMPDIR": str(self.top), "PWSTORE_DATA_DIR": str(home / "data"), "SHELL": "/bin/bash",
                "PWSTORE_CONFIG_DIR": str(home / "config"), "PWSTORE_CACHE_DIR": str(cache), "USER": "me",
                "XDG_RUNTIME_DIR": str(self.top / "run"), "PWSTORE_THREADS": "2"}
@@ -87,9 +92,9 @@ class Place:
     # --- Servers, started when the first command wants them ---
 
     def start_for(self, command: str) -> None:
-        if "ssh://" in command and not (self.top / "ssh").exists():
+        if ("ssh://" in command or "ssh host" in command) and not (self.top / "ssh").exists():
             self._start_sshd()
-        if "registry.example" in command and not (self.top / "registry").exists():
+        if any(name in command for name in REGISTRIES) and not (self.top / "registry").exists():
             self._start_registry()
 
     def close(self) -> None:

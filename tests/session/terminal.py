@@ -15,6 +15,7 @@ QUESTION = re.compile(r"\[[Yy]/[Nn](?:/[a-z])?\] $")
 NUMBER = re.compile(r"Enter a (?:number|selection) \(default=[^)]*\): $")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78]")
 COLUMNS, ROWS = 80, 24
+QUIET = 1.0  # seconds: a program that has drawn its screen
 
 
 class TooLong(Exception):
@@ -36,8 +37,8 @@ def screen_lines(raw: str) -> list[str]:
     return lines
 
 
-def at_terminal(command: list[str], env: dict, cwd: str, timeout: float, show=None) -> tuple[int, list[str]]:
-    """(exit code, lines). `show` is called with what comes, as it comes."""
+def at_terminal(command: list[str], env: dict, cwd: str, timeout: float, show=None, typed=()) -> tuple[int, list[str]]:
+    """(exit code, lines). `show` is called with what comes, as it comes; a line of `typed` goes in when nothing has come for a moment."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
 
@@ -48,8 +49,14 @@ def at_terminal(command: list[str], env: dict, cwd: str, timeout: float, show=No
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, cwd=cwd, preexec_fn=take_terminal)
     os.close(slave)
     raw, answered, deadline = b"", 0, time.monotonic() + timeout
+    waiting, quiet_since = list(typed), time.monotonic()
     while True:
         ready, _, _ = select.select([master], [], [], 0.2)
+        if ready or not raw:
+            quiet_since = time.monotonic()
+        elif waiting and time.monotonic() - quiet_since > QUIET:
+            os.write(master, waiting.pop(0).encode() + b"\r")
+            quiet_since = time.monotonic()
         if ready:
             try:
                 piece = os.read(master, 65536)
