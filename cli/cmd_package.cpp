@@ -181,7 +181,8 @@ Command sync_command() {
     it.examples = {
         {"pwstore -Syucb --target=base", "create a base"},
         {"pwstore -Syucat editor --dep=base neovim", "create an aggregate on it, with one package"},
-        {"pwstore -Syucst common gtk3 --dep=base -cat app ripgrep --dep=base,common", "two containers at once"},
+        {"pwstore -Syucst common gtk3 --dep=base -cat app ripgrep --dep=base,common",
+         "two containers at once"},
         {"pwstore -Syu", "upgrade everything"},
         {"pwstore -Syuo -t editor", "upgrade one container"},
         {"pwstore -Sof", "build all roots anew"}};

@@ -273,15 +273,14 @@ std::vector<Command> repo_commands() {
         {"keep-files", 0, "", "rm: leave the archives where they are"},
         {"preview", 0, "", "update: only show what would change"},
         json_option()};
-    it.examples = {
-        {"pwstore repo import-deb neovim python3", "with all that they need"},
-        {"pwstore repo import-deb --suite bookworm --into ~/debs --name demo bash",
-         "as the suite was released; for `Server = file:///home/me/debs`"},
-        {"pwstore repo import-deb ./*.deb", "files, without asking apt"},
-        {"pwstore repo update --preview", "what newer versions there are"},
-        {"pwstore repo verify ~/debs", "whether it is whole"},
-        {"pwstore repo rm neovim --keep-files", "out of the database only"},
-        {"pwstore repo add hello-1-1-any.pkg.tar.zst own_1.0_all.deb", "packages of one's own"}};
+    it.examples = {{"pwstore repo import-deb neovim python3", "with all that they need"},
+                   {"pwstore repo import-deb --suite bookworm --into ~/debs --name demo bash",
+                    "as the suite was released; for `Server = file:///home/me/debs`"},
+                   {"pwstore repo import-deb ./*.deb", "files, without asking apt"},
+                   {"pwstore repo update --preview", "what newer versions there are"},
+                   {"pwstore repo verify ~/debs", "whether it is whole"},
+                   {"pwstore repo rm neovim --keep-files", "out of the database only"},
+                   {"pwstore repo add hello-1-1-any.pkg.tar.zst own_1.0_all.deb", "packages of one's own"}};
     it.run = run_repo;
     return {it};
 }
