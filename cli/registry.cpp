@@ -52,8 +52,9 @@ std::string last_message(std::string_view written) {
     if (!line.starts_with('"')) return std::string(line);
     std::string text;
     for (size_t i = 1; i < line.size() && line[i] != '"'; ++i) {
-        if (line[i] == '\\' && i + 1 < line.size()) ++i;
-        text += line[i];
+        const bool is_escaped = line[i] == '\\' && i + 1 < line.size();
+        if (is_escaped) ++i;
+        text += is_escaped && (line[i] == 'n' || line[i] == 't') ? ' ' : line[i];
     }
     return text;
 }
@@ -88,7 +89,9 @@ constexpr std::array kKnown{
     Known{"toomanyrequests", "{0} takes no more requests for now", "skopeo login {0}", true},
     Known{"unauthorized", "{0} does not let you in", "skopeo login {0}", true},
     Known{"authentication required", "{0} does not let you in", "skopeo login {0}", true},
-    Known{"denied", "{0} does not let you do that", "skopeo login {0}", true},
+    Known{"resource is denied", "{0} does not let you do that", "skopeo login {0}", true},
+    Known{"access denied", "{0} does not let you do that", "skopeo login {0}", true},
+    Known{"denied: denied", "{0} does not let you do that", "skopeo login {0}", true},
     Known{"403 (forbidden)", "{0} does not let you do that", "skopeo login {0}", true},
     Known{"manifest unknown", "there is no image '{1}'", "skopeo list-tags docker://{0}/{2}", false, true},
     Known{"name unknown", "there is no image '{1}'", "skopeo list-tags docker://{0}/{2}", false, true},

@@ -145,10 +145,8 @@ CollectPlan CollectPlan::decode(std::string_view text) {
         if (value.at("schema") != kSchema)
             throw Error("read plan", "", "it is no plan of this version").as(Fault::usage);
         return plan_from(value);
-    } catch (const json::exception& error) {
-        throw Error("read plan", "",
-                    fmt::format("it is not what 'gc --plan' writes: {}", printable(error.what())))
-            .as(Fault::usage);
+    } catch (const json::exception&) {
+        throw Error("read plan", "", "it is not what 'gc --plan' writes").as(Fault::usage);
     }
 }
 

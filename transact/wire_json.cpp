@@ -339,8 +339,8 @@ Line decode(const std::string& text) {
         const Json json = Json::parse(text);
         from_json(json, line);
         if (json.size() != 1) reject("more than one member, or none");
-    } catch (const Json::exception& problem) {
-        reject(problem.what());
+    } catch (const Json::exception&) {
+        reject("it makes no sense");
     }
     const bool known = line.request || line.answer || line.progress || line.message || line.script ||
                        line.confirm || line.ask || line.report || line.error || line.defect;

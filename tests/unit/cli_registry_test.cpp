@@ -85,6 +85,9 @@ TEST(RegistryFailure, IsSaidWithoutTheInside) {
         {"time=\"x\" level=warning msg=\"first\"\ntime=\"x\" level=fatal msg=\"initializing source "
          "oci-archive:/home/me/.cache/pwstore/transfer-1/image.tar:: no \\\"index\\\" there\"\n",
          "skopeo: no \"index\" there", ""},
+        {"time=\"x\" level=fatal msg=\"1 error occurred:\\n\\t* open /run/containers/1/auth.json: permission "
+         "denied\\n\"\n",
+         "skopeo: 1 error occurred:  * open /run/containers/1/auth.json: permission denied ", ""},
         {"something else\n", "skopeo: something else", ""},
         {"", "skopeo: ", ""}};
     for (const Told& told : table) {

@@ -44,6 +44,7 @@ class TransferTest : public ::testing::Test {
         ::unsetenv("PWSTORE_CACHE_DIR");
     }
     void program(const std::string& name, const std::string& script) {
+        (void)remove_file(AT_FDCWD, dir_.path("bin/" + name));  // one that still runs keeps its own
         (void)dir_.write("bin/" + name,
                          "#!/bin/sh\necho \"$*\" >> " + dir_.path("asked") + "\n" + script + "\n");
         ASSERT_EQ(::chmod(dir_.path("bin/" + name).c_str(), 0755), 0);
