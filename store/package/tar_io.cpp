@@ -208,6 +208,10 @@ void TarWriter::set_up(State& state, TarCompression compression) {
         if (result == ARCHIVE_OK)
             result = archive_write_set_filter_option(handle, "gzip", "timestamp", nullptr);
     }
+    if (result == ARCHIVE_OK && compression == TarCompression::bzip2)
+        result = archive_write_add_filter_bzip2(handle);
+    if (result == ARCHIVE_OK && compression == TarCompression::xz)
+        result = archive_write_add_filter_xz(handle);
     if (result == ARCHIVE_OK && compression == TarCompression::zstd)
         result = archive_write_add_filter_zstd(handle);
     if (result == ARCHIVE_OK)

@@ -28,7 +28,7 @@ struct TarEntry {
     std::map<std::string, std::string> xattrs;  ///< written only, as SCHILY.xattr.NAME
 };
 
-enum class TarCompression { none, gzip, zstd };
+enum class TarCompression { none, gzip, bzip2, xz, zstd };
 
 /// Writes a tar archive (pax headers only where ustar cannot say it, names as bytes). The same calls give the
 /// same bytes.

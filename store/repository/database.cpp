@@ -6,10 +6,11 @@
 
 #include <charconv>
 #include <chrono>
+#include <optional>
+#include <set>
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
-#include "store/base/staged_file.hpp"
 #include "store/package/tar_io.hpp"
 
 namespace pwstore {
@@ -17,11 +18,8 @@ namespace pwstore {
 namespace {
 
 constexpr uint64_t kDescLimit = 4 << 20;
+constexpr uint64_t kFilesLimit = 256 << 20;
 constexpr std::chrono::minutes kPatience{2};
-
-std::string database_filename(const std::string& name) {
-    return name + ".db.tar.gz";
-}
 
 void put_block(std::string& text, std::string_view key, const std::vector<std::string>& values) {
     if (values.empty()) return;
@@ -64,17 +62,74 @@ uint64_t number(const std::string& text) {
     return value;
 }
 
-std::map<std::string, RepositoryPackage> read_packages(const std::string& filename, int fd) {
+std::map<std::string, RepositoryPackage> read_packages(int dir, const std::string& filename) {
     std::map<std::string, RepositoryPackage> packages;
-    TarReader reader(fd, filename);
+    const Fd file = open_at(dir, filename, O_RDONLY);
+    TarReader reader(file.get(), filename);
     while (const auto entry = reader.next()) {
         if (entry->kind != TarEntry::Kind::file || split_path(entry->path).second != "desc") continue;
-        RepositoryPackage package = in_step("read repository '" + printable(filename) + "'",
-                                            [&] { return parse_sync_desc(reader.read_whole(kDescLimit)); });
+        const std::string text = reader.read_whole(kDescLimit);
+        RepositoryPackage package =
+            in_step(fmt::format("read '{}' of repository '{}'", printable(entry->path), printable(filename)),
+                    [&] { return parse_sync_desc(text); });
+        package.desc = text;
         std::string key = package.description.name;
         packages.insert_or_assign(std::move(key), std::move(package));
     }
     return packages;
+}
+
+std::string entry_name(const RepositoryPackage& package) {
+    return fmt::format("{}-{}", package.description.name, package.description.version);
+}
+
+/// `files` of each entry of a NAME.files, by the entry's name.
+std::map<std::string, std::string> read_file_lists(int dir, const std::string& filename) {
+    std::map<std::string, std::string> lists;
+    const Fd file = open_at(dir, filename, O_RDONLY);
+    TarReader reader(file.get(), filename);
+    while (const auto entry = reader.next()) {
+        const auto [directory, name] = split_path(entry->path);
+        if (entry->kind == TarEntry::Kind::file && name == "files")
+            lists[std::string(directory)] = reader.read_whole(kFilesLimit);
+    }
+    return lists;
+}
+
+/// `files` as repo-add writes it; nothing for an archive that is not there.
+std::optional<std::string> file_list_of(int dir, const std::string& filename) {
+    const auto file = try_open_at(dir, filename, O_RDONLY | O_NOFOLLOW);
+    if (!file) return std::nullopt;
+    std::set<std::string> paths;
+    TarReader reader(file->get(), filename);
+    while (const auto entry = reader.next()) {
+        if (!entry->path.starts_with('.')) paths.insert(entry->path);
+    }
+    std::string text = "%FILES%\n";
+    for (const std::string& path : paths)
+        text += path + "\n";
+    return text;
+}
+
+void add_directory(TarWriter& tar, const RepositoryPackage& package) {
+    TarEntry entry;
+    entry.mtime = package.description.build_date;
+    entry.kind = TarEntry::Kind::directory;
+    entry.mode = 0755;
+    entry.path = entry_name(package) + "/";
+    tar.add(entry);
+}
+
+void add_text(TarWriter& tar, const RepositoryPackage& package, std::string_view name,
+              const std::string& text) {
+    TarEntry entry;
+    entry.mtime = package.description.build_date;
+    entry.path = fmt::format("{}/{}", entry_name(package), name);
+    tar.add_file(entry, text);
+}
+
+std::string desc_of(const RepositoryPackage& package) {
+    return package.desc.empty() ? format_sync_desc(package) : package.desc;
 }
 
 }  // namespace
@@ -118,8 +173,12 @@ RepositoryPackage parse_sync_desc(std::string_view text) {
     };
     const auto needed = [&](const char* key) {
         std::string value = one(key);
-        if (value.empty())
-            throw Error("read repository entry", "", std::string("it has no ") + key).as(Fault::corrupt);
+        if (value.empty()) {
+            const bool from_dos = text.find("%\r\n") != std::string_view::npos;
+            throw Error("read repository entry", "",
+                        std::string("it has no ") + key + (from_dos ? ", its lines end in CR LF" : ""))
+                .as(Fault::corrupt);
+        }
         return value;
     };
     const auto size = [&](const char* key) { return one(key).empty() ? 0 : number(one(key)); };
@@ -154,14 +213,14 @@ RepositoryPackage parse_sync_desc(std::string_view text) {
 RepositoryDatabase::RepositoryDatabase(int dir, const std::string& name)
     : dir_(dir),
       name_(name),
-      lock_(FileLock::acquire(dir, "." + name + ".lock", LockMode::exclusive, kPatience,
-                              "repository " + name)) {
-    const std::string filename = database_filename(name);
-    if (const auto file = try_open_at(dir, filename, O_RDONLY))
-        packages_ = read_packages(filename, file->get());
+      lock_(
+          FileLock::acquire(dir, "." + name + ".lock", LockMode::exclusive, kPatience, "repository " + name)),
+      file_(find_packed_database(dir, name + ".db")) {
+    if (!file_.readable.empty()) packages_ = read_packages(dir, file_.readable);
 }
 
 void RepositoryDatabase::put(RepositoryPackage package) {
+    package.desc.clear();
     std::string key = package.description.name;
     packages_.insert_or_assign(std::move(key), std::move(package));
 }
@@ -171,32 +230,42 @@ bool RepositoryDatabase::remove(const std::string& package_name) {
 }
 
 void RepositoryDatabase::save() const {
-    const std::string filename = database_filename(name_);
-    StagedFile file(dir_, filename);
-    TarWriter tar(file.fd(), filename, TarCompression::gzip);
-    for (const auto& [name, package] : packages_) {
-        TarEntry entry;
-        entry.mtime = package.description.build_date;
-        entry.kind = TarEntry::Kind::directory;
-        entry.mode = 0755;
-        entry.path = fmt::format("{}-{}/", name, package.description.version);
-        tar.add(entry);
-        entry.mode = 0644;
-        entry.path += "desc";
-        tar.add_file(entry, format_sync_desc(package));
-    }
-    tar.finish();
-    file.publish();
-    replace_symlink(dir_, name_ + ".db", filename);
-    sync_fd(open_dir(dir_, ".").get(), name_);
+    save_file_lists();
+    write_packed_database(dir_, file_, [this](TarWriter& tar) {
+        for (const auto& [name, package] : packages_) {
+            add_directory(tar, package);
+            add_text(tar, package, "desc", desc_of(package));
+        }
+    });
+}
+
+/// pacman -F looks into NAME.files.
+void RepositoryDatabase::save_file_lists() const {
+    const PackedDatabase file = find_packed_database(dir_, name_ + ".files");
+    if (file.readable.empty()) return;
+    std::map<std::string, std::string> lists = read_file_lists(dir_, file.readable);
+    write_packed_database(dir_, file, [&](TarWriter& tar) {
+        for (const auto& [name, package] : packages_) {
+            const auto known = lists.find(entry_name(package));
+            std::optional<std::string> list;
+            if (known != lists.end()) list = known->second;
+            if (const bool is_new = package.desc.empty(); is_new || !list) {
+                if (auto read = file_list_of(dir_, package.filename)) list = std::move(read);
+            }
+            add_directory(tar, package);
+            add_text(tar, package, "desc", desc_of(package));
+            if (list) add_text(tar, package, "files", *list);
+        }
+    });
 }
 
 std::vector<RepositoryPackage> RepositoryDatabase::read(int dir, const std::string& name) {
-    const std::string filename = database_filename(name);
+    const std::string link = name + ".db";
+    const bool is_there = try_open_at(dir, link, O_RDONLY).has_value();
     std::vector<RepositoryPackage> packages;
-    for (auto& [key, package] : read_packages(filename, open_at(dir, filename, O_RDONLY).get())) {
+    for (auto& [key, package] :
+         read_packages(dir, is_there ? link : find_packed_database(dir, link).filename))
         packages.push_back(std::move(package));
-    }
     return packages;
 }
 

@@ -11,6 +11,7 @@
 #include "store/base/lock.hpp"
 #include "store/digest.hpp"
 #include "store/local_database.hpp"
+#include "store/repository/packed_database.hpp"
 
 namespace pwstore {
 
@@ -22,6 +23,8 @@ struct RepositoryPackage {
     Sha256 sha256;          ///< of the archive; all zero = not known
     std::string signature;  ///< base64 of the detached signature, empty = none
     PackageDescription description;
+    /// The entry's `desc` as a database has it, with what is not known here; empty: it is made of the rest.
+    std::string desc = {};
 };
 
 /// Read name, version, … of a package archive and take its digests. A signature FILE.sig beside it is
@@ -33,18 +36,19 @@ struct RepositoryPackage {
 /// entries.
 [[nodiscard]] std::optional<std::string> try_read_pkginfo(int dir, const std::string& filename);
 
-/// `desc` of a sync database entry, in the order that repo-add uses.
+/// `desc` of a sync database entry, in the order that repo-add uses, whatever package.desc is.
 [[nodiscard]] std::string format_sync_desc(const RepositoryPackage& package);
 /// @throws Error (corrupt) without file name, name or version
 [[nodiscard]] RepositoryPackage parse_sync_desc(std::string_view text);
 
-/// A file:// repository: DIR/NAME.db.tar.gz (what libalpm reads as DIR/NAME.db, a link) and the archives
-/// beside it. Holds an exclusive lock on DIR/.NAME.lock while it lives, so that two writers do not lose each
-/// other's packages.
+/// A file:// repository: DIR/NAME.db (packed_database.hpp), which keeps the form that it has, and the
+/// archives beside it. NAME.files is kept up with it where there is one. Holds an exclusive lock on
+/// DIR/.NAME.lock while it lives, so that two writers do not lose each other's packages.
 class RepositoryDatabase {
  public:
     /// Lock and read; an absent database is empty.
-    /// @throws Error (busy) when another process changes it for too long, (corrupt) when it cannot be read
+    /// @throws Error (busy) when another process changes it for too long, (corrupt) when it cannot be read,
+    /// (refused) when it is of a kind that cannot be written
     RepositoryDatabase(int dir, const std::string& name);
 
     [[nodiscard]] const std::map<std::string, RepositoryPackage>& packages() const noexcept {
@@ -54,15 +58,19 @@ class RepositoryDatabase {
     void put(RepositoryPackage package);
     bool remove(const std::string& package_name);
     /// Durable and atomic: readers see the old or the new database. The same packages give the same bytes.
+    /// Entries that nobody put are written as they were.
     void save() const;
 
     /// Read without a lock. @throws Error when there is none
     [[nodiscard]] static std::vector<RepositoryPackage> read(int dir, const std::string& name);
 
  private:
+    void save_file_lists() const;
+
     int dir_;
     std::string name_;
     FileLock lock_;
+    PackedDatabase file_;
     std::map<std::string, RepositoryPackage> packages_;  ///< by package name
 };
 
@@ -81,7 +89,7 @@ std::vector<RepositoryPackage> remove_from_repository(const std::string& directo
                                                       const std::vector<std::string>& packages,
                                                       Archives archives);
 
-/// Names of the repositories in `directory`, sorted: its NAME.db.tar.gz files.
+/// Names of the repositories in `directory`, sorted.
 [[nodiscard]] std::vector<std::string> repositories_in(const std::string& directory);
 
 }  // namespace pwstore

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 
@@ -134,18 +133,8 @@ std::vector<RepositoryPackage> remove_from_repository(const std::string& directo
 }
 
 std::vector<std::string> repositories_in(const std::string& directory) {
-    static constexpr std::string_view kSuffix = ".db.tar.gz";
-    std::vector<std::string> names;
     const auto dir = try_open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
-    if (!dir) return names;
-    for (const DirectoryItem& item : list_directory(dir->get())) {
-        const std::string_view name = item.name;
-        if (item.type == DT_REG && name.size() > kSuffix.size() &&
-            name.substr(name.size() - kSuffix.size()) == kSuffix) {
-            names.emplace_back(name.substr(0, name.size() - kSuffix.size()));
-        }
-    }
-    return names;
+    return dir ? packed_databases_in(dir->get()) : std::vector<std::string>();
 }
 
 }  // namespace pwstore

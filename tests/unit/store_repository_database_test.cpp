@@ -5,6 +5,8 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/base/staged_file.hpp"
+#include "store/package/tar_io.hpp"
 #include "store/repository/database.hpp"
 #include "tests/support/deb_builder.hpp"
 #include "tests/support/test_dir.hpp"
@@ -102,6 +104,140 @@ TEST_F(RepositoryDatabaseTest, DamageIsAnErrorAndDoesNotReplaceAnything) {
     EXPECT_THROW((void)parse_sync_desc("%FILENAME%\nf\n\n%NAME%\ntool\n\n%VERSION%\n1\n\n%CSIZE%\nmany\n"),
                  Error);
     EXPECT_EQ(scratch_.read("demo.db.tar.gz"), "garbage");
+}
+
+constexpr const char* kForeignDesc =
+    "%FILENAME%\nold-1-1-any.pkg.tar.zst\n\n%NAME%\nold\n\n%VERSION%\n1:1-1\n\n%MAKEDEPENDS%\nmake\n\n%"
+    "NEWKEY%\nx\n\n";
+
+void write_archive(int dir, const std::string& filename, TarCompression compression,
+                   const std::map<std::string, std::string>& members) {
+    const Fd file = open_at(dir, filename, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    TarWriter tar(file.get(), filename, compression);
+    for (const auto& [path, content] : members) {
+        TarEntry entry;
+        entry.path = path;
+        tar.add_file(entry, content);
+    }
+    tar.finish();
+}
+
+std::map<std::string, std::string> members_of(int dir, const std::string& filename) {
+    std::map<std::string, std::string> members;
+    const Fd file = open_at(dir, filename, O_RDONLY);
+    TarReader reader(file.get(), filename);
+    while (const auto entry = reader.next())
+        members[entry->path] = reader.read_whole(1 << 20);
+    return members;
+}
+
+TEST_F(RepositoryDatabaseTest, AnotherProgramsDatabaseKeepsItsFormAndItsPackages) {
+    const std::string file = scratch_.path(build(tool()));
+    const std::map<std::string, TarCompression> forms{{".tar", TarCompression::none},
+                                                      {".tar.gz", TarCompression::gzip},
+                                                      {".tar.bz2", TarCompression::bzip2},
+                                                      {".tar.xz", TarCompression::xz},
+                                                      {".tar.zst", TarCompression::zstd}};
+    for (const auto& [ending, compression] : forms) {
+        for (const std::string link : {"", "linked", "copied"}) {
+            SCOPED_TRACE(ending + " " + link);
+            const std::string repository = "r" + ending + link;
+            make_directory(dir_.get(), repository);
+            const Fd dir = open_dir(dir_.get(), repository);
+            const std::string archive = "demo.db" + ending;
+            write_archive(dir.get(), archive, compression, {{"old-1:1-1/desc", kForeignDesc}});
+            const std::string before = read_file(dir.get(), archive);
+            if (link == "linked") replace_symlink(dir.get(), "demo.db", archive);
+            if (link == "copied") write_file_atomically(dir.get(), "demo.db", before);
+            const std::string path = scratch_.path(repository);
+            EXPECT_THAT(repositories_in(path), ElementsAre("demo"));
+            (void)add_to_repository(path, "demo", {file});
+            EXPECT_EQ(read_file(dir.get(), archive).substr(0, 3), before.substr(0, 3))
+                << "the same compression";
+            EXPECT_EQ(read_link_at(dir.get(), "demo.db"), archive);
+            const auto members = members_of(dir.get(), "demo.db");
+            EXPECT_EQ(members.at("old-1:1-1/desc"), kForeignDesc) << "what is not known here stays";
+            EXPECT_TRUE(members.contains("tool-1.0-1/desc"));
+            EXPECT_EQ(RepositoryDatabase::read(dir.get(), "demo").size(), 2U);
+        }
+    }
+}
+
+TEST_F(RepositoryDatabaseTest, ADatabaseThatIsOnePlainFileStaysOne) {
+    write_archive(dir_.get(), "demo.db", TarCompression::zstd, {{"old-1:1-1/desc", kForeignDesc}});
+    (void)add_to_repository(scratch_.path(), "demo", {scratch_.path(build(tool()))});
+    EXPECT_TRUE(S_ISREG(stat_at(dir_.get(), "demo.db").st_mode));
+    EXPECT_FALSE(exists_at(dir_.get(), "demo.db.tar.gz"));
+    EXPECT_EQ(scratch_.read("demo.db").substr(1, 3), "\xb5\x2f\xfd");
+    EXPECT_EQ(RepositoryDatabase::read(dir_.get(), "demo").size(), 2U);
+}
+
+TEST_F(RepositoryDatabaseTest, WhatCannotBeKeptUpIsRefused) {
+    const auto refusal = [&](const std::string& name) {
+        try {
+            (void)add_to_repository(scratch_.path(), name, {scratch_.path(build(tool()))});
+        } catch (const Error& error) {
+            EXPECT_EQ(error.fault(), Fault::refused);
+            return std::string(error.what());
+        }
+        ADD_FAILURE() << "accepted";
+        return std::string();
+    };
+    make_directory(dir_.get(), "other");
+    write_archive(dir_.get(), "other/far.db.tar.gz", TarCompression::gzip,
+                  {{"old-1:1-1/desc", kForeignDesc}});
+    replace_symlink(dir_.get(), "far.db", "other/far.db.tar.gz");
+    EXPECT_THAT(refusal("far"), HasSubstr("other/far.db.tar.gz"));
+    EXPECT_EQ(RepositoryDatabase::read(dir_.get(), "far").size(), 1U) << "it can be looked at";
+    scratch_.write("odd.db", "\x04\x22\x4d\x18 packed by something else");
+    EXPECT_THAT(refusal("odd"), HasSubstr("odd.db"));
+}
+
+TEST_F(RepositoryDatabaseTest, TheListOfFilesIsKeptUp) {
+    write_archive(dir_.get(), "demo.db.tar.zst", TarCompression::zstd, {{"old-1:1-1/desc", kForeignDesc}});
+    write_archive(dir_.get(), "demo.files.tar.zst", TarCompression::zstd,
+                  {{"old-1:1-1/desc", kForeignDesc}, {"old-1:1-1/files", "%FILES%\nusr/old\n"}});
+    replace_symlink(dir_.get(), "demo.db", "demo.db.tar.zst");
+    replace_symlink(dir_.get(), "demo.files", "demo.files.tar.zst");
+    (void)add_to_repository(scratch_.path(), "demo", {scratch_.path(build(tool()))});
+    auto members = members_of(dir_.get(), "demo.files");
+    EXPECT_EQ(members["old-1:1-1/files"], "%FILES%\nusr/old\n");
+    EXPECT_EQ(members["tool-1.0-1/files"], "%FILES%\nusr/\nusr/bin/\nusr/bin/tool\n");
+    test::PackageSpec other = tool();
+    other.files["usr/bin/another"] = {"", 0755};
+    (void)add_to_repository(scratch_.path(), "demo", {scratch_.path(build(other))});
+    EXPECT_THAT(members_of(dir_.get(), "demo.files")["tool-1.0-1/files"], HasSubstr("usr/bin/another\n"));
+    (void)remove_from_repository(scratch_.path(), "demo", {"old"}, Archives::keep);
+    EXPECT_FALSE(members_of(dir_.get(), "demo.files").contains("old-1:1-1/files"));
+}
+
+TEST_F(RepositoryDatabaseTest, ANewDatabaseIsYoungerAndNotSigned) {
+    const std::string file = scratch_.path(build(tool()));
+    (void)add_to_repository(scratch_.path(), "demo", {file});
+    for (const char* signature : {"demo.db.sig", "demo.db.tar.gz.sig"})
+        scratch_.write(signature, "of the old one");
+    const auto time = [&] { return stat_at(dir_.get(), "demo.db.tar.gz").st_mtim.tv_sec; };
+    for (int i = 0; i < 3; ++i) {
+        const auto before = time();
+        (void)add_to_repository(scratch_.path(), "demo", {file});
+        EXPECT_GT(time(), before);
+    }
+    EXPECT_FALSE(exists_at(dir_.get(), "demo.db.sig"));
+    EXPECT_FALSE(exists_at(dir_.get(), "demo.db.tar.gz.sig"));
+}
+
+TEST_F(RepositoryDatabaseTest, ADamagedEntryIsNamed) {
+    write_archive(dir_.get(), "demo.db.tar.gz", TarCompression::gzip,
+                  {{"good-1-1/desc", "%FILENAME%\nf\n\n%NAME%\ngood\n\n%VERSION%\n1-1\n"},
+                   {"old-1-1/desc", "%FILENAME%\r\nf\r\n\r\n%NAME%\r\nold\r\n"}});
+    try {
+        (void)RepositoryDatabase::read(dir_.get(), "demo");
+        ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.fault(), Fault::corrupt);
+        EXPECT_THAT(error.what(),
+                    ::testing::AllOf(HasSubstr("old-1-1/desc"), HasSubstr("demo.db"), HasSubstr("CR LF")));
+    }
 }
 
 TEST_F(RepositoryDatabaseTest, OnlyOneWriterAtATime) {
