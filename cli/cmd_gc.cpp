@@ -82,7 +82,7 @@ void print_plan(const Context& context, const CollectPlan& plan) {
     for (const GenerationRef& root : plan.roots)
         out << fmt::format("root {}@{}: not in use, can be rebuilt\n", root.container, root.generation);
     for (const CachedFile& file : plan.cache)
-        out << fmt::format("archive {}: {}\n", printable(file.name), human_size(file.size));
+        out << fmt::format("archive {}: {}\n", shown(file.name), human_size(file.size));
     const Garbage& garbage = plan.garbage;
     if (!garbage.objects.empty() || !garbage.manifests.empty()) {
         out << fmt::format("{} objects, {} packages and {} deltas that nothing uses\n",

@@ -264,6 +264,24 @@ bool is_deb_version(std::string_view alpm_version) {
     return deb_version(alpm_version) != alpm_version;
 }
 
+namespace {
+
+/// "NAME-VERSION" or "NAME-VERSION-ARCH.pkg.tar…", as libalpm speaks of packages and archives.
+std::string with_deb_version_within(std::string_view word) {
+    const size_t file = word.find(".pkg.tar");
+    const size_t end = file == std::string_view::npos ? word.size() : word.rfind('-', file);
+    if (end == std::string_view::npos || word.find('/') != std::string_view::npos) return std::string(word);
+    for (size_t dash = word.find('-'); dash < end; dash = word.find('-', dash + 1)) {
+        const std::string_view version = word.substr(dash + 1, end - dash - 1);
+        if (is_deb_version(version))
+            return std::string(word.substr(0, dash + 1)) + deb_version(version) +
+                   std::string(word.substr(end));
+    }
+    return std::string(word);
+}
+
+}  // namespace
+
 std::string with_deb_versions(std::string_view text) {
     static constexpr std::string_view kOfVersions =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_/+~@";
@@ -275,7 +293,7 @@ std::string with_deb_versions(std::string_view text) {
         const std::string_view word = text.substr(0, text.find_first_not_of(kOfVersions));
         text.remove_prefix(word.size());
         const std::string_view version = word.substr(0, word.find_last_not_of(".:") + 1);
-        out += deb_version(version);
+        out += is_deb_version(version) ? deb_version(version) : with_deb_version_within(version);
         out += word.substr(version.size());
     }
     return out;

@@ -33,7 +33,8 @@ namespace pwstore {
 [[nodiscard]] bool is_deb_version(std::string_view alpm_version);
 
 /// A text for people with each version that alpm_version() made as Debian writes it ("foo>=1.0e-1e" →
-/// "foo>=1.0-1"). A version within a file name is left as it is.
+/// "foo>=1.0-1", "foo-1.0e-1e-any.pkg.tar.zst" → "foo-1.0-1-any.pkg.tar.zst"). What has a slash is left as it
+/// is.
 [[nodiscard]] std::string with_deb_versions(std::string_view text);
 
 /// <0, 0, >0 in the order of deb-version(7).

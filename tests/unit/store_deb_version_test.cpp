@@ -43,7 +43,12 @@ TEST(DebVersion, TextsForPeopleHaveTheOriginals) {
               "foo>=" + version + ": needed by bar (" + version + "), " + version + ".");
     EXPECT_EQ(with_deb_versions(made), version);
     const std::string file = "var/lib/pacman/local/foo-" + made + "/desc";
-    EXPECT_EQ(with_deb_versions(file), file) << "a name of a file is what it is";
+    EXPECT_EQ(with_deb_versions(file), file) << "a path is what it is";
+    EXPECT_EQ(with_deb_versions("python3-foo-" + made + " is up to date"),
+              "python3-foo-" + version + " is up to date");
+    EXPECT_EQ(with_deb_versions("foo-" + made + "-x86_64.pkg.tar.zst: 8 kB"),
+              "foo-" + version + "-x86_64.pkg.tar.zst: 8 kB");
+    EXPECT_EQ(with_deb_versions("foo-1:2.0-1 foo-2-any.pkg.tar.zst"), "foo-1:2.0-1 foo-2-any.pkg.tar.zst");
     EXPECT_EQ(with_deb_versions("caf\xc3\xa9 1.0-1 \n::"), "caf\xc3\xa9 1.0-1 \n::");
     EXPECT_EQ(with_deb_versions(""), "");
 }
