@@ -204,6 +204,8 @@ class RealBackend final : public Backend {
         spec.database = spec.root + "/view";
         spec.gnupg_dir = store.layout().path(names::kGnupg);
         spec.config = parse_pacman_config(file.path);
+        for (const std::string& warning : spec.config.warnings)
+            sink.message(Severity::warning, warning);
         spec.no_confirm = true;
         if (!has_sync_databases()) refresh_databases(store.layout(), spec, false, sink);
         Session session(spec, sink, {});

@@ -33,23 +33,18 @@ void read_package_options(const Arguments& arguments, ResolveRequest& request) {
     request.ignore = arguments.list("ignore");
 }
 
-/// The older-versions wish of `-uu` has to be said for each container.
-void downgrade_all(Context& context, TransactionRequest& request) {
-    for (const ContainerState& state : context.backend.containers()) {
-        if (state.type == ContainerType::symbolic) continue;
-        const auto same = [&](const ContainerRequest& target) { return target.name == state.name; };
-        if (std::any_of(request.containers.begin(), request.containers.end(), same)) continue;
-        ContainerRequest& target = request.containers.emplace_back();
-        target.name = state.name;
-        target.packages.upgrade = target.packages.downgrade = true;
-    }
+/// -Syu: the options hold for every container, those of packages that are named only where such are.
+void read_options_for_everyone(const Arguments& arguments, TransactionRequest& request) {
+    if (request.containers.empty()) read_package_options(arguments, request.everyone);
+    request.everyone.overwrite = arguments.list("overwrite");
+    request.everyone.ignore = arguments.list("ignore");
 }
 
 int run_sync(Context& context, const Arguments& arguments) {
     SyncRequest sync = read_sync(arguments, SyncMode::sync);
     for (ContainerRequest& target : sync.transaction.containers)
         read_package_options(arguments, target.packages);
-    if (sync.downgrade_all) downgrade_all(context, sync.transaction);
+    read_options_for_everyone(arguments, sync.transaction);
     for (const std::string& notice : sync.notices)
         context.io.err << context.err.yellow("warning:") << ' ' << notice << '\n';
     return transact(context, arguments, std::move(sync.transaction));
@@ -76,16 +71,18 @@ int run_remove(Context& context, const Arguments& arguments) {
 int run_upgrade(Context& context, const Arguments& arguments) {
     TransactionRequest request;
     request.refresh = arguments.has("no-refresh") ? 0 : 1 + arguments.count("refresh");
+    ResolveRequest wanted;
+    wanted.upgrade = true;
+    wanted.downgrade = arguments.has("downgrade");
+    wanted.ignore = arguments.list("ignore");
     for (const std::string& name : arguments.operands()) {
         ContainerRequest& target = request.containers.emplace_back();
         target.name = ContainerName(name).str();
-        target.packages.upgrade = true;
-        target.packages.downgrade = arguments.has("downgrade");
-        target.packages.ignore = arguments.list("ignore");
+        target.packages = wanted;
     }
     request.target_only = !request.containers.empty();
     request.upgrade_all = request.containers.empty();
-    if (request.upgrade_all && arguments.has("downgrade")) downgrade_all(context, request);
+    if (request.upgrade_all) request.everyone = wanted;
     return transact(context, arguments, std::move(request));
 }
 

@@ -175,6 +175,7 @@ bool TerminalDialogue::show_and_ask(const std::vector<ContainerPlan>& plans) {
         context_->io.err << render_plans(plans, width, context_->err) << std::flush;
     }
     if (!totals.changes) return true;
+    need_answers(*context_);
     const std::string what = totals.additions ? "installation" : "removal";
     return ask_yes_no(
         *context_,

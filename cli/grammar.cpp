@@ -96,17 +96,33 @@ std::vector<std::string> verb_line(const std::vector<std::string>& words) {
     reject(fmt::format("unknown option '--{}'", printable(name)));
 }
 
+namespace {
+
+bool names_a_file(const std::string& word) {
+    return word.starts_with('/') || word.starts_with("./") || word.starts_with("../") ||
+           word.ends_with(".deb");
+}
+
+}  // namespace
+
 void add_target(ResolveRequest& request, const std::string& word) {
     const size_t mark = word.rfind(".pkg.tar");
     const bool archive_name = mark != std::string::npos && word.find('/', mark) == std::string::npos;
-    std::error_code problem;
-    if (archive_name && std::filesystem::is_regular_file(word, problem)) {
-        request.archive_files.push_back(std::filesystem::absolute(word).lexically_normal().string());
-    } else if (archive_name) {
-        throw Error("install", word, "there is no such package archive").as(Fault::usage);
-    } else {
+    if (!archive_name && !names_a_file(word)) {
         request.install.push_back(word);
+        return;
     }
+    std::error_code problem;
+    if (!std::filesystem::is_regular_file(word, problem)) {
+        const bool is_there = std::filesystem::exists(word, problem);
+        throw Error("install", word, is_there ? "it is no file" : "there is no such file").as(Fault::usage);
+    }
+    if (!archive_name) {
+        Error error("install", word, "it is no package archive (NAME.pkg.tar.zst)");
+        if (word.ends_with(".deb")) error.with_hint("'pwstore repo add' makes a package of it");
+        throw error.as(Fault::usage);
+    }
+    request.archive_files.push_back(std::filesystem::absolute(word).lexically_normal().string());
 }
 
 namespace {
@@ -231,7 +247,7 @@ class SyncReader {
         request.force_rebuild = arguments.has("filesystem");
         request.preview = arguments.has("preview");
         request.upgrade_all = upgrade_ > 0 && !request.target_only;
-        result_.downgrade_all = request.upgrade_all && upgrade_ > 1;
+        request.everyone.downgrade = upgrade_ > 1;
         for (ContainerRequest& target : request.containers) {
             if (target.create) check_created(target);
             if (!target.create && !target.dependencies.empty()) {

@@ -17,7 +17,6 @@ namespace pwstore::cli {
 /// What a line of `sync` (-S) or `init` asks for, besides the options that every transaction has.
 struct SyncRequest {
     TransactionRequest transaction;
-    bool downgrade_all = false;        ///< -uu without --target-only: older versions too, in every container
     std::vector<std::string> notices;  ///< options that are accepted and have no effect
 };
 

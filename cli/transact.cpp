@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <ostream>
 
@@ -21,6 +22,22 @@ int seconds_of(const std::string& text) {
             .as(Fault::usage);
     }
     return seconds;
+}
+
+bool upgrades(const TransactionRequest& request) {
+    return request.upgrade_all ||
+           std::any_of(request.containers.begin(), request.containers.end(),
+                       [](const ContainerRequest& one) { return one.packages.upgrade; });
+}
+
+std::string nothing_in_words(const TransactionRequest& request, const TransactionReport& report) {
+    if (upgrades(request)) {
+        if (report.unchanged == 0) return "there are no containers";
+        return report.unchanged == 1 ? std::string("1 container is up to date")
+                                     : fmt::format("{} containers are up to date", report.unchanged);
+    }
+    if (request.refresh == 0 || !request.containers.empty()) return "nothing to do";
+    return report.refreshed ? "the package lists are new" : "the package lists were up to date";
 }
 
 }  // namespace
@@ -56,8 +73,6 @@ int transact(Context& context, const Arguments& arguments, TransactionRequest re
     request.no_confirm = context.no_confirm;
     request.preview = arguments.has("preview");
     if (const auto wait = arguments.value("wait")) request.lock_patience_seconds = seconds_of(*wait);
-    const bool changes = !request.containers.empty() || request.upgrade_all || request.force_rebuild;
-    if (changes && !request.preview) need_answers(context);
     TerminalDialogue dialogue(context, request.preview);
     TransactionReport report;
     try {
@@ -74,9 +89,9 @@ int transact(Context& context, const Arguments& arguments, TransactionRequest re
     context.backend.log(fmt::format("{}: {}", context.command_line, result_in_words(report)));
     if (report.declined) return kFailed;
     if (!context.quiet) {
-        const char* nothing = request.refresh > 0 ? "the package lists are up to date; nothing else to do\n"
-                                                  : "nothing to do\n";
-        context.io.out << (report.changed ? render_report(report, context.out) : nothing) << std::flush;
+        context.io.out << (report.changed ? render_report(report, context.out)
+                                          : nothing_in_words(request, report) + "\n")
+                       << std::flush;
     }
     return kDone;
 }

@@ -117,6 +117,8 @@ void Parser::read(const std::string& file, int depth) {
         const Place place{file, line.number};
         if (line.opens) {
             open_section(place, *line.opens);
+        } else if (line.key.starts_with('[')) {
+            fail(place, fmt::format("'{}' begins a section and has no ']' at its end", printable(line.key)));
         } else if (line.key == "Include") {
             include(place, line, depth);
         } else if (section_.empty()) {

@@ -20,6 +20,7 @@ using alpm::name_of;
 
 namespace {
 
+constexpr size_t kMostChoices = 9;
 constexpr auto kDownloadInterval = std::chrono::milliseconds(100);
 
 std::string formatted(const char* format, va_list arguments) {
@@ -85,6 +86,7 @@ Conversation::Conversation(const SessionSpec& spec, ProgressSink& sink, Asker as
       original_asker_(std::move(asker)),
       asker_(remembering(original_asker_)),
       upstream_(spec.foreign, spec.upstream_of),
+      is_deb_version_(spec.is_deb_version),
       gnupg_dir_(spec.gnupg_dir),
       no_confirm_(spec.no_confirm),
       debug_(spec.debug),
@@ -143,6 +145,7 @@ void Conversation::begin(Warnings warnings) {
     interrupted_ = false;
     errors_.clear();
     notes_.clear();
+    damaged_.clear();
     replaced_.clear();
     kept_upstream_.clear();
     downloads_.clear();
@@ -306,24 +309,37 @@ bool Conversation::agrees_to_replace(alpm_pkg_t* old, alpm_pkg_t* replacement, a
 
 int Conversation::asked_provider(const alpm_question_select_provider_t& question) {
     const std::string dependency = alpm::dependency_text(question.depend);
-    Question asked{.kind = Question::Kind::select_provider,
-                   .text = fmt::format("Which package shall provide {}?", dependency),
-                   .default_answer = 0};
-    if (as_pacman_) asked.text = pacman_words::providers(dependency, alpm_list_count(question.providers));
     std::vector<Provider> providers;
+    std::vector<std::string> names;
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(question.providers)) {
         alpm_db_t* database = alpm_pkg_get_db(package);
         const PackageInfo info = package_info(package);
-        providers.push_back({info.name, info.provides, info.groups,
-                             database != nullptr && deb_repositories_.contains(info.repository)});
-        asked.choices.push_back(
-            database == nullptr
-                ? versioned(package)
-                : fmt::format("{}/{}", alpm::text(alpm_db_get_name(database)), versioned(package)));
+        const bool is_deb = database != nullptr && (deb_repositories_.contains(info.repository) ||
+                                                    (is_deb_version_ && is_deb_version_(info.version)));
+        providers.push_back({info.name, info.provides, info.groups, is_deb});
+        names.push_back(database == nullptr ? versioned(package)
+                                            : fmt::format("{}/{}", alpm::text(alpm_db_get_name(database)),
+                                                          versioned(package)));
     }
-    if (!providers.empty())
-        asked.default_answer = static_cast<int>(preferred_provider(dependency, providers));
-    return ask(asked);
+    if (providers.empty()) return 0;
+    const std::vector<size_t> open = providers_to_choose_from(dependency, providers);
+    if (as_pacman_) {
+        return ask({.kind = Question::Kind::select_provider,
+                    .text = pacman_words::providers(dependency, names.size()),
+                    .choices = names,
+                    .default_answer = static_cast<int>(open.front())});
+    }
+    if (open.size() == 1) return static_cast<int>(open.front());
+    Question asked{.kind = Question::Kind::select_provider,
+                   .text = fmt::format("Which package shall provide {}?", alternatives_text(dependency)),
+                   .default_answer = 0};
+    for (size_t i = 0; i < std::min(open.size(), kMostChoices); ++i)
+        asked.choices.push_back(names[open[i]]);
+    if (open.size() > kMostChoices) {
+        asked.text +=
+            fmt::format(" ({} of {}; another one can be named in the command)", kMostChoices, open.size());
+    }
+    return static_cast<int>(open[static_cast<size_t>(ask(asked))]);
 }
 
 int Conversation::asked_removal(const alpm_question_remove_pkgs_t& question) {
@@ -355,9 +371,26 @@ int Conversation::asked_ignored(const alpm_question_install_ignorepkg_t& questio
                 .default_answer = 1});
 }
 
-std::string Conversation::corrupted_text(const std::string& file, const std::string& cause) const {
-    return as_pacman_ ? pacman_words::delete_corrupted(file, cause)
-                      : fmt::format("The file {} is damaged ({}). Delete it?", printable(file), cause);
+int Conversation::asked_corrupted(const alpm_question_corrupted_t& question) {
+    const std::string file = alpm::text(question.filepath);
+    const std::string cause = alpm::text(alpm_strerror(question.reason));
+    damaged_.push_back(fmt::format("{}: {}", printable(split_path(file).second), cause));
+    return ask({.kind = Question::Kind::corrupted,
+                .text = as_pacman_
+                            ? pacman_words::delete_corrupted(file, cause)
+                            : fmt::format("The file {} is damaged ({}). Delete it?", printable(file), cause),
+                .default_answer = 1});
+}
+
+int Conversation::asked_key(const alpm_question_import_key_t& question) {
+    const alpm::KeyToImport key = alpm::key_of(question);
+    missed_keys_.insert(key.fingerprint);
+    if (!has_keyring()) return 0;
+    const std::string user = key.user.empty() ? "" : fmt::format(" of {}", printable(key.user));
+    return ask({.kind = Question::Kind::import_key,
+                .text = as_pacman_ ? pacman_words::import_key(key)
+                                   : fmt::format("Import the PGP key {}{}?", key.fingerprint, user),
+                .default_answer = 1});
 }
 
 void Conversation::asked(alpm_question_t& question) {
@@ -380,11 +413,7 @@ void Conversation::asked(alpm_question_t& question) {
                 question.conflict.remove = asked_conflict(question.conflict);
                 break;
             case ALPM_QUESTION_CORRUPTED_PKG:
-                question.corrupted.remove =
-                    ask({.kind = Question::Kind::corrupted,
-                         .text = corrupted_text(alpm::text(question.corrupted.filepath),
-                                                alpm::text(alpm_strerror(question.corrupted.reason))),
-                         .default_answer = 1});
+                question.corrupted.remove = asked_corrupted(question.corrupted);
                 break;
             case ALPM_QUESTION_REMOVE_PKGS:
                 question.remove_pkgs.skip = asked_removal(question.remove_pkgs);
@@ -392,19 +421,9 @@ void Conversation::asked(alpm_question_t& question) {
             case ALPM_QUESTION_SELECT_PROVIDER:
                 question.select_provider.use_index = asked_provider(question.select_provider);
                 break;
-            case ALPM_QUESTION_IMPORT_KEY: {
-                const alpm::KeyToImport key = alpm::key_of(question.import_key);
-                const std::string user = key.user.empty() ? "" : fmt::format(" of {}", printable(key.user));
-                question.import_key.import =
-                    has_keyring()
-                        ? ask({.kind = Question::Kind::import_key,
-                               .text = as_pacman_
-                                           ? pacman_words::import_key(key)
-                                           : fmt::format("Import the PGP key {}{}?", key.fingerprint, user),
-                               .default_answer = 1})
-                        : 0;
+            case ALPM_QUESTION_IMPORT_KEY:
+                question.import_key.import = asked_key(question.import_key);
                 break;
-            }
         }
     });
 }

@@ -79,6 +79,10 @@ class Conversation {
     /// Upstream packages that libalpm would have taken from a repository since the last call.
     [[nodiscard]] std::set<std::string> take_kept_upstream() { return std::exchange(kept_upstream_, {}); }
     [[nodiscard]] bool has_keyring() const;
+    /// Archives that are not what they should be: "FILE: CAUSE".
+    [[nodiscard]] const std::vector<std::string>& damaged() const noexcept { return damaged_; }
+    /// Keys that were asked about since the beginning: GnuPG may have started a program to look for them.
+    [[nodiscard]] const std::set<std::string>& missed_keys() const noexcept { return missed_keys_; }
     /// Messages, questions and problems are in pacman's words (pacman_words_internal.hpp).
     [[nodiscard]] bool speaks_as_pacman() const noexcept { return as_pacman_; }
     [[nodiscard]] const Upstream& upstream() const noexcept { return upstream_; }
@@ -92,7 +96,8 @@ class Conversation {
     void happened(const alpm_event_t& event);
     void began(alpm_event_type_t step);
     void asked(alpm_question_t& question);
-    [[nodiscard]] std::string corrupted_text(const std::string& file, const std::string& cause) const;
+    int asked_corrupted(const alpm_question_corrupted_t& question);
+    int asked_key(const alpm_question_import_key_t& question);
     int asked_ignored(const alpm_question_install_ignorepkg_t& question);
     int asked_conflict(const alpm_question_conflict_t& question);
     int asked_provider(const alpm_question_select_provider_t& question);
@@ -110,6 +115,7 @@ class Conversation {
     Asker original_asker_, asker_;
     Upstream upstream_;
     std::set<std::string> deb_repositories_;
+    std::function<bool(const std::string&)> is_deb_version_;
     std::string gnupg_dir_;
     bool no_confirm_;
     bool debug_;
@@ -119,9 +125,9 @@ class Conversation {
     bool interrupt_commit_ = false;
     bool interrupted_ = false;
     std::exception_ptr thrown_;
-    std::vector<std::string> errors_, notes_;
+    std::vector<std::string> errors_, notes_, damaged_;
     std::vector<std::pair<std::string, std::string>> replaced_;
-    std::set<std::string> missing_, kept_upstream_;
+    std::set<std::string> missing_, kept_upstream_, missed_keys_;
     std::pair<std::string, std::string> respelled_;
     std::map<std::string, Download> downloads_;
     std::pair<alpm_progress_t, int> shown_progress_ = {ALPM_PROGRESS_ADD_START, -1};

@@ -7,18 +7,24 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <set>
 
 #include "resolver/config_lines.hpp"
 #include "resolver/handle_internal.hpp"
 #include "resolver/pacman_words_internal.hpp"
 #include "resolver/server_url.hpp"
 #include "resolver/signature_level.hpp"
+#include "store/base/gnupg.hpp"
 #include "store/base/path_at.hpp"
 
 namespace pwstore {
 
 namespace {
 
+/// Seconds in which a database may change without its time telling, clocks that differ included.
+constexpr int64_t kUnsettled = 60;
 constexpr auto kDownloadPatience = std::chrono::hours(2);
 
 int usage_bits(const std::vector<std::string>& usages) {
@@ -43,19 +49,45 @@ void require_directory(const std::string& path, std::string_view what) {
 
 Fault fault_of(alpm_errno_t code) {
     if (code == ALPM_ERR_HANDLE_LOCK) return Fault::busy;
-    const alpm_errno_t damaged[] = {ALPM_ERR_DB_INVALID,
-                                    ALPM_ERR_DB_INVALID_SIG,
-                                    ALPM_ERR_DB_VERSION,
-                                    ALPM_ERR_PKG_INVALID,
-                                    ALPM_ERR_PKG_INVALID_CHECKSUM,
-                                    ALPM_ERR_PKG_INVALID_SIG,
-                                    ALPM_ERR_PKG_OPEN,
-                                    ALPM_ERR_PKG_MISSING_SIG,
-                                    ALPM_ERR_SIG_MISSING,
-                                    ALPM_ERR_SIG_INVALID,
-                                    ALPM_ERR_LIBARCHIVE};
+    const alpm_errno_t damaged[] = {
+        ALPM_ERR_DB_INVALID,  ALPM_ERR_DB_INVALID_SIG,       ALPM_ERR_DB_VERSION,
+        ALPM_ERR_PKG_INVALID, ALPM_ERR_PKG_INVALID_CHECKSUM, ALPM_ERR_PKG_INVALID_SIG,
+        ALPM_ERR_PKG_OPEN,    ALPM_ERR_SIG_INVALID,          ALPM_ERR_LIBARCHIVE};
     return std::find(std::begin(damaged), std::end(damaged), code) != std::end(damaged) ? Fault::corrupt
                                                                                         : Fault::failure;
+}
+
+/// A signature is there and right, by a key that is not known, or not trusted. libalpm tells that from a
+/// wrong one by its log alone.
+bool is_about_trust(alpm_errno_t code, const std::vector<std::string>& said) {
+    const auto says = [&](std::string_view words) {
+        return std::any_of(said.begin(), said.end(),
+                           [&](const std::string& line) { return line.find(words) != std::string::npos; });
+    };
+    if (says("required key missing from keyring")) return true;
+    if (code != ALPM_ERR_DB_INVALID_SIG && code != ALPM_ERR_PKG_INVALID_SIG) return false;
+    if (says(" is invalid")) return false;
+    for (const char* words : {" trust", "keyring is not writable", " is unknown", "could not be looked up",
+                              "could not be imported"}) {
+        if (says(words)) return true;
+    }
+    return false;
+}
+
+/// `package` has a signature by one of `keys`.
+bool is_signed_by(alpm_handle_t* handle, alpm_pkg_t* package, const std::set<std::string>& keys) {
+    unsigned char* bytes = nullptr;
+    size_t length = 0;
+    if (alpm_pkg_get_sig(package, &bytes, &length) != 0) return false;
+    const std::unique_ptr<unsigned char, decltype(&std::free)> signature(bytes, std::free);
+    alpm::StringList ids;
+    if (alpm_extract_keyid(handle, alpm_pkg_get_name(package), signature.get(), length, ids.out()) != 0)
+        return false;
+    return std::any_of(ids.begin(), ids.end(), [&](const char* id) {
+        return std::any_of(keys.begin(), keys.end(), [&](const std::string& key) {
+            return key.ends_with(id) || std::string_view(id).ends_with(key);
+        });
+    });
 }
 
 }  // namespace
@@ -79,6 +111,16 @@ Handle::Handle(const SessionSpec& spec, Conversation& conversation)
     } catch (...) {
         alpm_release(handle_);
         throw;
+    }
+}
+
+Handle::~Handle() {
+    alpm_release(handle_);
+    if (conversation_.missed_keys().empty() || spec_.is_pacmans) return;
+    try {
+        (void)run_gnupg("gpgconf", {"--homedir", spec_.gnupg_dir, "--kill", "dirmngr"});
+    } catch (const std::exception&) {
+        // It ends by itself when its directory goes.
     }
 }
 
@@ -228,6 +270,7 @@ alpm_db_t* Handle::sync_database(const std::string& name) const noexcept {
 
 Error Handle::error(std::string_view step, std::string_view path) const {
     const alpm_errno_t code = last_error();
+    if (is_about_trust(code, conversation_.errors())) return untrusted(step, path);
     Error made(step, path, alpm_strerror(code));
     made.as(fault_of(code));
     if (code == ALPM_ERR_HANDLE_LOCK) {
@@ -236,6 +279,23 @@ Error Handle::error(std::string_view step, std::string_view path) const {
     } else {
         made.with_hint(fmt::format("{}", fmt::join(conversation_.errors(), "\n")));
     }
+    return made;
+}
+
+/// Nothing is damaged; nobody who is trusted vouches for it.
+Error Handle::untrusted(std::string_view step, std::string_view path) const {
+    std::vector<std::string> lines = conversation_.errors();
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_add(handle_))) {
+        if (is_signed_by(handle_, package, conversation_.missed_keys()))
+            lines.push_back(fmt::format("{} is signed by a key that is not known", alpm::name_of(package)));
+    }
+    for (const std::string& key : conversation_.missed_keys())
+        lines.push_back("key that is not known: " + key);
+    lines.push_back(
+        fmt::format("to trust a key: gpg --homedir '{}' --import FILE, then --quick-lsign-key FINGERPRINT",
+                    spec_.gnupg_dir));
+    Error made(step, path, "it is not signed by a key that is trusted here");
+    made.as(Fault::refused).with_hint(fmt::format("{}", fmt::join(lines, "\n")));
     return made;
 }
 
@@ -254,9 +314,9 @@ void Handle::check_installed_set() {
 /// or, of an entry that it cannot read, in its log alone; a file without a byte it takes for an empty
 /// repository.
 std::string Handle::damage_of(alpm_db_t* database) const {
-    const std::string file = fmt::format("{}/sync/{}.db", spec_.database, alpm_db_get_name(database));
     struct stat status {};
-    if (::stat(file.c_str(), &status) == 0 && status.st_size == 0) return "the file is empty";
+    if (::stat(database_file(database).c_str(), &status) == 0 && status.st_size == 0)
+        return "the file is empty";
     const std::vector<std::string>& said = conversation_.errors();
     const size_t before = said.size();
     const bool valid = alpm_db_get_valid(database) == 0;
@@ -305,36 +365,72 @@ bool Handle::update_databases(bool force) {
                 .as(Fault::usage);
         }
     }
-    // Those of Debian packages are made elsewhere.
-    alpm::Databases databases;
-    for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
-        if (!is_deb(alpm_db_get_name(database))) databases.push_back(database);
-    }
-    if (databases.get() == nullptr) {
+    if (by_place(true).empty() && by_place(false).empty()) {
         if (const std::optional<Error> bad = unreadable_database(); bad) throw *bad;
         return false;
     }
     use_keyring();
-    const auto update = [&](bool anew) {
-        const int result = alpm_db_update(handle_, databases.get(), anew ? 1 : 0);
-        if (result < 0) {
-            const alpm_errno_t code = last_error();
-            const Error failed = error("refresh repositories");
-            conversation_.rethrow();
-            if (conversation_.speaks_as_pacman()) pacman_words::throw_update_error(code);
-            throw failed;
-        }
+    const std::vector<std::optional<std::string>> before = database_contents();
+    fetch_databases(force);
+    if (unreadable_database()) {
+        conversation_.begin(
+            Conversation::Warnings::to_sink);  // what was heard of the bad one is of no use any more
+        fetch_databases(true);
+        if (const std::optional<Error> bad = unreadable_database(); bad) throw *bad;
+    }
+    return force || database_contents() != before;
+}
+
+/// Databases to be fetched: those of Debian packages are made elsewhere.
+/// @param on_this_machine all servers are file:// URLs
+std::vector<alpm_db_t*> Handle::by_place(bool on_this_machine) const {
+    std::vector<alpm_db_t*> databases;
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
+        const auto servers = alpm::each<char>(alpm_db_get_servers(database));
+        const bool is_local = !spec_.is_pacmans && std::all_of(servers.begin(), servers.end(), is_file_url);
+        if (is_local == on_this_machine && !is_deb(alpm_db_get_name(database))) databases.push_back(database);
+    }
+    return databases;
+}
+
+/// libalpm asks for what is younger than its copy, in whole seconds. So what is on this machine is copied
+/// each time, and the copy of what a server had only just got is made to look older than it.
+void Handle::fetch_databases(bool force) {
+    const auto update = [&](const std::vector<alpm_db_t*>& wanted, bool anew) {
+        alpm::Databases databases;
+        for (alpm_db_t* database : wanted)
+            databases.push_back(database);
+        if (databases.empty() || alpm_db_update(handle_, databases.get(), anew ? 1 : 0) >= 0) return;
+        const alpm_errno_t code = last_error();
+        const Error failed = error("refresh repositories");
         conversation_.rethrow();
-        conversation_.errors_as_warnings();
-        return result == 0;
+        if (conversation_.speaks_as_pacman()) pacman_words::throw_update_error(code);
+        throw failed;
     };
-    bool changed = update(force);
-    if (!unreadable_database()) return changed;
-    conversation_.begin(
-        Conversation::Warnings::to_sink);  // what was heard of the bad one is of no use any more
-    changed = update(true) || changed;
-    if (const std::optional<Error> bad = unreadable_database(); bad) throw *bad;
-    return changed;
+    update(by_place(true), true);
+    const std::vector<alpm_db_t*> remote = by_place(false);
+    update(remote, force);
+    conversation_.rethrow();
+    conversation_.errors_as_warnings();
+    if (spec_.is_pacmans) return;
+    const int64_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    for (alpm_db_t* database : remote) {
+        const std::string file = database_file(database);
+        struct stat status {};
+        if (::stat(file.c_str(), &status) == 0 && status.st_mtim.tv_sec >= now - kUnsettled)
+            set_mtime_at(AT_FDCWD, file, status.st_mtim.tv_sec - 1);
+    }
+}
+
+std::string Handle::database_file(alpm_db_t* database) const {
+    return fmt::format("{}/sync/{}.db", spec_.database, alpm_db_get_name(database));
+}
+
+std::vector<std::optional<std::string>> Handle::database_contents() const {
+    std::vector<std::optional<std::string>> contents;
+    for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases()))
+        contents.push_back(try_read_file(AT_FDCWD, database_file(database)));
+    return contents;
 }
 
 void Handle::use_keyring() {
@@ -343,6 +439,10 @@ void Handle::use_keyring() {
     if (requires_signatures_ && !spec_.is_pacmans)
         ensure_keyring(spec_.gnupg_dir, spec_.keyrings, conversation_.sink());
     if (!conversation_.has_keyring()) return;
+    // The name of GnuPG 1, without which libalpm asks about no key. pacman-key makes it, too.
+    if (const std::string old = spec_.gnupg_dir + "/pubring.gpg";
+        !spec_.is_pacmans && !exists_at(AT_FDCWD, old))
+        (void)open_at(AT_FDCWD, old, O_WRONLY | O_CREAT, 0600);
     // GPGME keeps the directory that it was first given, for the whole process.
     static std::string keyring;
     if (keyring.empty()) keyring = spec_.gnupg_dir;

@@ -23,7 +23,7 @@ class Handle {
     Handle(const SessionSpec& spec, Conversation& conversation);
     Handle(const Handle&) = delete;
     Handle& operator=(const Handle&) = delete;
-    ~Handle() { alpm_release(handle_); }
+    ~Handle();
 
     [[nodiscard]] alpm_handle_t* get() const noexcept { return handle_; }
     [[nodiscard]] alpm_db_t* local() const noexcept { return alpm_get_localdb(handle_); }
@@ -72,6 +72,7 @@ class Handle {
     void log_action(const char* text, const char* caller = "PWSTORE");
 
  private:
+    [[nodiscard]] Error untrusted(std::string_view step, std::string_view path) const;
     void set_options();
     void set_signature_levels();
     void register_repositories();
@@ -80,6 +81,11 @@ class Handle {
     std::optional<Error> unreadable_database() const;
     [[nodiscard]] std::string damage_of(alpm_db_t* database) const;
     void use_xfer_command();
+    [[nodiscard]] std::vector<alpm_db_t*> by_place(bool on_this_machine) const;
+    void fetch_databases(bool force);
+    [[nodiscard]] std::string database_file(alpm_db_t* database) const;
+    /// What lies there of each, to see whether it changes.
+    [[nodiscard]] std::vector<std::optional<std::string>> database_contents() const;
     int fetch_by_command(const std::string& url, const std::string& directory, bool anew);
     [[nodiscard]] int level_bits(const SignatureLevel& level) const noexcept;
 

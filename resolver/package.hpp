@@ -53,12 +53,26 @@ struct PackageFileList {
     }
 };
 
+/// What is wrong with a set of packages.
+struct SetProblem {
+    std::string package;
+    std::string other;         ///< the package that it is in conflict with, or what it requires
+    bool is_conflict = false;  ///< and not a dependency that is missing
+    std::string text;          ///< in words
+    [[nodiscard]] bool is_same(const SetProblem& problem) const {
+        return package == problem.package && other == problem.other && is_conflict == problem.is_conflict;
+    }
+};
+
 /// The decision, in the order in which libalpm would act: removals first, then additions.
 struct Plan {
     std::vector<PlanStep> steps;
     /// What there is to say about it, each once: "foo-1.0 is up to date -- skipping", what a removed package
     /// was an optional dependency of, … They are not given to the ProgressSink as well.
     std::vector<std::string> notes;
+    /// With CarryOut::looks_at_result: of all packages as they are after it. libalpm looks only at those that
+    /// it changes.
+    std::vector<SetProblem> problems = {};
     [[nodiscard]] bool empty() const noexcept { return steps.empty(); }
 };
 

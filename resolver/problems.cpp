@@ -6,6 +6,8 @@
 
 #include "resolver/pacman_words_internal.hpp"
 #include "resolver/problems_internal.hpp"
+#include "resolver/provider_choice.hpp"
+#include "store/base/path_at.hpp"
 #include "store/base/similar.hpp"
 
 namespace pwstore {
@@ -70,7 +72,7 @@ std::vector<std::string> near_names(const alpm_list_t* databases, const std::str
 }
 
 std::string missing_text(const Handle& handle, const Upstream& upstream, const alpm_depmissing_t& missing) {
-    const std::string wanted = alpm::dependency_text(missing.depend);
+    const std::string wanted = alternatives_text(alpm::dependency_text(missing.depend));
     const std::string target = text(missing.target);
     const std::string cause = text(missing.causingpkg);
     const std::string line = fmt::format("{} requires {}", target, wanted);
@@ -107,6 +109,22 @@ std::string conflict_text(const Handle& handle, const Upstream& upstream, const 
     return line;
 }
 
+std::vector<SetProblem> set_problems(const Handle& handle, const Upstream& upstream, alpm_list_t* packages) {
+    std::vector<SetProblem> problems;
+    const alpm::MissingDependencies missing(alpm_checkdeps(handle.get(), nullptr, nullptr, packages, 1));
+    for (const alpm_depmissing_t* one : missing) {
+        const std::string wanted = alternatives_text(alpm::dependency_text(one->depend));
+        problems.push_back(
+            {text(one->target), wanted, false, fmt::format("{}: requires {}", text(one->target), wanted)});
+    }
+    const alpm::Conflicts conflicts(alpm_checkconflicts(handle.get(), packages));
+    for (const alpm_conflict_t* one : conflicts) {
+        problems.push_back(
+            {alpm::first_of(*one), alpm::second_of(*one), true, conflict_text(handle, upstream, *one)});
+    }
+    return problems;
+}
+
 void throw_prepare_error(const Handle& handle, const Upstream& upstream, const Error& error,
                          alpm_errno_t code, alpm_list_t* data) {
     Problems problems;
@@ -132,7 +150,7 @@ void throw_prepare_error(const Handle& handle, const Upstream& upstream, const E
 }
 
 void throw_commit_error(const Error& error, alpm_errno_t code, alpm_list_t* data,
-                        const std::vector<std::string>& logged) {
+                        const std::vector<std::string>& damaged) {
     if (code == ALPM_ERR_FILE_CONFLICTS) {
         Problems problems;
         const alpm::FileConflicts list(data);
@@ -144,11 +162,23 @@ void throw_commit_error(const Error& error, alpm_errno_t code, alpm_list_t* data
     const bool files = code == ALPM_ERR_PKG_INVALID || code == ALPM_ERR_PKG_INVALID_CHECKSUM ||
                        code == ALPM_ERR_PKG_INVALID_SIG;
     if (!files) throw error;
-    std::vector<std::string> lines = logged;
+    std::vector<std::string> lines = damaged;
     const alpm::StringList list(data);
-    for (const char* file : list)
-        lines.push_back(fmt::format("{} is damaged or not what the database says", printable(file)));
-    throw Error(error).with_hint(fmt::format("{}", fmt::join(lines, "\n")));
+    for (const char* file : list) {
+        const auto named = [&](const std::string& line) {
+            return line.starts_with(printable(split_path(file).second));
+        };
+        if (std::none_of(lines.begin(), lines.end(), named))
+            lines.push_back(fmt::format("{}: it is damaged or not what the database says", printable(file)));
+    }
+    if (lines.empty()) throw error;
+    const std::string cause =
+        lines.size() == 1 ? lines.front() : fmt::format("{} packages are damaged", lines.size());
+    if (lines.size() == 1) lines.clear();
+    if (!error.hint().empty()) lines.push_back(error.hint());
+    throw Error("fetch packages", "", cause)
+        .as(error.fault())
+        .with_hint(fmt::format("{}", fmt::join(lines, "\n")));
 }
 
 }  // namespace pwstore

@@ -7,6 +7,7 @@
 
 #include "resolver/alpm_compat.hpp"
 #include "resolver/handle_internal.hpp"
+#include "resolver/package.hpp"
 #include "store/base/error.hpp"
 
 namespace pwstore {
@@ -37,11 +38,16 @@ class Problems {
 [[nodiscard]] std::string conflict_text(const Handle& handle, const Upstream& upstream,
                                         const alpm_conflict_t& conflict);
 
+/// Dependencies that are missing among `packages` (alpm_pkg_t*), and conflicts.
+[[nodiscard]] std::vector<SetProblem> set_problems(const Handle& handle, const Upstream& upstream,
+                                                   alpm_list_t* packages);
+
 /// Free what alpm_trans_prepare or alpm_trans_commit put into `data` (its type depends on `code`) and throw
 /// what it says.
 [[noreturn]] void throw_prepare_error(const Handle& handle, const Upstream& upstream, const Error& error,
                                       alpm_errno_t code, alpm_list_t* data);
+/// @param damaged files, as Conversation::damaged() has them
 [[noreturn]] void throw_commit_error(const Error& error, alpm_errno_t code, alpm_list_t* data,
-                                     const std::vector<std::string>& logged);
+                                     const std::vector<std::string>& damaged);
 
 }  // namespace pwstore

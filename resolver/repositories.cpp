@@ -214,6 +214,23 @@ std::optional<Default> from_apt(const HostFiles& host) {
                        "Source = host\n"};
 }
 
+/// What the host says it is; a keyring of another distribution does not make it one.
+bool is_debian(const HostFiles& host) {
+    for (const std::string& file : host.os_release) {
+        if (!exists_at(AT_FDCWD, file)) continue;
+        for (const ConfigLine& line : read_config_lines(file)) {
+            if ((line.key != "ID" && line.key != "ID_LIKE") || !line.value) continue;
+            std::string value = *line.value;
+            std::erase_if(value, [](char c) { return c == '"' || c == '\''; });
+            for (const std::string& word : words(value)) {
+                if (word == "debian" || word == "ubuntu") return true;
+            }
+        }
+        return false;
+    }
+    return false;
+}
+
 [[noreturn]] void throw_none(const std::string& path, const std::string& machine) {
     std::string hint = "make a repository of package files with 'pwstore repo'";
     if (machine == "x86_64") {
@@ -254,6 +271,7 @@ RepositoriesFile ensure_repositories(const std::string& config_dir, const std::s
         made = Default{.origin = fmt::format("the local repository in {}", local_repository_dir),
                        .sections = {}};
     }
+    if (!made && is_debian(host)) made = from_apt(host);
     if (!made) made = from_arch_keyring(host, machine);
     if (!made) made = from_apt(host);
     if (!made) throw_none(path, machine);

@@ -73,6 +73,7 @@ struct HostFiles {
     std::vector<std::string> arch_keyrings = {"/usr/share/pacman/keyrings/archlinux.gpg",
                                               "/usr/share/keyrings/archlinux.gpg"};
     std::string apt_directory = "/etc/apt";
+    std::vector<std::string> os_release = {"/etc/os-release", "/usr/lib/os-release"};  ///< the first counts
     std::vector<std::string> deb_keyrings = distribution_keyrings();
     std::string machine = {};  ///< as uname -m says; empty = ask uname
 };
@@ -80,9 +81,10 @@ struct HostFiles {
 /// $config/repositories.conf; when it is missing it is written once from the first that applies: (1) the
 /// host's pacman.conf or mirrorlist, (2) a local repository (NAME.db) in `local_repository_dir`, (3) x86_64
 /// with the Arch keyring present: Arch's geo mirror, SigLevel Required, (4) sources of apt that are signed by
-/// a keyring which is there: "Type = deb", "Source = host". With (1), (3) and (4), local repositories are
-/// added below. Remote repositories are never written without "SigLevel = Required"; "Optional TrustAll" is
-/// written for file:// only. Lock: none, the file appears whole; two writers write the same.
+/// a keyring which is there: "Type = deb", "Source = host". On a Debian (ID, ID_LIKE) (4) comes before (3).
+/// With (1), (3) and (4), local repositories are added below. Remote repositories are never written without
+/// "SigLevel = Required"; "Optional TrustAll" is written for file:// only. Lock: none, the file appears
+/// whole; two writers write the same.
 /// @throws Error with the ways out as hint when none applies
 [[nodiscard]] RepositoriesFile ensure_repositories(const std::string& config_dir,
                                                    const std::string& local_repository_dir,

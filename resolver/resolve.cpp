@@ -70,7 +70,8 @@ Resolution::Resolution(Handle& handle, Conversation& conversation, const Resolve
       conversation_(conversation),
       request_(request),
       database_only_(what.database_only),
-      download_only_(what.download_only) {
+      download_only_(what.download_only),
+      looks_at_result_(what.looks_at_result) {
     check_request(request_);
     handle_.check_installed_set();
     const bool repositories = !request_.install.empty() || request_.upgrade;
@@ -216,6 +217,7 @@ void Resolution::prepare() {
     const alpm_errno_t code = handle_.last_error();
     const Error error = handle_.error("resolve packages");
     conversation_.rethrow();
+    if (code == ALPM_ERR_PKG_INVALID_NAME) check_entries();
     if (conversation_.speaks_as_pacman()) {
         const bool removes = request_.install.empty() && request_.archive_files.empty() && !request_.upgrade;
         pacman_words::throw_prepare_error(handle_, code, data, removes);
@@ -235,7 +237,34 @@ Plan Resolution::plan() {
             .as(Fault::refused);
     }
     check_held(plan);
+    if (looks_at_result_) plan.problems = problems_after();
     return plan;
+}
+
+std::vector<SetProblem> Resolution::problems_after() const {
+    alpm_list_t* added = alpm_trans_get_add(handle_.get());
+    alpm_list_t* removed = alpm_trans_get_remove(handle_.get());
+    alpm::Packages after;
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(handle_.installed())) {
+        const char* name = alpm_pkg_get_name(package);
+        if (alpm_pkg_find(added, name) == nullptr && alpm_pkg_find(removed, name) == nullptr)
+            after.push_back(package);
+    }
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(added))
+        after.push_back(package);
+    return set_problems(handle_, conversation_.upstream(), after.get());
+}
+
+/// An entry of a database names no file: libalpm does not say which.
+void Resolution::check_entries() const {
+    Problems problems(conversation_.speaks_as_pacman());
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_add(handle_.get()))) {
+        if (alpm_pkg_get_origin(package) != ALPM_PKG_FROM_SYNCDB || alpm_pkg_get_filename(package) != nullptr)
+            continue;
+        problems.add(fmt::format("{}: its entry in the repository '{}' names no file (%FILENAME%)",
+                                 name_of(package), alpm::text(alpm_db_get_name(alpm_pkg_get_db(package)))));
+    }
+    problems.throw_if_any("resolve packages", "repositories do not say how to get them");
 }
 
 /// HoldPkg is about -R; a package that another one replaces was asked for already.
@@ -281,7 +310,7 @@ void Resolution::commit_dry() {
         const Error error = handle_.error("fetch packages");
         conversation_.rethrow();
         if (conversation_.speaks_as_pacman()) pacman_words::throw_commit_error(code, data);
-        throw_commit_error(error, code, data, conversation_.errors());
+        throw_commit_error(error, code, data, conversation_.damaged());
     }
     conversation_.rethrow();
     if (!conversation_.was_interrupted() && !download_only_)

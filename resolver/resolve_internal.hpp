@@ -53,13 +53,15 @@ class Resolution {
     void add_targets(const std::vector<std::string>& fetched);
     [[nodiscard]] std::vector<std::string> removal_closure(const std::vector<std::string>& names);
     void prepare();
+    void check_entries() const;
     void check_held(const Plan& plan);
+    [[nodiscard]] std::vector<SetProblem> problems_after() const;
     [[nodiscard]] int flags() const;
 
     Handle& handle_;
     Conversation& conversation_;
     const ResolveRequest& request_;
-    bool database_only_, download_only_;
+    bool database_only_, download_only_, looks_at_result_;
     std::map<std::string, bool> replacement_reasons_;
     bool open_ = false;
 };
@@ -113,6 +115,7 @@ class Targets {
     void add(alpm_pkg_t* package, const std::string& text);
     void note_kept(const std::string& name);
     void not_found(const std::string& text, const std::string& name, const alpm_list_t* databases);
+    void not_installed(const std::string& text, const std::string& name);
     [[nodiscard]] bool refuse_upstream(const std::string& name, std::string_view verb);
 
     Handle& handle_;

@@ -128,22 +128,12 @@ void Session::log(const std::string& caller, const std::string& text) {
     state_->handle.log_action(text.c_str(), caller.c_str());
 }
 
-std::vector<std::string> Session::check_installed() {
+std::vector<SetProblem> Session::check_installed() {
     const ProcessState bracket;
     State& state = *state_;
     state.conversation.begin(Conversation::Warnings::to_sink);
     state.handle.check_installed_set();
-    alpm_list_t* packages = state.handle.installed();
-    std::vector<std::string> problems;
-    const alpm::MissingDependencies missing(
-        alpm_checkdeps(state.handle.get(), nullptr, nullptr, packages, 1));
-    for (const alpm_depmissing_t* one : missing) {
-        problems.push_back(
-            fmt::format("{}: requires {}", alpm::text(one->target), alpm::dependency_text(one->depend)));
-    }
-    const alpm::Conflicts conflicts(alpm_checkconflicts(state.handle.get(), packages));
-    for (const alpm_conflict_t* one : conflicts)
-        problems.push_back(conflict_text(state.handle, state.conversation.upstream(), *one));
+    auto problems = set_problems(state.handle, state.conversation.upstream(), state.handle.installed());
     state.conversation.rethrow();
     return problems;
 }

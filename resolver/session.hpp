@@ -28,13 +28,13 @@ struct Question {
         conflict,             ///< remove the installed one? default no
         corrupted,            ///< delete the file? default yes
         remove_packages,      ///< skip unresolvable targets? default no
-        select_provider,      ///< default the first; among Debian packages preferred_provider()
+        select_provider,      ///< default the first; asked where providers_to_choose_from() leaves several
         import_key,           ///< default yes, as pacman; never asked without a keyring
         hold_package,         ///< remove a held package? default no
     };
     Kind kind = Kind::conflict;
     std::string text = {};                  ///< the question in words
-    std::vector<std::string> choices = {};  ///< of select_provider: "repository/name version"
+    std::vector<std::string> choices = {};  ///< of select_provider: "repository/name version", at most nine
     int default_answer = 0;                 ///< 0 no, 1 yes; of select_provider the index
 };
 /// An answer out of range counts as the default. What it throws ends the work and leaves prepare() or
@@ -62,6 +62,8 @@ struct SessionSpec {
     /// A version that a user gave for a package, as the one that has version `there` would write it. Null:
     /// the same.
     std::function<std::string(const std::string& given, const std::string& there)> version_like = {};
+    /// A version that only a Debian package has, whatever repository it is in. Null: none is known by that.
+    std::function<bool(const std::string& version)> is_deb_version = {};
     bool no_confirm = false;
     bool debug = false;  ///< libalpm's debug messages go to the sink
     /// Messages, questions and problems are in pacman's words (pacman_words_internal.hpp).
@@ -90,8 +92,9 @@ struct ResolveRequest {
 
 /// What is done of a transaction that carry_out() holds.
 struct CarryOut {
-    bool database_only = false;  ///< files of packages are neither looked at nor touched
-    bool download_only = false;  ///< nothing is done with what was fetched
+    bool database_only = false;    ///< files of packages are neither looked at nor touched
+    bool download_only = false;    ///< nothing is done with what was fetched
+    bool looks_at_result = false;  ///< Plan::problems is filled
     /// Is given the plan, be it empty, before anything is fetched; false ends it.
     std::function<bool(Plan& plan)> agree;
     /// Acts while libalpm's lock is held, with the archives on disk.
@@ -117,7 +120,7 @@ class Session {
     bool refresh(bool force);
     /// Resolve without changing anything, without a lock. Nothing to do is an empty plan. Archives that are
     /// given by URL are downloaded into the cache directory here: nobody can plan without knowing them.
-    /// @param what of it only database_only and download_only count
+    /// @param what of it `agree` and `act` do not count
     /// @throws Error (usage for a malformed target, refused for upstream and held packages, failure for the
     /// rest)
     [[nodiscard]] Plan prepare(const ResolveRequest& request, const CarryOut& what = {});
@@ -138,8 +141,8 @@ class Session {
     [[nodiscard]] std::vector<PackageInfo> installed();
     /// A line for SessionSpec::log_file; nothing without one.
     void log(const std::string& caller, const std::string& text);
-    /// Problems of the installed set as it is: "foo: requires bar>=2", and conflicts. Empty = sound.
-    [[nodiscard]] std::vector<std::string> check_installed();
+    /// Problems of the installed set as it is. Empty = sound.
+    [[nodiscard]] std::vector<SetProblem> check_installed();
     /// Packages of the sync databases whose name, description, provision or group matches every regular
     /// expression; all without one. @throws Error (usage) for a bad expression
     [[nodiscard]] std::vector<PackageInfo> search(const std::vector<std::string>& expressions);

@@ -229,6 +229,16 @@ void Targets::not_found(const std::string& text, const std::string& name, const 
                       : fmt::format("{}: no such package; there is {}", text, fmt::join(near, ", ")));
 }
 
+void Targets::not_installed(const std::string& text, const std::string& name) {
+    alpm::Databases local;
+    local.push_back(handle_.local());
+    if (conversation_.speaks_as_pacman()) return not_found(text, name, local.get());
+    const std::vector<std::string> near = near_names(local.get(), name);
+    problems_.add(near.empty()
+                      ? fmt::format("{} is not installed here", text)
+                      : fmt::format("{} is not installed here; there is {}", text, fmt::join(near, ", ")));
+}
+
 void Targets::install_archive(const std::string& path, int signature_level) {
     const std::unique_ptr<char, void (*)(char*)> absolute(::realpath(path.c_str(), nullptr),
                                                           alpm::free_string);
@@ -293,9 +303,7 @@ std::vector<std::string> Targets::installed_names(const std::vector<std::string>
         }
         const alpm_group_t* group = alpm_db_get_group(handle_.local(), name.c_str());
         if (group == nullptr) {
-            alpm::Databases local;
-            local.push_back(handle_.local());
-            not_found(text, name, local.get());
+            not_installed(text, name);
             continue;
         }
         bool own = false;

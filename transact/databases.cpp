@@ -30,19 +30,21 @@ int64_t seconds_now() {
 
 }  // namespace
 
-void refresh_databases(const Layout& layout, const SessionSpec& spec, bool force, ProgressSink& sink) {
+bool refresh_databases(const Layout& layout, const SessionSpec& spec, bool force, ProgressSink& sink) {
     const std::vector<Repository>& repositories = spec.config.repositories;
     const DebPlaces places = deb_places(layout, spec.config);
+    bool changed = false;
     for (const Repository& repository : repositories) {
-        if (repository.is_deb())
-            refresh_deb_repository(places, repository.name, repository.deb_sources, force, seconds_now(),
-                                   sink);
+        if (!repository.is_deb()) continue;
+        changed |= refresh_deb_repository(places, repository.name, repository.deb_sources, force,
+                                          seconds_now(), sink);
     }
     const bool only_deb = !repositories.empty() &&
                           std::all_of(repositories.begin(), repositories.end(),
                                       [](const Repository& repository) { return repository.is_deb(); });
     // A session opens what is there: the databases that were just made.
-    if (!only_deb) Session(spec, sink, {}).refresh(force);
+    if (!only_deb) changed |= Session(spec, sink, {}).refresh(force);
+    return changed;
 }
 
 void fetch_debian_packages(const Layout& layout, const PacmanConfig& config,

@@ -9,7 +9,7 @@ namespace pwstore {
 /// -Sy: bring every sync database of `spec.config` up to date, those of Debian packages as well, which are
 /// made here. `force` = -yy. Lock: of the shared sync directory the caller holds the lock.
 /// @throws Error as Session::refresh() and refresh_deb_repository()
-void refresh_databases(const Layout& layout, const SessionSpec& spec, bool force, ProgressSink& sink);
+bool refresh_databases(const Layout& layout, const SessionSpec& spec, bool force, ProgressSink& sink);
 
 /// Download and convert the Debian packages that `plans` bring, so that libalpm finds them in the package
 /// cache. @throws Error as fetch_deb_packages()

@@ -54,6 +54,8 @@ struct TransactionRequest {
     std::vector<ContainerRequest> containers;
     unsigned refresh = 0;      ///< number of -y
     bool upgrade_all = false;  ///< -u without --target-only: every container
+    ResolveRequest everyone =
+        {};  ///< with upgrade_all: how those are upgraded that `containers` does not name
     bool target_only = false;
     bool no_confirm = false;
     bool preview = false;        ///< plan, show, stop
@@ -75,7 +77,9 @@ struct ContainerPlan {
 
 struct TransactionReport {
     bool changed = false;
-    bool declined = false;  ///< the user said no
+    bool declined = false;   ///< the user said no
+    bool refreshed = false;  ///< a package list is another one by now
+    size_t unchanged = 0;    ///< containers in which there was nothing to do, when that is all of them
     uint64_t transaction = 0;
     struct Changed {
         std::string container;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "transact/resolve.hpp"
 
+#include <algorithm>
+
 #include "mount/root.hpp"
 #include "store/base/path_at.hpp"
 #include "store/debian/version.hpp"
@@ -12,20 +14,43 @@ std::string view_name(const Work& work) {
     return "view-" + work.name.str();
 }
 
-void make_view(TransactionState& state, const Work& work) {
-    const ReadTxn txn = state.store.index().read();
-    std::vector<PlannedPackage> packages = state.upstream_packages(txn, work);
-    std::vector<PlannedPackage> own = work.packages;
+namespace {
+
+/// `directory`, in the staging folder: `own` over what is `below`.
+void write_merged_view(TransactionState& state, const ReadTxn& txn, const std::string& directory,
+                       const std::vector<PlannedPackage>& own, std::vector<PlannedPackage> below) {
     // Nearest wins: libalpm refuses two entries of one name.
-    std::erase_if(packages, [&](const PlannedPackage& below) {
+    std::erase_if(below, [&](const PlannedPackage& package) {
         return std::any_of(own.begin(), own.end(), [&](const PlannedPackage& mine) {
-            return mine.installed.name == below.installed.name;
+            return mine.installed.name == package.installed.name;
         });
     });
-    packages.insert(packages.end(), own.begin(), own.end());
-    remove_tree(state.staging->fd(), view_name(work));
-    write_view(txn, state.store.objects(), state.staging->fd(), view_name(work),
-               state.store.layout().path(names::kSync), packages);
+    below.insert(below.end(), own.begin(), own.end());
+    remove_tree(state.staging->fd(), directory);
+    write_view(txn, state.store.objects(), state.staging->fd(), directory,
+               state.store.layout().path(names::kSync), below);
+}
+
+}  // namespace
+
+void make_view(TransactionState& state, const Work& work) {
+    const ReadTxn txn = state.store.index().read();
+    write_merged_view(state, txn, view_name(work), work.packages, state.upstream_packages(txn, work));
+}
+
+std::vector<SetProblem> problems_before(TransactionState& state, const Work& work) {
+    if (!work.before) return {};
+    const std::string directory = view_name(work) + ".before";
+    std::vector<PlannedPackage> own;
+    for (const InstalledPackage& package : work.before->packages)
+        own.push_back({package, {}});
+    {
+        const ReadTxn txn = state.store.index().read();
+        write_merged_view(state, txn, directory, own, state.upstream_packages_before(txn, work));
+    }
+    SessionSpec spec = session_spec(state, work);
+    spec.database = state.store.layout().path(state.staging->name()) + "/" + directory;
+    return Session(spec, state.dialogue, {}).check_installed();
 }
 
 SessionSpec session_spec(const TransactionState& state, const Work& work) {
@@ -41,6 +66,7 @@ SessionSpec session_spec(const TransactionState& state, const Work& work) {
     spec.version_like = [](const std::string& given, const std::string& there) {
         return is_deb_version(there) && !is_deb_version(given) ? alpm_version(given) : given;
     };
+    spec.is_deb_version = [](const std::string& version) { return is_deb_version(version); };
     spec.speaks_as_pacman = state.request.as_pacman.has_value();
     spec.no_confirm = state.request.no_confirm && !spec.speaks_as_pacman;
     return spec;
@@ -64,6 +90,8 @@ SessionSpec container_session_spec(TransactionState& state, const Work& work) {
         spec.root = state.store.layout().path(Layout::root_name(work.name, work.before->number));
     const ReadTxn txn = state.store.index().read();
     for (const PlannedPackage& package : state.upstream_packages(txn, work)) {
+        // A copy of its own is its own, whatever came to lie below it since.
+        if (work.before && work.before->find_package(package.installed.name) != nullptr) continue;
         spec.foreign.push_back(package.installed.name);
         spec.upstream_of.emplace(package.installed.name, package.container);
     }

@@ -18,6 +18,9 @@ namespace pwstore {
 /// transaction.
 void make_view(TransactionState& state, const Work& work);
 
+/// What does not go together in a container of this transaction as it is before it.
+[[nodiscard]] std::vector<SetProblem> problems_before(TransactionState& state, const Work& work);
+
 /// libalpm sees the root that `work` has, all that is below it included, and finds its file conflicts. There
 /// is none to be seen for a new container, and an outdated one where what is below changes too.
 [[nodiscard]] bool shows_its_root(TransactionState& state, const Work& work);

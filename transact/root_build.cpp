@@ -379,6 +379,16 @@ void RootBuild::apply_removal(const PlanStep& step) {
     rules.follows_symlinks = is_deb_version(step.package.version);
     PackageFiles files(*writer_, layers_, delta_before_, rules, work_.log, state_.dialogue);
     const Manifest old = manifest_before(work_, name);
+    rules.diversions = Diversions(root_.get());
+    if (const ManifestId below = lies_below(name); below != 0) {
+        // The package stays, as the one that lies below: nothing of what its scripts have done is to be
+        // undone.
+        const Manifest under = state_.store.index().read().manifest(below);
+        if (claims_) rules.shared = claims_->check(under, rules.diversions);
+        files.install(under, &old);
+        present_.put(name, below);
+        return take_directories(files);
+    }
     const std::string script = install_script(old);
     run_scriptlet(name, script, ScriptletKind::pre_remove, {old.version});
     maintainer_scripts_->before_removal(old);
@@ -388,6 +398,15 @@ void RootBuild::apply_removal(const PlanStep& step) {
     run_scriptlet(name, script, ScriptletKind::post_remove, {old.version});
     maintainer_scripts_->after_removal(old, work_.request.packages.no_save);
     take_directories(files);
+}
+
+/// The package of that name that a container below has; 0 = none.
+ManifestId RootBuild::lies_below(const std::string& package) const {
+    const ReadTxn txn = state_.store.index().read();
+    for (const PlannedPackage& below : state_.upstream_packages(txn, work_)) {
+        if (below.installed.name == package) return below.installed.manifest;
+    }
+    return 0;
 }
 
 void RootBuild::apply_addition(const PlanStep& step) {

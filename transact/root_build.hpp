@@ -60,6 +60,7 @@ class RootBuild {
     Steps::const_iterator apply_fresh(const Steps& steps, Steps::const_iterator at);
     void apply_step(const PlanStep& step);
     void apply_removal(const PlanStep& step);
+    [[nodiscard]] ManifestId lies_below(const std::string& package) const;
     void apply_addition(const PlanStep& step);
     void record_step(const PlanStep& step);
     void place_changed_reasons();

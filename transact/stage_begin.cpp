@@ -38,7 +38,7 @@ void add_upstream(const Dependencies& dependencies, const std::string& name,
     }
 }
 
-void check_creation(const ReadTxn& txn, const ContainerRequest& wanted) {
+void check_creation(const ReadTxn& txn, const ContainerRequest& wanted, const Dependencies& known) {
     const auto refuse = [&](std::string_view cause) {
         throw Error("create container", wanted.name, cause).as(Fault::usage);
     };
@@ -47,6 +47,7 @@ void check_creation(const ReadTxn& txn, const ContainerRequest& wanted) {
     std::set<std::string> below;
     for (const std::string& name : wanted.dependencies) {
         if (!below.insert(name).second) refuse(fmt::format("the dependency '{}' is named twice", name));
+        if (!known.contains(name)) throw no_such_container(txn, "find container", name);
     }
     switch (wanted.type) {
         case ContainerType::base:
@@ -70,7 +71,7 @@ void check_request(const ReadTxn& txn, const TransactionRequest& request, const 
             throw Error("read request", wanted.name, "the container is named twice").as(Fault::usage);
         }
         if (wanted.create) {
-            check_creation(txn, wanted);
+            check_creation(txn, wanted, dependencies);
         } else if (!dependencies.contains(wanted.name)) {
             if (!txn.container(ContainerName(wanted.name)))
                 throw no_such_container(txn, "find container", wanted.name);
@@ -104,11 +105,15 @@ Work make_work(const ReadTxn& txn, const TransactionRequest& request, const Depe
     Work work{ContainerName(name)};
     const auto wanted = std::find_if(request.containers.begin(), request.containers.end(),
                                      [&](const ContainerRequest& item) { return item.name == name; });
-    if (wanted != request.containers.end()) work.request = *wanted;
-    work.request.name = name;
-    if (request.upgrade_all && (!request.target_only || wanted != request.containers.end())) {
-        work.request.packages.upgrade = true;
+    const bool is_named = wanted != request.containers.end();
+    const bool upgrades = request.upgrade_all && (!request.target_only || is_named);
+    if (is_named) {
+        work.request = *wanted;
+    } else if (upgrades) {
+        work.request.packages = request.everyone;
     }
+    work.request.name = name;
+    work.request.packages.upgrade = work.request.packages.upgrade || upgrades;
     if (const auto row = txn.container(work.name)) {
         work.row = *row;
         if (row->current != 0) {

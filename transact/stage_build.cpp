@@ -11,11 +11,13 @@ void build_stage(TransactionState& state) {
     const ScriptMode mode = script_mode(state.store.layout());
     for (Work& work : state.works) {
         if (!work.affected) continue;
-        in_step(fmt::format("build the next root of '{}'", work.name.str()), [&] {
-            RootBuild build(state, work, mode);
-            build.start();
-            build.run_plan();
-            build.finish();
+        for_container(state, work, [&] {
+            in_step(fmt::format("build the next root of '{}'", work.name.str()), [&] {
+                RootBuild build(state, work, mode);
+                build.start();
+                build.run_plan();
+                build.finish();
+            });
         });
     }
 }

@@ -46,7 +46,11 @@ Plan fetch_past_damage(Session& session, const ResolveRequest& request, Dialogue
         return session.fetch(request);
     } catch (const Error& error) {
         if (error.fault() != Fault::corrupt) throw;
-        dialogue.message(Severity::warning, fmt::format("{}; it is fetched again", error.what()));
+        std::string which = error.hint();
+        for (size_t at = which.find('\n'); at != std::string::npos; at = which.find('\n', at))
+            which.replace(at, 1, ", ");
+        dialogue.message(Severity::warning, fmt::format("{}{}; fetched again", error.what(),
+                                                        which.empty() ? "" : " (" + which + ")"));
     }
     return session.fetch(request);
 }
@@ -72,6 +76,7 @@ void fetch_container(TransactionState& state, Work& work) {
             .as(Fault::busy)
             .with_hint("run the command again");
     }
+    fetched.notes = std::move(work.plan.notes);  // as they were shown
     work.plan = std::move(fetched);
     take_validation(work);
 }
@@ -86,7 +91,7 @@ void fetch_stage(TransactionState& state) {
     fetch_debian_packages(state.store.layout(), state.config, plans, state.dialogue);
     for (Work& work : state.works) {
         stop_if_interrupted("fetch packages");
-        fetch_container(state, work);
+        for_container(state, work, [&] { fetch_container(state, work); });
     }
     failpoint("fetch.done");
 }

@@ -10,6 +10,7 @@
 #include "store/ingest.hpp"
 #include "transact/hook.hpp"
 #include "transact/interrupt.hpp"
+#include "transact/overlaps.hpp"
 #include "transact/resolve.hpp"
 #include "transact/work.hpp"
 
@@ -112,6 +113,16 @@ void check_layer_conflicts(TransactionState& state, const Work& work) {
     }
 }
 
+/// Those that could not be known when the plan was shown.
+void warn_of_overlaps(TransactionState& state, const Work& work) {
+    if (!work.affected || (work.before && !state.upstream_affected(work))) return;
+    const std::vector<std::string>& shown = work.plan.notes;
+    for (const std::string& overlap : overlaps_below(state, work)) {
+        if (std::find(shown.begin(), shown.end(), overlap) == shown.end())
+            state.dialogue.message(Severity::warning, fmt::format("{}: {}", work.name.str(), overlap));
+    }
+}
+
 }  // namespace
 
 void record_archives(TransactionState& state, Ingestor& ingestor) {
@@ -139,8 +150,10 @@ void ingest_stage(TransactionState& state) {
         assign_manifests(state, work, ingested);
     for (const std::string& finding : state.stats.findings)
         state.dialogue.message(Severity::warning, finding);
-    for (const Work& work : state.works)
+    for (const Work& work : state.works) {
         check_layer_conflicts(state, work);
+        warn_of_overlaps(state, work);
+    }
     failpoint("ingest.done");
 }
 

@@ -12,6 +12,7 @@
 #include "transact/databases.hpp"
 #include "transact/file_claims.hpp"
 #include "transact/interrupt.hpp"
+#include "transact/overlaps.hpp"
 #include "transact/resolve.hpp"
 #include "transact/view.hpp"
 
@@ -35,19 +36,59 @@ void refresh(TransactionState& state) {
     const Work nobody{ContainerName("refresh")};
     write_view(state.store.index().read(), state.store.objects(), state.staging->fd(), view_name(nobody),
                state.store.layout().path(names::kSync), {});
-    refresh_databases(state.store.layout(), session_spec(state, nobody), state.request.refresh > 1,
-                      state.dialogue);
+    state.report.refreshed = refresh_databases(state.store.layout(), session_spec(state, nobody),
+                                               state.request.refresh > 1, state.dialogue);
 }
 
-/// A container that only lies above a change must still fit together.
-void check_dependent(Session& session, const Work& work) {
-    const std::vector<std::string> problems = session.check_installed();
+std::string lines_of(const std::vector<SetProblem>& problems) {
+    std::string lines;
+    for (const SetProblem& problem : problems)
+        lines += (lines.empty() ? "" : "\n") + problem.text;
+    return lines;
+}
+
+/// What is to lie below a new container has to go together; nothing that is installed in it could mend that.
+void check_ground(const Work& work, const SessionSpec& spec, Session& session) {
+    const auto owner = [&](const std::string& package) {
+        const auto found = spec.upstream_of.find(package);
+        return found == spec.upstream_of.end() ? std::string() : found->second;
+    };
+    std::vector<SetProblem> problems = session.check_installed();
+    std::erase_if(problems, [&](const SetProblem& problem) {
+        return !problem.is_conflict || owner(problem.package) == owner(problem.other);
+    });
     if (problems.empty()) return;
-    std::string list;
-    for (const std::string& problem : problems)
-        list += (list.empty() ? "" : "\n") + problem;
+    throw Error("create container", work.name.str(), "packages of what it is to be built on are in conflict")
+        .as(Fault::refused)
+        .with_hint(lines_of(problems));
+}
+
+/// A container above a change must fit together as well as it did before.
+/// @param problems of its packages, and those below, as they will be
+void check_fit(TransactionState& state, const Work& work, std::vector<SetProblem> problems) {
+    const ResolveRequest& request = work.request.packages;
+    if (problems.empty() || request.no_deps || request.no_conflicts) return;
+    const std::vector<SetProblem> standing = problems_before(state, work);
+    std::erase_if(problems, [&](const SetProblem& problem) {
+        return std::any_of(standing.begin(), standing.end(),
+                           [&](const SetProblem& other) { return other.is_same(problem); });
+    });
+    if (problems.empty()) return;
     throw Error("keep container working", work.name.str(), "what it is built on would no longer fit it")
-        .with_hint(list);
+        .with_hint(lines_of(problems));
+}
+
+/// What is removed here may be there still, from below.
+void assume_what_stays_below(TransactionState& state, Work& work) {
+    ResolveRequest& request = work.request.packages;
+    if (request.remove.empty() || !work.before) return;
+    const ReadTxn txn = state.store.index().read();
+    for (const PlannedPackage& below : state.upstream_packages(txn, work)) {
+        if (work.before->find_package(below.installed.name) == nullptr) continue;
+        request.assume_installed.push_back(below.installed.name + "=" + below.installed.version);
+        const std::vector<std::string> provided = provisions(state.store, txn, below);
+        request.assume_installed.insert(request.assume_installed.end(), provided.begin(), provided.end());
+    }
 }
 
 /// -D: what its own packages are there for. Returns whether that changes.
@@ -96,18 +137,28 @@ void plan_container(TransactionState& state, Work& work) {
     const bool wants = wants_something(work.request.packages);
     const bool reasons_change = change_reasons(state, work);
     if (!wants && !below_changes && !reasons_change && !work.request.create) return;
-    if (wants || below_changes) {
+    const bool is_new_on_several = !work.before && work.upstream.size() > 1;
+    if (wants || below_changes || is_new_on_several) {
         make_view(state, work);
-        Session session(container_session_spec(state, work), state.dialogue, work.asker);
+        assume_what_stays_below(state, work);
+        const SessionSpec spec = container_session_spec(state, work);
+        Session session(spec, state.dialogue, work.asker);
+        if (is_new_on_several) check_ground(work, spec, session);
         if (wants) {
-            work.plan = in_step(fmt::format("resolve for '{}'", work.name.str()), [&] {
-                return session.prepare(work.request.packages, carried_out(state.request));
-            });
-        } else {
-            check_dependent(session, work);
+            CarryOut what = carried_out(state.request);
+            what.looks_at_result = below_changes && work.before;
+            work.plan = in_step(fmt::format("resolve for '{}'", work.name.str()),
+                                [&] { return session.prepare(work.request.packages, what); });
+            check_fit(state, work, work.plan.problems);
+        } else if (work.before) {
+            check_fit(state, work, session.check_installed());
         }
     }
     work.affected = !work.plan.empty() || below_changes || reasons_change || !work.before;
+    if (work.affected && (below_changes || !work.before)) {
+        for (std::string& overlap : overlaps_below(state, work))
+            work.plan.notes.push_back(std::move(overlap));
+    }
     if (!work.affected) {  // no plan will be shown that could carry them
         const std::string front = state.request.as_pacman ? "" : work.name.str() + ": ";
         for (const std::string& note : work.plan.notes)
@@ -124,7 +175,7 @@ void plan_stage(TransactionState& state) {
     failpoint("plan.refreshed");
     for (Work& work : state.works) {
         stop_if_interrupted("plan");
-        plan_container(state, work);
+        for_container(state, work, [&] { plan_container(state, work); });
         if (state.request.force_rebuild && work.before && !work.affected) work.affected = true;
     }
     failpoint("plan.done");

@@ -10,6 +10,32 @@
 
 namespace pwstore {
 
+namespace {
+
+std::vector<PlannedPackage> planned(const std::vector<InstalledPackage>& installed) {
+    std::vector<PlannedPackage> packages;
+    for (const InstalledPackage& package : installed)
+        packages.push_back({package, {}});
+    return packages;
+}
+
+std::vector<PlannedPackage> nearest_first(
+    const Work& work, const std::function<std::vector<PlannedPackage>(const std::string&)>& packages_of) {
+    std::vector<PlannedPackage> packages;
+    std::set<std::string> names;
+    for (auto name = work.upstream.rbegin(); name != work.upstream.rend(); ++name) {
+        std::vector<PlannedPackage> own = packages_of(*name);
+        for (PlannedPackage& package : own) {
+            if (!names.insert(package.installed.name).second) continue;
+            package.container = *name;
+            packages.push_back(std::move(package));
+        }
+    }
+    return packages;
+}
+
+}  // namespace
+
 TransactionState::TransactionState(const Store& the_store, const TransactionRequest& the_request,
                                    Dialogue& the_dialogue, int64_t time)
     : store(the_store),
@@ -49,24 +75,20 @@ GenerationSource TransactionState::generation_source() {
 }
 
 std::vector<PlannedPackage> TransactionState::upstream_packages(const ReadTxn& txn, const Work& work) {
-    std::vector<PlannedPackage> packages;
-    std::set<std::string> names;
-    for (auto name = work.upstream.rbegin(); name != work.upstream.rend(); ++name) {
-        const Work* below = find(*name);
-        std::vector<PlannedPackage> own;
-        if (below != nullptr) {
-            own = below->packages;
-        } else {
-            for (const InstalledPackage& package : upstream_generation(txn, *name).packages)
-                own.push_back({package, {}});
-        }
-        for (PlannedPackage& package : own) {
-            if (!names.insert(package.installed.name).second) continue;
-            package.container = *name;
-            packages.push_back(std::move(package));
-        }
-    }
-    return packages;
+    return nearest_first(work, [&](const std::string& name) {
+        if (const Work* below = find(name); below != nullptr) return below->packages;
+        return planned(upstream_generation(txn, name).packages);
+    });
+}
+
+std::vector<PlannedPackage> TransactionState::upstream_packages_before(const ReadTxn& txn,
+                                                                       const Work& work) const {
+    return nearest_first(work, [&](const std::string& name) {
+        const ContainerName container(name);
+        const auto row = txn.container(container);
+        const auto generation = row ? txn.generation(container, row->current) : std::nullopt;
+        return generation ? planned(generation->packages) : std::vector<PlannedPackage>();
+    });
 }
 
 bool TransactionState::upstream_affected(const Work& work) {
@@ -74,6 +96,17 @@ bool TransactionState::upstream_affected(const Work& work) {
         const Work* below = find(name);
         return below != nullptr && below->affected;
     });
+}
+
+void TransactionState::hint_at_target_only(const Work& work, Error& error) const {
+    const auto is_named = [&](const ContainerRequest& wanted) { return wanted.name == work.name.str(); };
+    const auto& named = request.containers;
+    const bool creates = std::any_of(named.begin(), named.end(), [](const auto& one) { return one.create; });
+    if (!creates || !request.upgrade_all || error.fault() == Fault::interrupted ||
+        std::any_of(named.begin(), named.end(), is_named))
+        return;
+    const std::string before = error.hint().empty() ? "" : error.hint() + "\n";
+    error.with_hint(before + "'--target-only' makes the new container and leaves the others as they are");
 }
 
 std::vector<std::string> dependency_order(

@@ -36,7 +36,10 @@ PacmanConfig read_configuration(const Directories& directories, const Transactio
         dialogue.message(Severity::info,
                          "repositories.conf was written from " + file.origin + ": " + file.path);
     }
-    return parse_pacman_config(file.path);
+    PacmanConfig config = parse_pacman_config(file.path);
+    for (const std::string& warning : config.warnings)
+        dialogue.message(Severity::warning, warning);
+    return config;
 }
 
 std::vector<ContainerPlan> plans_of(const TransactionState& state) {
@@ -70,7 +73,10 @@ TransactionReport run_transaction(const Directories& directories, const Transact
     std::optional<FileLock> cache = use_cache(directories, request);
     plan_stage(state);
     const std::vector<ContainerPlan> plans = plans_of(state);
-    if (plans.empty()) return state.report;
+    if (plans.empty()) {
+        state.report.unchanged = state.works.size();
+        return state.report;
+    }
     const bool agreed = dialogue.confirm(plans);
     if (request.preview || !agreed) {
         state.report.declined = !agreed;

@@ -41,6 +41,12 @@ PackageDescription description_of(const PackageInfo& info) {
     return description;
 }
 
+std::vector<std::string> provisions(const Store& store, const ReadTxn& txn, const PlannedPackage& package) {
+    if (package.description) return package.description->provides;
+    const auto [key, row] = txn.object(txn.manifest(package.installed.manifest).pkginfo);
+    return parse_pkginfo(read_all(store.objects().open(key).get(), ".PKGINFO")).provides;
+}
+
 void write_view(const ReadTxn& txn, const ObjectStore& objects, int dir, const std::string& directory,
                 const std::string& shared_sync, const std::vector<PlannedPackage>& packages) {
     make_directory(dir, directory);

@@ -19,6 +19,10 @@ void write_view(const ReadTxn& txn, const ObjectStore& objects, int dir, const s
 [[nodiscard]] std::vector<PlannedPackage> packages_after(std::vector<PlannedPackage> packages,
                                                          const Plan& plan, int64_t now);
 
+/// `provides=` of a package that the store has, or is to have.
+[[nodiscard]] std::vector<std::string> provisions(const Store& store, const ReadTxn& txn,
+                                                  const PlannedPackage& package);
+
 [[nodiscard]] PackageDescription description_of(const PackageInfo& info);
 
 }  // namespace pwstore

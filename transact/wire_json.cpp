@@ -88,7 +88,8 @@ void members(Visit& visit, T& it) {
 template <typename Visit, Is<TransactionRequest> T>
 void members(Visit& visit, T& it) {
     visit("command", it.command), visit("containers", it.containers), visit("refresh", it.refresh);
-    visit("upgrade_all", it.upgrade_all), visit("target_only", it.target_only);
+    visit("upgrade_all", it.upgrade_all), visit("everyone", it.everyone);
+    visit("target_only", it.target_only);
     visit("no_confirm", it.no_confirm), visit("preview", it.preview);
     visit("force_rebuild", it.force_rebuild);
     visit("lock_patience_seconds", it.lock_patience_seconds), visit("in_place", it.in_place);
@@ -109,6 +110,7 @@ void members(Visit& visit, T& it) {
 template <typename Visit, Is<TransactionReport> T>
 void members(Visit& visit, T& it) {
     visit("changed", it.changed), visit("declined", it.declined), visit("transaction", it.transaction);
+    visit("refreshed", it.refreshed), visit("unchanged", it.unchanged);
     visit("containers", it.containers), visit("file_bytes", it.file_bytes);
     visit("new_disk_bytes", it.new_disk_bytes), visit("notes", it.notes);
 }

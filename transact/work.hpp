@@ -5,11 +5,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mount/script_sandbox.hpp"
 #include "resolver/repositories.hpp"
 #include "resolver/session.hpp"
+#include "store/base/error.hpp"
 #include "store/base/lock.hpp"
 #include "store/ingest.hpp"
 #include "store/lease.hpp"
@@ -82,7 +84,11 @@ struct TransactionState {
     [[nodiscard]] GenerationSource generation_source();
     /// Packages below `work`, nearest first, each name once.
     [[nodiscard]] std::vector<PlannedPackage> upstream_packages(const ReadTxn& txn, const Work& work);
+    /// The same as they are before the transaction.
+    [[nodiscard]] std::vector<PlannedPackage> upstream_packages_before(const ReadTxn& txn,
+                                                                       const Work& work) const;
     [[nodiscard]] bool upstream_affected(const Work& work);
+    void hint_at_target_only(const Work& work, Error& error) const;
 };
 
 /// Stage 0: clean up after the dead, lock the named containers and everything built on them, find what lies
@@ -106,6 +112,18 @@ void commit_stage(TransactionState& state);
 
 /// Recording commit of what `ingestor` was given: the transaction's lease names it from now on.
 void record_archives(TransactionState& state, Ingestor& ingestor);
+
+/// Run `act` for `work`. Where a new container waits for the upgrade of `work`, which nobody named, an Error
+/// says how it can be made without.
+template <typename Act>
+void for_container(const TransactionState& state, const Work& work, Act&& act) {
+    try {
+        std::forward<Act>(act)();
+    } catch (Error& error) {
+        state.hint_at_target_only(work, error);
+        throw;
+    }
+}
 
 /// Now in seconds, or SOURCE_DATE_EPOCH.
 [[nodiscard]] int64_t transaction_time();

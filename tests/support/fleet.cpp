@@ -58,6 +58,10 @@ void Fleet::repository(const std::vector<PackageSpec>& packages, const std::stri
                            signature_level, dir_.path(name)));
 }
 
+void Fleet::add_to_configuration(const std::string& lines) const {
+    dir_.write("config/repositories.conf", dir_.read("config/repositories.conf") + lines);
+}
+
 void Fleet::lose_archives() {
     remove_tree(AT_FDCWD, dir_.path(fmt::format("repository-{}", repository_number_)));
     remove_tree(AT_FDCWD, directories_.cache + "/pkg");

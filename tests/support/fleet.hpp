@@ -19,6 +19,7 @@ class TestDialogue final : public Dialogue {
     std::vector<std::string> messages;
     std::vector<std::string> output;
     std::vector<std::string> questions;
+    std::vector<ContainerPlan> shown;  ///< the last ones
     std::function<void()> on_confirm = [] {};
     std::function<int(const Question&)> answer = [](const Question& question) {
         return question.default_answer;
@@ -26,7 +27,8 @@ class TestDialogue final : public Dialogue {
 
     void progress(const std::string&, const std::string&, uint64_t, uint64_t) override {}
     void message(Severity severity, const std::string& text) override;
-    bool confirm(const std::vector<ContainerPlan>&) override {
+    bool confirm(const std::vector<ContainerPlan>& plans) override {
+        shown = plans;
         on_confirm();
         return agree;
     }
@@ -47,6 +49,7 @@ class Fleet {
     /// Make `packages` what the repository offers from now on.
     void repository(const std::vector<PackageSpec>& packages,
                     const std::string& signature_level = "Optional TrustAll");
+    void add_to_configuration(const std::string& lines) const;  ///< to repositories.conf
     /// Every archive is gone: those of the repository, and those that were downloaded.
     void lose_archives();
 

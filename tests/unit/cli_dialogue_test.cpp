@@ -150,10 +150,11 @@ TEST(Dialogue, NothingToDoIsNotAsked) {
     Cli cli;
     cli.tty = true;
     cli.backend.plans = {ContainerPlan{}};
+    cli.backend.report.unchanged = 2;
     EXPECT_EQ(cli({"upgrade"}), 0);
     EXPECT_THAT(cli.err(), Not(HasSubstr("Proceed")));
-    EXPECT_EQ(cli.out(), "the package lists are up to date; nothing else to do\n");
-    EXPECT_EQ(cli({"upgrade", "--no-refresh"}), 0);
+    EXPECT_EQ(cli.out(), "2 containers are up to date\n");
+    EXPECT_EQ(cli({"install", "base", "ed", "--needed"}), 0);
     EXPECT_EQ(cli.out(), "nothing to do\n");
 }
 

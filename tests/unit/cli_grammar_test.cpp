@@ -153,11 +153,11 @@ TEST(Grammar, RefreshNeverMeansDowngrade) {
     EXPECT_FALSE(request_of("-Syyuot x").containers.at(0).packages.downgrade);
     EXPECT_TRUE(request_of("-Syuuot x").containers.at(0).packages.downgrade);
     Cli cli;
-    cli.backend.states = {{"a", ContainerType::base, 1, 0, {}, 1},
-                          {"s", ContainerType::symbolic, 1, 0, {"a"}, 0}};
     EXPECT_EQ(cli({"-Syuu", "--noconfirm"}), 0);
-    ASSERT_EQ(cli.backend.requests.at(0).containers.size(), 1U);
-    EXPECT_TRUE(cli.backend.requests[0].containers[0].packages.downgrade);
+    EXPECT_THAT(cli.backend.requests.at(0).containers, IsEmpty());
+    EXPECT_TRUE(cli.backend.requests[0].everyone.downgrade);
+    EXPECT_EQ(cli({"-Syyu", "--noconfirm"}), 0);
+    EXPECT_FALSE(cli.backend.requests.at(1).everyone.downgrade);
 }
 
 TEST(Grammar, FilesystemOnly) {
@@ -196,7 +196,7 @@ TEST(Grammar, ArchivesAreFilesThatExist) {
     EXPECT_THAT(request.containers[0].packages.install, ElementsAre("core/bash"));
     EXPECT_THAT(request.containers[0].packages.archive_files, ElementsAre(archive));
     EXPECT_THAT(usage_error("install editor " + dir.path("absent-1-1-any.pkg.tar.zst") + " --noconfirm"),
-                HasSubstr("no such package archive"));
+                HasSubstr("there is no such file"));
 }
 
 TEST(Grammar, Remove) {
@@ -373,6 +373,27 @@ TEST(Grammar, CommandIsKeptAsTyped) {
     EXPECT_EQ(cli({"-Syucat", "editor", "--dep=base", "a b'c", "--noconfirm"}), 0);
     EXPECT_EQ(cli.backend.requests.at(0).command,
               "pwstore -Syucat editor --dep=base 'a b'\\''c' --noconfirm");
+}
+
+TEST(Targets, WhatLooksLikeAFileHasToBeOne) {
+    const auto refusal = [](const std::string& word) {
+        ResolveRequest request;
+        try {
+            add_target(request, word);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.fault(), Fault::usage);
+            return std::string(error.what()) + error.hint();
+        }
+        return std::string("accepted as ") + (request.install.empty() ? "a file" : "a package");
+    };
+    EXPECT_THAT(refusal("./missing.pkg"), HasSubstr("'./missing.pkg': there is no such file"));
+    EXPECT_THAT(refusal("../x"), HasSubstr("there is no such file"));
+    EXPECT_THAT(refusal("a-1-1-any.pkg.tar.zst"), HasSubstr("there is no such file"));
+    EXPECT_THAT(refusal("/etc/hostname.absent"), HasSubstr("there is no such file"));
+    EXPECT_THAT(refusal("/proc/self/status"), HasSubstr("it is no package archive"));
+    EXPECT_THAT(refusal("/proc"), HasSubstr("it is no file"));
+    EXPECT_THAT(refusal("missing.deb"), HasSubstr("there is no such file"));
+    EXPECT_EQ(refusal("core/ed"), "accepted as a package");
 }
 
 }  // namespace

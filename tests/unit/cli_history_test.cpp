@@ -20,7 +20,9 @@ TEST(Undo, ShowsAsksAndUndoes) {
     Cli cli;
     cli.tty = true;
     cli.backend.switched = {{"base", 2, 1}, {"new", 1, 0}};
-    cli.backend.report = {true, false, 10, {{"base", 1, 0, 0, 0}, {"new", 0, 0, 0, 0}}, 0, 0, {}};
+    cli.backend.report.changed = true;
+    cli.backend.report.transaction = 10;
+    cli.backend.report.containers = {{"base", 1, 0, 0, 0}, {"new", 0, 0, 0, 0}};
     cli.answers = {""};
     EXPECT_EQ(cli({"undo"}), 0);
     EXPECT_THAT(cli.err(), HasSubstr("base: generation 2 → generation 1\nnew: generation 1 → absent\n"));

@@ -33,6 +33,9 @@ using Json = nlohmann::json;
 // --------------------------------------------------------------------------------------------------
 
 TEST(NoTerminal, NothingIsChangedWithoutNoconfirm) {
+    ContainerPlan plan;
+    plan.container = "box";
+    plan.created = true;
     for (const std::vector<std::string>& words :
          std::vector<std::vector<std::string>>{{"install", "a", "b"},
                                                {"remove", "a", "b"},
@@ -44,13 +47,38 @@ TEST(NoTerminal, NothingIsChangedWithoutNoconfirm) {
                                                {"rebuild"}}) {
         Cli cli;
         cli.backend.switched = {{"a", 1, 2}};
+        cli.backend.plans = {plan};
         EXPECT_EQ(cli(words), 2) << words[0];
         EXPECT_THAT(cli.err(), HasSubstr("there is no terminal to ask on")) << words[0];
         EXPECT_THAT(cli.err(), HasSubstr("--noconfirm")) << words[0];
-        EXPECT_THAT(cli.backend.requests, IsEmpty()) << words[0];
         EXPECT_THAT(cli.backend.calls, IsEmpty()) << words[0];
-        EXPECT_THAT(cli.backend.logged, IsEmpty()) << words[0];
+        if (!cli.backend.requests.empty()) {
+            EXPECT_THAT(cli.err(), HasSubstr("new container box")) << "what it would ask about is shown";
+        }
     }
+}
+
+TEST(NoTerminal, IsMissedOnlyWhereThereIsSomethingToAsk) {
+    Cli cli;
+    cli.backend.report.unchanged = 3;
+    EXPECT_EQ(cli({"-Syu"}), 0);
+    EXPECT_EQ(cli.out(), "3 containers are up to date\n");
+    cli.backend.failure = Error("resolve packages", "", "nosuchpkg: no such package");
+    EXPECT_EQ(cli({"-Syucb", "--target=box", "nosuchpkg"}), 1);
+    EXPECT_THAT(cli.err(), HasSubstr("nosuchpkg: no such package"));
+    EXPECT_THAT(cli.err(), Not(HasSubstr("no terminal")));
+}
+
+TEST(Refreshed, IsSaidAsItWas) {
+    Cli cli;
+    EXPECT_EQ(cli({"-Sy"}), 0);
+    EXPECT_EQ(cli.out(), "the package lists were up to date\n");
+    cli.backend.report.refreshed = true;
+    EXPECT_EQ(cli({"-Sy"}), 0);
+    EXPECT_EQ(cli.out(), "the package lists are new\n");
+    cli.backend.report.unchanged = 1;
+    EXPECT_EQ(cli({"upgrade", "box"}), 0);
+    EXPECT_EQ(cli.out(), "1 container is up to date\n");
 }
 
 TEST(NoTerminal, NeverPromptsWithNoconfirm) {
@@ -61,6 +89,40 @@ TEST(NoTerminal, NeverPromptsWithNoconfirm) {
     EXPECT_EQ(cli({"delete", "a", "--noconfirm"}), 0);
     EXPECT_EQ(cli({"upgrade", "--noconfirm", "--quiet"}), 0);
     EXPECT_EQ(cli.out() + cli.err(), "");
+}
+
+// --- All containers
+// -------------------------------------------------------------------------------------------------
+
+TEST(Everyone, OptionsHoldForContainersThatNobodyNamed) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"upgrade", "--ignore=tool", "--downgrade", "--noconfirm"},
+             {"-Syuu", "--ignore=tool", "--noconfirm"},
+             {"-Syuu", "--ignore=tool", "-t", "box", "pkg", "--noconfirm"}}) {
+        Cli cli;
+        EXPECT_EQ(cli(words), 0);
+        ASSERT_EQ(cli.backend.requests.size(), 1U);
+        const TransactionRequest& request = cli.backend.requests[0];
+        EXPECT_TRUE(request.upgrade_all);
+        EXPECT_THAT(request.everyone.ignore, ElementsAre("tool"));
+        EXPECT_TRUE(request.everyone.downgrade);
+        for (const ContainerRequest& named : request.containers) {
+            EXPECT_THAT(named.packages.ignore, ElementsAre("tool"));
+            EXPECT_TRUE(named.packages.downgrade);
+        }
+    }
+}
+
+TEST(Everyone, WhatIsSaidOfNamedPackagesIsSaidOfThemAlone) {
+    const auto everyone = [](const std::vector<std::string>& words) {
+        Cli cli;
+        EXPECT_EQ(cli(words), 0);
+        return cli.backend.requests.at(0).everyone;
+    };
+    EXPECT_FALSE(everyone({"-Syu", "--asdeps", "-t", "box", "pkg", "--noconfirm"}).as_deps);
+    EXPECT_THAT(everyone({"-Syu", "--overwrite=usr/*", "-t", "box", "pkg", "--noconfirm"}).overwrite,
+                ElementsAre("usr/*"));
+    EXPECT_TRUE(everyone({"-Syu", "--asdeps", "--noconfirm"}).as_deps) << "as pacman does";
 }
 
 // --- Exit codes
@@ -556,7 +618,9 @@ TEST(Try, NeedsOneBase) {
 
 TEST(Log, OneLinePerTransaction) {
     Cli cli;
-    cli.backend.report = {true, false, 12, {{"base", 3, 1, 0, 0}}, 0, 0, {}};
+    cli.backend.report.changed = true;
+    cli.backend.report.transaction = 12;
+    cli.backend.report.containers = {{"base", 3, 1, 0, 0}};
     EXPECT_EQ(cli({"install", "base", "vim", "--noconfirm"}), 0);
     EXPECT_THAT(cli.backend.logged,
                 ElementsAre("pwstore install base vim --noconfirm: transaction 12: base@3"));

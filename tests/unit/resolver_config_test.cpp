@@ -211,6 +211,14 @@ TEST(ServerUrlTest, EscapesWhatLibcurlRefuses) {
         error_of([&] { (void)normal_url(bad); });
 }
 
+TEST(ConfigTest, AHeaderThatDoesNotEndIsAnError) {
+    TestDir dir;
+    EXPECT_THAT(
+        error_of([&] { (void)parse_pacman_config(dir.write("c", "[options]\n[toy\nServer = file:///x\n")); },
+                 Fault::usage),
+        AllOf(HasSubstr("line 2"), HasSubstr("[toy"), HasSubstr("']'")));
+}
+
 // --- ensure_repositories -----------------------------------------------------------------------------------
 
 /// A host without anything that a default can be made from.
@@ -221,6 +229,7 @@ class RepositoriesTest : public ::testing::Test {
                 .mirrorlist = dir.path("etc/mirrorlist"),
                 .arch_keyrings = {dir.path("absent.gpg"), dir.path("archlinux.gpg")},
                 .apt_directory = dir.path("etc/apt"),
+                .os_release = {dir.path("etc/os-release")},
                 .deb_keyrings = {dir.path("debian.gpg")},
                 .machine = "x86_64"};
     }
@@ -249,6 +258,23 @@ TEST_F(RepositoriesTest, NothingAppliesNamesBothWaysOut) {
                 AllOf(HasSubstr("pwstore repo"), HasSubstr("Type = deb"), Not(HasSubstr("keyring"))));
     struct stat status {};
     EXPECT_NE(::stat(dir.path("config").c_str(), &status), 0) << "nothing is written";
+}
+
+TEST_F(RepositoriesTest, ADebianTakesItsOwnSuitesWhateverKeyringsItHas) {
+    dir.write("archlinux.gpg", "");
+    dir.write("debian.gpg", "");
+    dir.write("etc/apt/sources.list", "deb http://x/debian bookworm main\n");
+    const auto origin = [&](const std::string& os_release) {
+        dir.write("etc/os-release", os_release);
+        std::remove(dir.path("config/repositories.conf").c_str());
+        return ensure().origin;
+    };
+    EXPECT_THAT(origin("NAME=x\nID=debian\n"), HasSubstr("sources of apt"));
+    EXPECT_THAT(origin("ID=mint\nID_LIKE=\"ubuntu debian\"\n"), HasSubstr("sources of apt"));
+    EXPECT_THAT(origin("ID=arch\n"), HasSubstr("Arch keyring"));
+    EXPECT_THAT(origin("ID=fedora\nVARIANT_ID=debian\n"), HasSubstr("Arch keyring"));
+    ASSERT_EQ(std::remove(dir.path("debian.gpg").c_str()), 0);
+    EXPECT_THAT(origin("ID=debian\n"), HasSubstr("Arch keyring")) << "nothing of its own can be used";
 }
 
 TEST_F(RepositoriesTest, AFileThatIsThereIsLeftAlone) {

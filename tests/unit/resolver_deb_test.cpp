@@ -104,6 +104,7 @@ TEST_F(DebSectionTest, TheLastDefaultIsTheHostsApt) {
                    .mirrorlist = dir.path("absent"),
                    .arch_keyrings = {},
                    .apt_directory = dir.path("apt"),
+                   .os_release = {},
                    .deb_keyrings = {dir.path("debian.gpg")},
                    .machine = "x86_64"};
     dir.write("apt/sources.list", "deb http://x/debian bookworm main\n");
@@ -116,10 +117,16 @@ TEST_F(DebSectionTest, TheLastDefaultIsTheHostsApt) {
     EXPECT_TRUE(parse_pacman_config(file.path, dir.path("apt")).repositories.at(0).is_deb());
 }
 
-// --- preferred_provider ------------------------------------------------------------------------------------
+// --- Choosing providers ------------------------------------------------------------------------------------
 
+Strings choices(const std::string& dependency, const std::vector<Provider>& providers) {
+    Strings names;
+    for (const size_t i : providers_to_choose_from(dependency, providers))
+        names.push_back(providers.at(i).name);
+    return names;
+}
 std::string preferred(const std::string& dependency, const std::vector<Provider>& providers) {
-    return providers.at(preferred_provider(dependency, providers)).name;
+    return choices(dependency, providers).front();
 }
 
 TEST(ProviderChoiceTest, TheFirstAlternativeWins) {
@@ -143,6 +150,26 @@ TEST(ProviderChoiceTest, ThenThePriorityThenTheName) {
     EXPECT_EQ(preferred("mta", {postfix, exim, mawk}), "mawk");
     EXPECT_EQ(preferred("mta", {postfix, exim, mail}), "exim4");
     EXPECT_EQ(preferred("mta>=1", {postfix, mail}), "mail");
+}
+
+TEST(ProviderChoiceTest, ThereIsAChoiceOnlyWhereNobodyOrders) {
+    const Provider exim{"exim4", {"mta", "exim4|mta"}, {"standard"}, true};
+    const Provider postfix{"postfix", {"mta", "exim4|mta", "smtp|x"}, {}, true};
+    const Provider mail{"mail", {"mta", "exim4|mta", "smtp|x", "smtp"}, {}, true};
+    EXPECT_EQ(choices("exim4|mta", {postfix, mail, exim}), Strings{"exim4"});
+    EXPECT_EQ(choices("mta", {postfix, mail, exim}), Strings{"exim4"}) << "the priority orders them";
+    EXPECT_EQ(choices("mta", {postfix, mail}), (Strings{"mail", "postfix"}));
+    EXPECT_EQ(choices("smtp|mta", {postfix, mail}), Strings{"mail"});
+    const Provider imported{"exim4", {"exim4|mta"}, {}, false};
+    const Provider other{"a", {"exim4|mta"}, {}, false};
+    EXPECT_EQ(choices("exim4|mta", {other, imported}), Strings{"exim4"}) << "whatever repository they are in";
+}
+
+TEST(ProviderChoiceTest, AlternativesAreSpelledAsDebianDoes) {
+    EXPECT_EQ(alternatives_text("debconf(ge0.5)|debconf-2.0"), "debconf (>= 0.5) | debconf-2.0");
+    EXPECT_EQ(alternatives_text("a(lt1:2~b)|b(eq1-2)|c(gt3)|d(le4)"),
+              "a (<< 1:2~b) | b (= 1-2) | c (>> 3) | d (<= 4)");
+    EXPECT_EQ(alternatives_text("liba>=2"), "liba>=2");
 }
 
 TEST(ProviderChoiceTest, OtherRepositoriesKeepTheirOrder) {

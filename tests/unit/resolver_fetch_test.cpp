@@ -197,6 +197,26 @@ TEST(FetchTest, DamagedArchivesAreRefusedAndDeleted) {
     EXPECT_EQ(view.dir.read("cache/" + name), flipped);
 }
 
+TEST(FetchTest, TheDamagedOnesAreNamed) {
+    View view;
+    view.repository("repo", {package("app"), package("lib"), package("good")});
+    const auto damage = [&](const std::string& name) {
+        const std::string path = "repo/repo/" + name + "-1.0-1-any.pkg.tar.zst";
+        std::string bytes = view.dir.read(path);
+        bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+        view.dir.write(path, bytes);
+    };
+    damage("app");
+    const ResolveRequest request{.install = {"app", "lib", "good"}};
+    EXPECT_THAT(error_of([&] { view.fetch(request); }).text,
+                AllOf(HasSubstr("fetch packages: app-1.0-1-any.pkg.tar.zst: "), Not(HasSubstr("lib-"))));
+    damage("lib");
+    ASSERT_EQ(std::remove(view.dir.path("cache/lib-1.0-1-any.pkg.tar.zst").c_str()), 0);
+    const test::Said both = error_of([&] { view.fetch(request); });
+    EXPECT_EQ(both.fault, Fault::corrupt);
+    EXPECT_THAT(both.text, AllOf(HasSubstr("app-1.0-1"), HasSubstr("lib-1.0-1"), Not(HasSubstr("good-"))));
+}
+
 TEST(FetchTest, AServerWithoutTheFileFails) {
     View view;
     view.repository("repo", {package("app")});

@@ -104,7 +104,9 @@ TEST(PrepareTest, UnknownTargetsAreListedWithNearNames) {
     });
     EXPECT_THAT(said.text, AllOf(HasSubstr("neovm: no such package; there is neovim"), HasSubstr("python"),
                                  HasSubstr("zzz: no such package\n"), HasSubstr("repository 'nope'")));
-    EXPECT_THAT(error_of([&] { view.prepare({.remove = {"vim"}}); }).text, HasSubstr("vim"));
+    view.installed(package("vim-tiny"));
+    EXPECT_THAT(error_of([&] { view.prepare({.remove = {"vim"}}); }).text,
+                HasSubstr("vim is not installed here; there is vim-tiny"));
 }
 
 TEST(PrepareTest, ADatabaseThatWasNeverFetchedIsSaid) {
@@ -115,6 +117,25 @@ TEST(PrepareTest, ADatabaseThatWasNeverFetchedIsSaid) {
     EXPECT_THAT(said.text, AllOf(HasSubstr("'repo'"), HasSubstr("-Sy")));
     view.installed(package("old"));
     EXPECT_THAT(lines(view.session().prepare({.remove = {"old"}})), ElementsAre("-old 1.0-1"));
+}
+
+TEST(PrepareTest, AnEntryWithoutAFileIsNamed) {
+    View view;
+    view.repository("repo", {package("app"), package("good")});
+    view.session().refresh(false);
+    const auto write = [&](const std::string& line_end) {
+        std::string desc;
+        for (const char* line :
+             {"%FILENAM%", "app-1.0-1-any.pkg.tar.zst", "", "%NAME%", "app", "", "%VERSION%", "1.0-1", ""})
+            desc += line + line_end;
+        if (line_end != "\n") desc.replace(0, 9, "%FILENAME%");
+        test::RawTar().file("app-1.0-1/desc", desc).write(view.dir.path("db/sync/repo.db"));
+    };
+    for (const char* line_end : {"\n", "\r\n"}) {
+        write(line_end);
+        const test::Said said = error_of([&] { (void)view.session().prepare({.install = {"app"}}); });
+        EXPECT_THAT(said.text, AllOf(HasSubstr("app: "), HasSubstr("'repo'"), HasSubstr("%FILENAME%")));
+    }
 }
 
 TEST(PrepareTest, AllUnsatisfiedDependenciesAreNamed) {
@@ -156,6 +177,53 @@ TEST(PrepareTest, QuestionsAreAskedAndAnswered) {
     asked.clear();
     EXPECT_THAT(lines(view.prepare({.install = {"virtual"}}, asker)), ElementsAre("+one 1.0-1"));
     EXPECT_THAT(asked, IsEmpty());
+}
+
+TEST(PrepareTest, AlternativesAreNotAskedAbout) {
+    View view;
+    PackageSpec app = package("app");
+    app.depends = {"second|first(ge1)", "virtual"};
+    std::vector<PackageSpec> packages{app};
+    for (const char* name : {"second", "first"}) {
+        packages.push_back(package(name));
+        packages.back().provides = {"second|first(ge1)"};
+    }
+    for (int i = 0; i < 12; ++i) {
+        packages.push_back(package("p" + std::to_string(i)));
+        packages.back().provides = {"virtual"};
+    }
+    view.repository("repo", packages);
+    std::vector<Question> asked;
+    const Asker asker = [&](const Question& question) {
+        asked.push_back(question);
+        return 8;
+    };
+    EXPECT_THAT(lines(view.prepare({.install = {"app"}}, asker)),
+                ElementsAre("+second 1.0-1 (d)", "+p6 1.0-1 (d)", "+app 1.0-1"));
+    ASSERT_EQ(asked.size(), 1U);
+    EXPECT_EQ(asked[0].choices.size(), 9U);
+    EXPECT_THAT(asked[0].text, AllOf(HasSubstr("virtual"), HasSubstr("9 of 12")));
+}
+
+TEST(PrepareTest, WhereNobodyOrdersDebianPackagesItIsAsked) {
+    View view;
+    std::vector<PackageSpec> packages;
+    for (const char* name : {"b", "a", "c"}) {
+        packages.push_back(package(name, "1e-1e"));
+        packages.back().provides = {"mta"};
+    }
+    packages[2].groups = {"important"};
+    view.repository("repo", packages);
+    view.spec().is_deb_version = [](const std::string& version) { return version.ends_with("e"); };
+    int asked = 0;
+    const Asker asker = [&](const Question&) { return ++asked, 1; };
+    EXPECT_THAT(lines(view.prepare({.install = {"mta"}}, asker)), ElementsAre("+c 1e-1e"));
+    EXPECT_EQ(asked, 0) << "its priority is higher";
+    packages.pop_back();
+    view.repository("repo", packages);
+    EXPECT_THAT(lines(view.prepare({.install = {"mta"}}, asker)), ElementsAre("+b 1e-1e"));
+    EXPECT_THAT(lines(view.prepare({.install = {"mta"}})), ElementsAre("+a 1e-1e"));
+    EXPECT_EQ(asked, 1);
 }
 
 TEST(PrepareTest, AnAnswerOutOfRangeIsTheDefault) {
@@ -218,6 +286,30 @@ TEST(PrepareTest, InstallAndRemoveTogether) {
                 HasSubstr("user requires service"));
     EXPECT_THAT(lines(view.prepare({.install = {"new"}, .remove = {"old"}, .recursive = true})),
                 ElementsAre("-old 1.0-1", "-oldlib 1.0-1 (d)", "+new 1.0-1"));
+}
+
+TEST(PrepareTest, TheResultIsLookedAtWhereThatIsWanted) {
+    View view;
+    PackageSpec app = package("app");
+    app.depends = {"lib"};
+    app.conflicts = {"other"};
+    view.repository("repo", {app, package("lib"), package("more")});
+    view.installed(app);
+    view.installed(package("other"));
+    Session session = view.session();
+    session.refresh(false);
+    EXPECT_THAT(session.prepare({.install = {"more"}}).problems, IsEmpty());
+    CarryOut what;
+    what.looks_at_result = true;
+    const auto problems = [&](const ResolveRequest& request) {
+        std::vector<std::string> said;
+        for (const SetProblem& problem : session.prepare(request, what).problems)
+            said.push_back(problem.package + (problem.is_conflict ? " against " : " needs ") + problem.other);
+        return said;
+    };
+    EXPECT_THAT(problems({.install = {"more"}}), ElementsAre("app needs lib", "app against other"));
+    EXPECT_THAT(problems({.install = {"lib"}}), ElementsAre("app against other"));
+    EXPECT_THAT(problems({.install = {"lib"}, .remove = {"other"}}), IsEmpty());
 }
 
 TEST(PrepareTest, ASecondPlanIsNotColouredByTheFirst) {

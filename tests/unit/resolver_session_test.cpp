@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "tests/unit/resolver_view.hpp"
 
@@ -79,6 +81,88 @@ TEST(RefreshTest, SaysWhetherAnythingChanged) {
     EXPECT_FALSE(session.refresh(false));
     EXPECT_TRUE(session.refresh(true));
     EXPECT_TRUE(session.find("app"));
+}
+
+TEST(RefreshTest, AChangeWithinTheSameSecondIsSeen) {
+    View view;
+    view.repository("repo", {package("app")});
+    const std::string file = view.dir.path("repo/repo/repo.db.tar.gz");
+    struct stat status {};
+    ASSERT_EQ(::stat(file.c_str(), &status), 0);
+    const timespec times[2] = {status.st_mtim, status.st_mtim};
+    view.session().refresh(false);
+    for (const char* version : {"2.0-1", "3.0-1"}) {
+        view.repository("repo", {package("app", version)});
+        ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), times, 0), 0);
+        EXPECT_TRUE(view.session().refresh(false));
+        EXPECT_EQ(view.session().find("app").value().version, version);
+    }
+    EXPECT_FALSE(view.session().refresh(false));
+}
+
+/// Serves a directory as web servers do: 304 for what is not younger than the copy, in whole seconds.
+class WebServer {
+ public:
+    explicit WebServer(const std::string& directory) {
+        int out[2];
+        if (::pipe(out) != 0) return;
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::dup2(out[1], 1);
+            ::dup2(::open("/dev/null", O_WRONLY), 2);
+            ::execlp("python3", "python3", "-u", "-c",
+                     "import http.server,sys,functools\n"
+                     "h=functools.partial(http.server.SimpleHTTPRequestHandler,directory=sys.argv[1])\n"
+                     "s=http.server.ThreadingHTTPServer(('127.0.0.1',0),h)\n"
+                     "print(s.server_port)\ns.serve_forever()",
+                     directory.c_str(), nullptr);
+            ::_exit(127);
+        }
+        ::close(out[1]);
+        FILE* said = ::fdopen(out[0], "r");
+        if (std::fscanf(said, "%d", &port_) != 1) port_ = 0;
+        std::fclose(said);
+    }
+    WebServer(const WebServer&) = delete;
+    WebServer& operator=(const WebServer&) = delete;
+    ~WebServer() {
+        if (pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+    }
+    [[nodiscard]] int port() const noexcept { return port_; }
+
+ private:
+    pid_t pid_ = -1;
+    int port_ = 0;
+};
+
+TEST(RefreshTest, AChangeWithinTheSameSecondIsSeenOfAServerToo) {
+    View view;
+    view.repository("repo", {package("app")});
+    const WebServer server(view.dir.path("repo/repo"));
+    if (server.port() == 0) PWSTORE_CANNOT_RUN("there is no python3");
+    view.spec().config.repositories[0].servers = {"http://127.0.0.1:" + std::to_string(server.port())};
+    const std::string file = view.dir.path("repo/repo/repo.db.tar.gz");
+    struct stat status {};
+    ASSERT_EQ(::stat(file.c_str(), &status), 0);
+    const timespec times[2] = {status.st_mtim, status.st_mtim};
+    view.session().refresh(false);
+    for (const char* version : {"2.0-1", "3.0-1"}) {
+        view.repository("repo", {package("app", version)});
+        ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), times, 0), 0);
+        EXPECT_TRUE(view.session().refresh(false));
+        EXPECT_EQ(view.session().find("app").value().version, version);
+    }
+    EXPECT_FALSE(view.session().refresh(false));
+    // One that is settled is not fetched anew.
+    const timespec old[2] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), old, 0), 0);
+    view.session().refresh(true);
+    struct stat copy {};
+    ASSERT_EQ(::stat(view.dir.path("db/sync/repo.db").c_str(), &copy), 0);
+    EXPECT_EQ(copy.st_mtim.tv_sec, 1'700'000'000);
 }
 
 TEST(RefreshTest, WorksThroughASharedDirectory) {
@@ -222,7 +306,10 @@ TEST(LookTest, ChecksTheInstalledSet) {
     view.installed(app);
     view.installed(package("lib"));
     view.installed(package("enemy"));
-    EXPECT_THAT(view.session().check_installed(),
+    std::vector<std::string> said;
+    for (const SetProblem& problem : view.session().check_installed())
+        said.push_back(problem.text);
+    EXPECT_THAT(said,
                 UnorderedElementsAre("app: requires lib>=2", "app: requires gone", HasSubstr("in conflict")));
 }
 

@@ -167,9 +167,20 @@ TEST_F(SignatureTest, UnknownKeysAreRefused) {
     ASSERT_TRUE(strangers.make("stranger"));
     ASSERT_TRUE(sign_all(strangers));
     in_child([&] {
-        (void)error_of([&] { view.session().refresh(true); });
+        int asked = 0;
+        const Asker no = [&](const Question& question) {
+            asked += question.kind == Question::Kind::import_key ? 1 : 0;
+            return 0;
+        };
+        const test::Said database = error_of([&] { view.session(no).refresh(true); });
+        EXPECT_EQ(database.fault, Fault::refused) << "nothing is damaged: " << database.text;
+        EXPECT_THAT(database.text,
+                    ::testing::AllOf(HasSubstr("repo"), HasSubstr("--import"), HasSubstr(keys.home())));
+        EXPECT_EQ(asked, 1);
         ASSERT_TRUE(keys.sign(in_repository("repo.db")));
-        (void)error_of([&] { view.fetch({.install = {"app"}}); });
+        const test::Said package = error_of([&] { view.fetch({.install = {"app"}}, no); });
+        EXPECT_EQ(package.fault, Fault::refused) << package.text;
+        EXPECT_THAT(package.text, HasSubstr("app"));
     });
 }
 
@@ -256,7 +267,7 @@ TEST_F(KeyringTest, TrustsWhomTheMastersVouchFor) {
     in_child([&] {
         ASSERT_TRUE(keys.sign(in_repository(kArchive), "newcomer"));
         EXPECT_EQ(std::remove(view.dir.path(std::string("cache/") + kArchive + ".sig").c_str()), 0);
-        EXPECT_EQ(error_of([&] { view.fetch({.install = {"app"}}); }).fault, Fault::corrupt)
+        EXPECT_EQ(error_of([&] { view.fetch({.install = {"app"}}); }).fault, Fault::refused)
             << "one master of marginal trust is not enough";
     });
     // The keyring of the host changes: the packager is revoked.

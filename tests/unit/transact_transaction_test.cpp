@@ -465,6 +465,25 @@ TEST(Transaction, NotesAreSaidAlsoWhenThereIsNothingToDo) {
     EXPECT_THAT(fleet.dialogue.messages, ElementsAre(HasSubstr("the upgrade from 1-1 to 2-1 is ignored")));
 }
 
+TEST(Transaction, AnUpgradeOfAllDoesWhatItsOptionsSayInEveryContainer) {
+    Fleet fleet;
+    fleet.repository({tool("2-1", "two"), library()});
+    fleet.run(fleet.create_base("base", {"tool"}));
+    fleet.run(fleet.create_base("other", {"tool"}));
+    const auto version = [&](const std::string& name) { return fleet.current(name).packages.at(0).version; };
+    fleet.repository({tool("3-1", "three"), library()});
+    TransactionRequest ignoring = fleet.upgrade_all();
+    ignoring.everyone.ignore = {"tool"};
+    EXPECT_FALSE(fleet.run(ignoring).changed);
+    EXPECT_EQ(version("base"), "2-1");
+    fleet.repository({tool("1-1", "one"), library()});
+    TransactionRequest down = fleet.upgrade_all();
+    down.everyone.downgrade = true;
+    fleet.run(down);
+    EXPECT_EQ(version("base"), "1-1");
+    EXPECT_EQ(version("other"), "1-1");
+}
+
 TEST(Transaction, MessagesNameTheContainerThatAPackageIsFrom) {
     Fleet fleet;
     fleet.repository({tool("1-1", "one"), library()});

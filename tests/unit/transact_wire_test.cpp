@@ -60,7 +60,7 @@ lines = wire.makefile("r", encoding="ascii", newline="\n")
 def say(message): wire.sendall(json.dumps(message).encode() + b"\n")
 def hear(): return json.loads(lines.readline())
 request = hear()["request"]
-EMPTY = dict(changed=True, declined=False, transaction=7, containers=[], file_bytes=0, new_disk_bytes=0, notes=[])
+EMPTY = dict(changed=True, declined=False, refreshed=False, unchanged=0, transaction=7, containers=[], file_bytes=0, new_disk_bytes=0, notes=[])
 )" + body);
     EXPECT_EQ(::chmod(path.c_str(), 0700), 0);
     return path;
