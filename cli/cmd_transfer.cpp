@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -245,6 +246,23 @@ int tell_import(const Context& context, const Arguments& arguments, const char* 
     return kDone;
 }
 
+/// An image is put aside in the data directory, a fetched one in the cache before that.
+void expect_space(const std::string& directory, uint64_t bytes, const std::string& what) {
+    std::string place = directory;
+    struct statvfs status {};
+    while (::statvfs(place.c_str(), &status) != 0) {  // not made yet
+        if (errno != ENOENT || place.size() < 2) return;
+        place.resize(std::max<size_t>(split_path(place).first.size(), 1));
+    }
+    const uint64_t free = uint64_t{status.f_bavail} * status.f_frsize;
+    if (bytes <= free) return;
+    throw Error("check disk space", directory,
+                fmt::format("not enough free disk space: {} are needed for {}, {} are free",
+                            human_size(bytes), what, human_size(free)))
+        .as(Fault::refused)
+        .with_hint("nothing was changed; 'pwstore gc' removes what nothing uses any more");
+}
+
 int run_import(Context& context, const Arguments& arguments) {
     const std::string path = arguments.operands().at(0);
     ImportRequest request = import_request(context, arguments);
@@ -252,12 +270,16 @@ int run_import(Context& context, const Arguments& arguments) {
     const ImageInput input(path);
     request.in = input.fd();
     if (request.name) expect_free(context, *request.name);
+    const std::string data = Directories::from_environment().data;
+    expect_space(data, input.size(), "the image");
     ProgressScreen screen(context);
     try {
         const ImportResult result = context.backend.import_image(request, screen);
         screen.clear();
         return tell_import(context, arguments, "import", result);
     } catch (Error& error) {
+        if (error.error_number() == ENOSPC)
+            error.within(fmt::format("import '{}' into '{}'", printable(input.name()), printable(data)));
         // What is about the image alone does not know where it came from.
         if (std::string_view(error.what()).starts_with("read "))
             error.within(fmt::format("import '{}'", printable(input.name())));
@@ -636,6 +658,7 @@ int pull_registry(Context& context, const Arguments& arguments, const std::strin
     // It is settled for this digest, which skopeo checks; what it makes of a Docker manifest has another one.
     request.expect.reset();
     request.vouch = {};
+    expect_space(Directories::from_environment().cache, found.bytes(), "what is fetched");
     const WorkDirectory work;
     screen.progress("fetch", registry.place().text(), 0, 0);
     registry.fetch(digest, work.path("image.tar"), request.name->str());

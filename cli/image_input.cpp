@@ -171,6 +171,10 @@ ImageInput::ImageInput(const std::string& path) : name_(path == "-" ? "standard 
     if (path != "-") file_ = open_at(AT_FDCWD, path, O_RDONLY);
     const struct stat status = stat_fd(fd(), name_);
     if (S_ISDIR(status.st_mode)) reject_directory(name_, fd());
+    if (S_ISREG(status.st_mode)) {
+        const off_t left = status.st_size - std::max<off_t>(::lseek(fd(), 0, SEEK_CUR), 0);
+        size_ = static_cast<uint64_t>(std::max<off_t>(left, 0));
+    }
     const auto beginning = beginning_of(fd(), status);
     if (!beginning) return;
     if (beginning->empty() && S_ISFIFO(status.st_mode)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,12 +18,15 @@ class ImageInput {
     explicit ImageInput(const std::string& path);
 
     [[nodiscard]] int fd() const noexcept { return file_ ? file_.get() : 0; }
+    /// What is still to be read, as far as that is known; else 0.
+    [[nodiscard]] uint64_t size() const noexcept { return size_; }
     /// As one speaks of it.
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:
     std::string name_;
     Fd file_;
+    uint64_t size_ = 0;
 };
 
 /// What begins like this, when that is no archive which could be an image: "it is a text". nullopt = it may

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "cli/outside.hpp"
@@ -182,6 +183,17 @@ Registry::Found Registry::look() const {
     OutsideResult result = skopeo(line);
     if (result.status != 0) fail("pull", place_, registry_failure(place_, result.err));
     return {sha256_of(result.out), std::move(result.out)};
+}
+
+uint64_t Registry::Found::bytes() const {
+    const auto json = nlohmann::json::parse(manifest, nullptr, false);
+    if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array()) return 0;
+    uint64_t sum = 0;
+    for (const auto& layer : json["layers"]) {
+        if (layer.is_object() && layer.contains("size") && layer["size"].is_number_unsigned())
+            sum += layer["size"].get<uint64_t>();
+    }
+    return sum;
 }
 
 void Registry::expect_open() const {

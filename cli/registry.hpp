@@ -36,6 +36,8 @@ class Registry {
     struct Found {
         Sha256 digest;
         std::string manifest;  ///< or the index of several
+        /// Of all layers, as the manifest says; 0 when it does not.
+        [[nodiscard]] uint64_t bytes() const;
     };
     /// What is there, without its layers. @throws Error
     [[nodiscard]] Found look() const;

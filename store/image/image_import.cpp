@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <unordered_map>
 
 #include "store/base/error.hpp"
@@ -83,6 +85,16 @@ class ContentIntake {
         check_layer(reader, layer);
     }
 
+    /// Bytes of contents that this store does not have.
+    [[nodiscard]] uint64_t missing_bytes() const {
+        std::map<Sha256, uint32_t> missing = places_;
+        store_.index().read().for_each_object(
+            [&](const ObjectKey&, const ObjectRow& row) { missing.erase(row.sha256); });
+        return std::accumulate(
+            missing.begin(), missing.end(), uint64_t{0},
+            [&](uint64_t sum, const auto& one) { return sum + portable_.contents[one.second].size; });
+    }
+
     /// What no layer had: from objects of this store.
     void add_from_store(Ingestor& ingestor) {
         std::map<Sha256, uint32_t> missing;
@@ -101,6 +113,7 @@ class ContentIntake {
             throw broken(
                 missing.begin()->first.hex(),
                 fmt::format("{} contents are neither in the image nor in this store", missing.size()))
+                .as(Fault::refused)
                 .with_hint("the image was made against a store that has more; export it anew, or whole");
         }
         for (const auto& [place, key] : found)
@@ -225,7 +238,8 @@ class OwnImport {
  public:
     OwnImport(const Store& store, const Image& image, const Portable& portable, const Lease& lease,
               const ImportOptions& options, ProgressSink& sink)
-        : image_(image),
+        : store_(store),
+          image_(image),
           portable_(portable),
           sink_(sink),
           staging_(Staging::create(store, "import")),
@@ -234,6 +248,7 @@ class OwnImport {
           rounds_(store, lease, sink) {}
 
     ImportedImage run() {
+        expect_space(contents_.missing_bytes());
         for (size_t at = 0; at < parts_.size(); ++at) {
             for (const Image::Layer* layer : parts_[at])
                 image_.receive(*layer);
@@ -253,6 +268,22 @@ class OwnImport {
     }
 
  private:
+    /// Before anything is written. Roots cost little beside it, and blobs have been put aside already.
+    void expect_space(uint64_t needed) const {
+        struct statvfs status {};
+        if (::fstatvfs(staging_.fd(), &status) != 0) return;
+        const uint64_t free = uint64_t{status.f_bavail} * status.f_frsize;
+        if (needed <= free) return;
+        throw Error(
+            "check disk space", store_.layout().directories().data,
+            fmt::format(
+                "not enough free disk space: {:.1f} MB are needed for files that are new to the store, "
+                "{:.1f} MB are free",
+                static_cast<double>(needed) / 1e6, static_cast<double>(free) / 1e6))
+            .as(Fault::refused)
+            .with_hint("nothing was changed; 'pwstore gc' removes what nothing uses any more");
+    }
+
     void take(Ingestor& ingestor, const std::vector<const Image::Layer*>& layers) {
         const std::vector<const Image::Layer*> order = largest_first(layers);
         parallel_for(order.size(), default_threads(), [&](size_t at) {
@@ -288,6 +319,7 @@ class OwnImport {
         if (imported.generation.delta != 0) row.deltas.push_back(imported.generation.delta);
     }
 
+    const Store& store_;
     const Image& image_;
     const Portable& portable_;
     ProgressSink& sink_;

@@ -90,6 +90,7 @@ def make_packages(world: World) -> dict[str, Path]:
             "shared": made("shared", usr | {"usr/shared": ("file", shared, 0o644)}),
             "likewise": made("likewise", usr | {"usr/likewise": ("file", shared, 0o644)}),
             "fresh": made("fresh", usr | {"usr/fresh": ("file", chance.randbytes(8 * MIB), 0o644)}),
+            "zeros": made("zeros", usr | {"usr/zeros": ("file", bytes(30 * MIB), 0o644)}),
             "configured": made("configured", etc | {"etc/configured": ("file", shared, 0o644)})}
 
 
@@ -144,6 +145,29 @@ def check_what_needs_no_archive(world: World) -> None:
     world.run("remove", "box", "tiny", "--noconfirm")
 
 
+def check_images(world: World) -> None:
+    """Made with another data directory, on a large disk."""
+    elsewhere = {name: str(world.top / "elsewhere" / name) for name in ("data", "config", "cache")}
+    Path(elsewhere["config"]).mkdir(parents=True)
+    (Path(elsewhere["config"]) / "repositories.conf").write_text((world.top / "config/repositories.conf").read_text())
+    there = {f"PWSTORE_{name.upper()}_DIR": place for name, place in elsewhere.items()}
+    for name in ("zeros", "fresh"):
+        world.run("create", name, "--base", name, "--noconfirm", "--refresh", env=there)
+        world.run("export", name, "-o", str(world.top / f"{name}.tar"), env=there)
+    if (world.top / "zeros.tar").stat().st_size > MIB:
+        raise Failure("the image is not small")
+    leave(world, 4)
+    said = expect_refusal(world, "import", str(world.top / "fresh.tar"), "--allow-unsigned")
+    if "MB are needed for the image" not in said:
+        raise Failure(f"the file itself does not fit, and that is seen at once: {said}")
+    leave(world, 12)
+    said = expect_refusal(world, "import", str(world.top / "zeros.tar"), "--allow-unsigned")
+    if "31.5 MB are needed for files that are new to the store" not in said:
+        raise Failure(f"what it unpacks to does not fit: {said}")
+    (world.data / "filler").unlink()
+    world.run("import", str(world.top / "zeros.tar"), "--allow-unsigned")
+
+
 def test(world: World, _arguments: list[str]) -> None:
     packages = make_packages(world)
     configure(world, "")
@@ -153,6 +177,10 @@ def test(world: World, _arguments: list[str]) -> None:
         check_what_does_not_fit(world)
         check_what_is_there(world, packages)
         check_what_needs_no_archive(world)
+        for name in [row["name"] for row in world.json("ls")["containers"]]:
+            world.run("delete", name, "--noconfirm")
+        world.run("gc")
+        check_images(world)
         world.verify()
 
 

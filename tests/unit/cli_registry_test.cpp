@@ -100,5 +100,13 @@ TEST(RegistryFailure, IsSaidWithoutTheInside) {
     EXPECT_FALSE(registry_failure(place, table[0].written).is_closed);
 }
 
+TEST(RegistryFound, SaysHowMuchIsToBeFetchedAsFarAsItIsKnown) {
+    const auto bytes = [](const std::string& manifest) { return Registry::Found{{}, manifest}.bytes(); };
+    EXPECT_EQ(bytes(R"({"layers": [{"size": 3}, {"size": 4}]})"), 7U);
+    for (const char* other :
+         {R"({"manifests": []})", "nonsense", "[1]", R"({"layers": 3})", R"({"layers": [{"size": -1}, 2]})"})
+        EXPECT_EQ(bytes(other), 0U) << other;
+}
+
 }  // namespace
 }  // namespace pwstore::cli
