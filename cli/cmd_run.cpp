@@ -36,19 +36,22 @@ int run_as_root(Context& context, const Arguments& arguments, const std::string&
     const RootShellResult result = context.backend.root_shell(request, screen);
     screen.clear();
     if (context.quiet) return result.status;
+    const bool one = result.changes.size() == 1;
+    if (request.discard) {
+        context.io.err << fmt::format("{} {} thrown away\n", result.changes.size(),
+                                      one ? "change was" : "changes were");
+        return result.status;
+    }
     for (const std::string& change : result.changes)
         context.io.err << printable(change) << '\n';
-    if (request.discard) {
-        context.io.err << fmt::format("{} changes were thrown away\n", result.changes.size());
-    } else if (result.generation == 0) {
+    if (result.generation == 0) {
         context.io.err << "nothing was changed\n";
     } else {
-        const bool one = result.changes.size() == 1;
         context.io.err << fmt::format("{} {}, {}: generation {}; 'pwstore undo' takes {} back\n",
                                       result.changes.size(), one ? "change" : "changes", printable(name),
                                       result.generation, one ? "it" : "them");
-        context.backend.log(fmt::format("{}: {} changes, {}@{}", context.command_line, result.changes.size(),
-                                        name, result.generation));
+        context.backend.log(fmt::format("{}: {} {}, {}@{}", context.command_line, result.changes.size(),
+                                        one ? "change" : "changes", name, result.generation));
     }
     return result.status;
 }

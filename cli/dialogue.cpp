@@ -66,9 +66,42 @@ std::string new_version(const PlanStep& step) {
     return {};
 }
 
-std::string heading(const ContainerPlan& plan) {
-    return fmt::format("{}{} ({})", plan.created ? "new container " : "", printable(plan.container),
-                       type_word(plan.type));
+/// One container, or several for which the same is planned.
+std::string heading(const std::vector<const ContainerPlan*>& group) {
+    const ContainerPlan& first = *group.front();
+    if (group.size() == 1) {
+        return fmt::format("{}{} ({})", first.created ? "new container " : "", printable(first.container),
+                           type_word(first.type));
+    }
+    std::vector<std::string> names;
+    for (const ContainerPlan* plan : group)
+        names.push_back(printable(plan->container));
+    return fmt::format("{} {}containers: {}", group.size(), first.created ? "new " : "",
+                       fmt::join(names, ", "));
+}
+
+std::vector<std::vector<std::string>> rows_of(const ContainerPlan& plan) {
+    std::vector<std::vector<std::string>> rows;
+    for (const PlanStep& step : plan.plan.steps) {
+        rows.push_back({step.package.name, old_version(step), new_version(step),
+                        human_change(net_change(step)),
+                        step.to_download == 0 ? "" : human_size(step.to_download)});
+        for (const std::string& name : step.replaces)
+            rows.push_back({"  replaces " + name, "", "", "", ""});
+    }
+    return rows;
+}
+
+std::string render_group(const std::vector<const ContainerPlan*>& group, std::optional<size_t> width,
+                         const Painter& painter) {
+    Table table({{"Package", Align::left, 12, 0},
+                 {"Old", Align::left, 8, 2},
+                 {"New", Align::left, 8, 0},
+                 {"Net Change", Align::right, 0, 3},
+                 {"Download", Align::right, 0, 4}});
+    for (std::vector<std::string>& row : rows_of(*group.front()))
+        table.add(std::move(row));
+    return painter.bold(heading(group)) + "\n" + (table.empty() ? "" : table.render(width, painter)) + "\n";
 }
 
 }  // namespace
@@ -91,6 +124,7 @@ std::string render_plans(const std::vector<ContainerPlan>& plans, std::optional<
                          const Painter& painter) {
     std::string out;
     std::vector<std::string> rebuilt;
+    std::vector<std::vector<const ContainerPlan*>> groups;
     for (const ContainerPlan& plan : plans) {
         for (const std::string& note : plan.plan.notes)
             out += painter.yellow("note:") + " " + shown(note) + "\n";
@@ -98,22 +132,17 @@ std::string render_plans(const std::vector<ContainerPlan>& plans, std::optional<
             if (plan.rebuilt_on_top) rebuilt.push_back(printable(plan.container));
             continue;
         }
-        out += painter.bold(heading(plan)) + "\n";
-        Table table({{"Package", Align::left, 12, 0},
-                     {"Old", Align::left, 8, 2},
-                     {"New", Align::left, 8, 0},
-                     {"Net Change", Align::right, 0, 3},
-                     {"Download", Align::right, 0, 4}});
-        for (const PlanStep& step : plan.plan.steps) {
-            table.add({step.package.name, old_version(step), new_version(step),
-                       human_change(net_change(step)),
-                       step.to_download == 0 ? "" : human_size(step.to_download)});
-            for (const std::string& name : step.replaces)
-                table.add({"  replaces " + name, "", "", "", ""});
+        const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+            return group.front()->created == plan.created && rows_of(*group.front()) == rows_of(plan);
+        });
+        if (same == groups.end()) {
+            groups.push_back({&plan});
+        } else {
+            same->push_back(&plan);
         }
-        if (!table.empty()) out += table.render(width, painter);
-        out += '\n';
     }
+    for (const auto& group : groups)
+        out += render_group(group, width, painter);
     const Totals totals = totals_of(plans);
     if (!rebuilt.empty()) {
         const char* words = rebuilt.size() == plans.size() ? "Rebuilt" : "Rebuilt on top of it";

@@ -51,6 +51,8 @@ class ObjectIntake::Content {
     virtual void create(ObjectIntake& intake, const ObjectKey& key) = 0;
     /// Put it in place of what lies there, atomically, its bytes already durable.
     virtual void replace(ObjectIntake& intake, const ObjectKey& key) = 0;
+    /// Bytes of it that are holes of the stored file and take no disk.
+    [[nodiscard]] virtual uint64_t hole_bytes() const noexcept { return 0; }
     [[nodiscard]] std::string_view name() const noexcept { return name_; }
 
  protected:
@@ -88,6 +90,7 @@ class ObjectIntake::StagedContent final : public Content {
             if (::lseek(file_.get(), static_cast<off_t>(size_), SEEK_SET) < 0)
                 throw Error::from_errno("write", name());
             ends_in_hole_ = true;
+            hole_bytes_ += piece.size();
             return;
         }
         ends_in_hole_ = false;
@@ -99,6 +102,7 @@ class ObjectIntake::StagedContent final : public Content {
         }
     }
     [[nodiscard]] uint64_t size() const noexcept { return size_; }
+    [[nodiscard]] uint64_t hole_bytes() const noexcept override { return hole_bytes_; }
 
     void create(ObjectIntake& intake, const ObjectKey& key) override {
         if (xattrs() != nullptr) set_user_xattrs(file_.get(), *xattrs(), name());
@@ -124,6 +128,7 @@ class ObjectIntake::StagedContent final : public Content {
     std::string file_name_;
     Fd file_;
     uint64_t size_ = 0;
+    uint64_t hole_bytes_ = 0;
     bool ends_in_hole_ = false;
     bool adopted_ = false;
 };
@@ -405,7 +410,7 @@ ObjectId ObjectIntake::create(const ObjectKey& key, Content& content) {
         shard.pending.emplace(key, row);
     }
     new_objects_.fetch_add(1, std::memory_order_relaxed);
-    new_bytes_.fetch_add(key.size, std::memory_order_relaxed);
+    new_bytes_.fetch_add(key.size - content.hole_bytes(), std::memory_order_relaxed);
     failpoint("ingest.object-created");
     return row.id;
 }

@@ -10,6 +10,7 @@
 #include "store/debian/dpkg_record.hpp"
 #include "store/debian/universe.hpp"
 #include "store/debian/version.hpp"
+#include "store/tree.hpp"
 #include "transact/hook.hpp"
 
 namespace pwstore {
@@ -25,9 +26,29 @@ bool has_debian_packages(const std::vector<InstalledPackage>& packages) {
                        [](const InstalledPackage& package) { return is_deb_version(package.version); });
 }
 
-FileClaims::FileClaims(const Store& store, const std::vector<InstalledPackage>& packages,
+SharedBefore::SharedBefore(const Store& store, const std::optional<Generation>& before) : store_(store) {
+    if (!before) return;
+    for (const InstalledPackage& package : visible_packages(store.index().read(), *before))
+        packages_.emplace(package.name, package.manifest);
+}
+
+bool SharedBefore::allows(const std::string& path, const std::string& package,
+                          const std::string& other) const {
+    return had(package, path) && had(other, path);
+}
+
+bool SharedBefore::had(const std::string& package, const std::string& path) const {
+    const auto found = packages_.find(package);
+    if (found == packages_.end()) return false;
+    const Manifest manifest = store_.index().read().manifest(found->second);
+    const auto entry = std::lower_bound(manifest.entries.begin(), manifest.entries.end(), path,
+                                        [](const Entry& a, const std::string& b) { return a.path < b; });
+    return entry != manifest.entries.end() && entry->path == path && entry->kind != EntryKind::directory;
+}
+
+FileClaims::FileClaims(const Store& store, const std::vector<InstalledPackage>& packages, SharedBefore before,
                        const std::vector<std::string>& overwrite)
-    : store_(store), overwrite_(overwrite) {
+    : store_(store), before_(std::move(before)), overwrite_(overwrite) {
     const ReadTxn txn = store.index().read();
     manifests_.reserve(packages.size());
     for (const InstalledPackage& package : packages)
@@ -68,7 +89,8 @@ FileClaims::Shared FileClaims::check(const Manifest& package, const Diversions& 
                 if (replaces(package, other)) rule->second = Rule::take;
                 if (rule->second == Rule::conflict && replaces(other, package)) rule->second = Rule::leave;
             }
-            if (rule->second == Rule::conflict && match_patterns(overwrite_, entry.path) != 1) {
+            if (rule->second == Rule::conflict && match_patterns(overwrite_, entry.path) != 1 &&
+                !before_.allows(entry.path, package.name, other.name)) {
                 throw Error("lay down", "/" + printable(entry.path),
                             fmt::format("it is in '{}' and in '{}'", package.name, other.name))
                     .as(Fault::refused)

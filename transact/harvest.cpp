@@ -168,6 +168,12 @@ class UpperApplier {
                  const struct stat& info) {
         bytes_ += static_cast<uint64_t>(info.st_blocks) * 512;
         if (bytes_ > limits_.bytes) refuse(path, "more bytes than allowed");
+        length_ += static_cast<uint64_t>(info.st_size);
+        if (length_ > limits_.length) {
+            refuse(path,
+                   fmt::format("with it the files are {} bytes long, holes included; at most {} are taken",
+                               length_, limits_.length));
+        }
         clear_way(root, name, path);
         const Fd from = open_readable(upper, name, info.st_mode, O_RDONLY | O_NONBLOCK);
         if (!S_ISREG(stat_fd(from.get(), path).st_mode)) refuse(path, "the file changed its type");
@@ -201,6 +207,7 @@ class UpperApplier {
     const HarvestLimits& limits_;
     uint64_t entries_ = 0;
     uint64_t bytes_ = 0;
+    uint64_t length_ = 0;
 };
 
 }  // namespace

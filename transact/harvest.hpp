@@ -14,7 +14,8 @@ namespace pwstore {
 
 /// What scripts may leave behind at most; more is an Error and the transaction's end.
 struct HarvestLimits {
-    uint64_t bytes = 64ULL << 30;
+    uint64_t bytes = 64ULL << 30;   ///< on disk
+    uint64_t length = 64ULL << 30;  ///< of all files, holes included: each byte of it is hashed
     uint64_t entries = 4'000'000;
     unsigned depth = 200;
 };

@@ -6,6 +6,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/no_such_container.hpp"
+#include "transact/recorded_config.hpp"
 #include "transact/transaction.hpp"
 
 namespace pwstore {
@@ -27,16 +28,6 @@ uint64_t current_generation(const Store& store, const ContainerName& name) {
     return row->current;
 }
 
-/// The configuration of a container whose file is missing: what a new one gets.
-ContainerConfig configuration_of(const Store& store, const ContainerName& name) {
-    if (auto config = load_config(store.layout().directories().config, name)) return std::move(*config);
-    ContainerConfig config;
-    const auto row = store.index().read().container(name);
-    config.type = row->type;
-    config.dependencies = row->dependencies;
-    return config;
-}
-
 }  // namespace
 
 void prepare_launch(const Store& store, const ContainerName& name, ProgressSink& sink) {
@@ -49,8 +40,10 @@ void prepare_launch(const Store& store, const ContainerName& name, ProgressSink&
     const std::string config_path = store.layout().directories().config + "/" + config_name(name);
     const FileStamp stamp = FileStamp::of(config_path);
     const uint64_t generation = current_generation(store, name);
-    const LaunchRecord record =
-        make_launch_record(store.layout(), name, generation, configuration_of(store, name), stamp);
+    const auto row = store.index().read().container(name);
+    if (!row) throw no_such_container(store.index().read(), "run in", name.str());
+    const ContainerConfig config = recorded_config(store.layout().directories().config, name, *row, sink);
+    const LaunchRecord record = make_launch_record(store.layout(), name, generation, config, stamp);
     const std::string encoded = record.encode();
     if (store.index().read().launch_record(name) == encoded) return;
     WriteTxn txn = store.index().write();

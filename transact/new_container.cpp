@@ -12,6 +12,7 @@
 #include "transact/cleanup.hpp"
 #include "transact/no_such_container.hpp"
 #include "transact/recipe.hpp"
+#include "transact/recorded_config.hpp"
 #include "transact/staged_config.hpp"
 #include "transact/staged_home.hpp"
 #include "transact/work.hpp"
@@ -82,6 +83,11 @@ TransactionReport add_container(const Store& store, NewContainer container, cons
         home.emplace(store, name, generation.number, container.home->staging, container.home->name);
     // The holder of this lock knows that every object of a recorded row was written before the sync below.
     const FileLock ingest = store.lock_ingest(std::chrono::minutes(10));
+    const std::string kept = keep_configuration(store.layout().directories().config, name);
+    if (!kept.empty()) {
+        sink.message(Severity::warning,
+                     fmt::format("the configuration of an earlier '{}' is kept as {}", name.str(), kept));
+    }
     StagedConfig config(store.layout().directories().config, name, container.config, generation.number);
     sync_filesystem(data.get(), "data directory");
     failpoint("new-container.synced");
@@ -142,7 +148,7 @@ TransactionReport clone_container(const Store& store, const GenerationRef& sourc
     made.generation.cause = command;
     made.generation.time = transaction_time();
     made.generation.notes.clear();
-    made.config = load_config(store.layout().directories().config, from).value_or(ContainerConfig{});
+    made.config = recorded_config(store.layout().directories().config, from, made.row, sink);
     made.config.type = made.row.type;
     made.config.dependencies = made.row.dependencies;
     made.config.explicit_packages = explicit_packages(made.generation);

@@ -580,7 +580,9 @@ void RootBuild::run_plan() {
     const std::vector<InstalledPackage> visible =
         visible_packages(state_.store.index().read(), work_.after, state_.generation_source());
     if (has_debian_packages(visible))
-        claims_ = std::make_unique<FileClaims>(state_.store, visible, work_.request.packages.overwrite);
+        claims_ =
+            std::make_unique<FileClaims>(state_.store, visible, SharedBefore(state_.store, work_.before),
+                                         work_.request.packages.overwrite);
     if (work_.before && work_.before->upstream != work_.after.upstream) follow_packages_below();
     place_changed_reasons();
     const std::optional<HookEvents> what = run_hooks_before();

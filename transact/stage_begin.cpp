@@ -135,34 +135,52 @@ Asker asker_of(const TransactionState& state) {
         [&dialogue = state.dialogue](const Question& question) { return dialogue.ask(question); });
 }
 
-}  // namespace
-
-void begin_stage(TransactionState& state) {
-    clean_up_after_the_dead(state.store);
-    Dependencies dependencies;
+/// Lock all members, by name; nullopt when they are others by the time that they are locked.
+std::optional<ReadTxn> lock_members(TransactionState& state, std::chrono::milliseconds patience) {
     std::vector<std::string> names;
     {
         const ReadTxn txn = state.store.index().read();
-        dependencies = all_dependencies(txn, state.request);
+        const Dependencies dependencies = all_dependencies(txn, state.request);
         check_request(txn, state.request, dependencies);
         names = members(state.request, dependencies);
     }
     std::vector<std::string> by_name = names;
     std::sort(by_name.begin(), by_name.end());
-    const std::chrono::seconds patience(state.request.lock_patience_seconds);
     for (const std::string& name : by_name) {
         state.locks.push_back(
             state.store.lock_container(ContainerName(name), patience, state.request.command));
     }
     failpoint("begin.locked");
+    ReadTxn txn = state.store.index().read();  // what the locks now keep as it is
+    if (members(state.request, all_dependencies(txn, state.request)) == names) return txn;
+    state.locks.clear();
+    return std::nullopt;
+}
+
+/// Who is created or removed at this moment ends its transaction; then the members are looked for anew, as
+/// long as the request has patience.
+ReadTxn lock_members_that_stay(TransactionState& state) {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::seconds(state.request.lock_patience_seconds);
+    do {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
+        if (auto txn = lock_members(state, std::max(left, std::chrono::milliseconds(0))))
+            return std::move(*txn);
+    } while (std::chrono::steady_clock::now() < deadline);
+    throw Error("lock containers", "", "containers were created or removed at this moment")
+        .as(Fault::busy)
+        .with_hint("try again, or wait longer with --wait");
+}
+
+}  // namespace
+
+void begin_stage(TransactionState& state) {
+    clean_up_after_the_dead(state.store);
     {
-        const ReadTxn txn = state.store.index().read();  // what the locks now keep as it is
-        if (members(state.request, all_dependencies(txn, state.request)) != names) {
-            throw Error("lock containers", "", "a container was created or removed at this moment")
-                .as(Fault::busy)
-                .with_hint("try again");
-        }
-        for (const std::string& name : names) {
+        const ReadTxn txn = lock_members_that_stay(state);
+        const Dependencies dependencies = all_dependencies(txn, state.request);
+        for (const std::string& name : members(state.request, dependencies)) {
             state.works.push_back(make_work(txn, state.request, dependencies, name));
             state.works.back().asker = asker_of(state);
         }

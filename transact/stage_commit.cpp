@@ -9,6 +9,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "transact/interrupt.hpp"
+#include "transact/recorded_config.hpp"
 #include "transact/staged_config.hpp"
 #include "transact/work.hpp"
 
@@ -64,14 +65,22 @@ void switch_generations(WriteTxn& txn, TransactionState& state) {
 
 /// The YAML file of a container keeps step with what is installed; a new container gets one. Nothing when the
 /// file says all of it already.
-std::unique_ptr<StagedConfig> stage_configuration(const TransactionState& state, const Work& work) {
+std::unique_ptr<StagedConfig> stage_configuration(TransactionState& state, const Work& work) {
     const std::string& directory = state.store.layout().directories().config;
-    ContainerConfig config = load_config(directory, work.name).value_or(ContainerConfig{});
+    const auto found = load_config(directory, work.name);
+    ContainerConfig config = work.before ? recorded_config(directory, work.name, work.row, state.dialogue)
+                                         : found.value_or(ContainerConfig{});
     const std::vector<std::string> names = explicit_packages(work.after);
-    if (work.before && config.explicit_packages == names) return {};
+    if (work.before && found == config && config.explicit_packages == names) return {};
     if (!work.before) {  // what an earlier container of this name left may say something else
         config.type = work.row.type;
         config.dependencies = work.row.dependencies;
+        if (found) {
+            state.dialogue.message(
+                Severity::warning,
+                fmt::format("'{}' has the permissions that an earlier container of this name left in {}/{}",
+                            work.name.str(), directory, config_name(work.name)));
+        }
     }
     config.explicit_packages = names;
     config.meta_version = state.now;

@@ -8,6 +8,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/debian/version.hpp"
 #include "store/ingest.hpp"
+#include "transact/file_claims.hpp"
 #include "transact/hook.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/overlaps.hpp"
@@ -93,6 +94,7 @@ void check_layer_conflicts(TransactionState& state, const Work& work) {
                 owner_below.try_emplace(entry.path, Owner{manifest.name, is_new});
         }
     }
+    const SharedBefore before(state.store, work.before);
     std::string conflicts;
     for (const PlannedPackage& package : work.packages) {
         const Manifest manifest = txn.manifest(package.installed.manifest);
@@ -103,6 +105,7 @@ void check_layer_conflicts(TransactionState& state, const Work& work) {
             if (entry.kind == EntryKind::directory || below == owner_below.end()) continue;
             if (below->second.package == manifest.name || !(is_new || below->second.is_new)) continue;
             if (match_patterns(work.request.packages.overwrite, entry.path) == 1) continue;
+            if (before.allows(entry.path, manifest.name, below->second.package)) continue;
             conflicts += fmt::format("{}{}: /{} is owned by {}", conflicts.empty() ? "" : "\n", manifest.name,
                                      printable(entry.path), below->second.package);
         }

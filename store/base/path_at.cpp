@@ -231,17 +231,52 @@ void write_all(int fd, std::string_view bytes, std::string_view path_for_errors)
     }
 }
 
-size_t copy_all(int from, int to, std::string_view path_for_errors) {
+namespace {
+
+/// Up to `most` bytes, or all that come before the end.
+size_t copy_some(int from, int to, size_t most, std::string_view path_for_errors) {
     constexpr size_t kBuffer = 256 * 1024;
     const auto buffer = std::make_unique<std::array<char, kBuffer>>();
     size_t total = 0;
-    for (;;) {
-        const ssize_t got = retried([&] { return ::read(from, buffer->data(), buffer->size()); });
+    while (total < most) {
+        const size_t wanted = std::min(buffer->size(), most - total);
+        const ssize_t got = retried([&] { return ::read(from, buffer->data(), wanted); });
         if (got < 0) throw Error::from_errno("read", path_for_errors);
-        if (got == 0) return total;
+        if (got == 0) break;
         write_all(to, {buffer->data(), static_cast<size_t>(got)}, path_for_errors);
         total += static_cast<size_t>(got);
     }
+    return total;
+}
+
+/// A regular file with holes, read from its beginning; its length.
+std::optional<off_t> length_with_holes(int file) {
+    constexpr blkcnt_t kBlock = 512;
+    struct stat info {};
+    if (::fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+    if (info.st_blocks * kBlock >= info.st_size || ::lseek(file, 0, SEEK_CUR) != 0) return std::nullopt;
+    return info.st_size;
+}
+
+}  // namespace
+
+size_t copy_all(int from, int to, std::string_view path_for_errors) {
+    const auto length = length_with_holes(from);
+    struct stat target {};
+    if (!length || ::fstat(to, &target) != 0 || !S_ISREG(target.st_mode) || target.st_size != 0)
+        return copy_some(from, to, SIZE_MAX, path_for_errors);
+    for (off_t at = 0; at < *length;) {
+        const off_t data = ::lseek(from, at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) break;  // nothing but a hole follows
+        const off_t hole = data < 0 ? -1 : ::lseek(from, data, SEEK_HOLE);
+        if (hole < 0 || ::lseek(from, data, SEEK_SET) < 0) throw Error::from_errno("read", path_for_errors);
+        if (::lseek(to, data, SEEK_SET) < 0) throw Error::from_errno("write", path_for_errors);
+        const auto piece = static_cast<size_t>(hole - data);
+        if (copy_some(from, to, piece, path_for_errors) < piece) break;  // it became shorter
+        at = hole;
+    }
+    if (::ftruncate(to, *length) != 0) throw Error::from_errno("write", path_for_errors);
+    return static_cast<size_t>(*length);
 }
 
 void make_directory(int dir, const std::string& path, mode_t mode) {

@@ -64,7 +64,7 @@ struct DirectoryItem {
 [[nodiscard]] std::string read_file(int dir, const std::string& path);
 [[nodiscard]] std::optional<std::string> try_read_file(int dir, const std::string& path);
 void write_all(int fd, std::string_view bytes, std::string_view path_for_errors);
-/// Copy `from` (current offset) to `to` until its end; returns the bytes copied.
+/// Copy `from` (current offset) to `to` until its end, holes of a file as holes; returns the bytes copied.
 size_t copy_all(int from, int to, std::string_view path_for_errors);
 
 // --- Change --------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
+
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "tests/support/child_process.hpp"
@@ -105,6 +107,31 @@ TEST_F(PathAtTest, CopiesToTheEnd) {
     const Fd to = open_at(fd_.get(), "to", O_WRONLY | O_CREAT, 0600);
     EXPECT_EQ(copy_all(from.get(), to.get(), "from"), content.size());
     EXPECT_EQ(dir_.read("to"), content);
+}
+
+TEST_F(PathAtTest, CopiesHolesAsHoles) {
+    constexpr off_t kLength = off_t{1} << 33;
+    for (const off_t data : {off_t{0}, kLength / 2, kLength - 3}) {
+        const Fd from = open_at(fd_.get(), "from", O_RDWR | O_CREAT | O_TRUNC, 0600);
+        ASSERT_EQ(::ftruncate(from.get(), kLength), 0);
+        ASSERT_EQ(::pwrite(from.get(), "abc", 3, data), 3);
+        const Fd to = open_at(fd_.get(), "to", O_RDWR | O_CREAT | O_TRUNC, 0600);
+        EXPECT_EQ(copy_all(from.get(), to.get(), "from"), static_cast<size_t>(kLength));
+        const struct stat copied = stat_fd(to.get(), "to");
+        EXPECT_EQ(copied.st_size, kLength);
+        EXPECT_LT(copied.st_blocks * 512, 1 << 20);
+        std::array<char, 3> read{};
+        ASSERT_EQ(::pread(to.get(), read.data(), read.size(), data), 3);
+        EXPECT_EQ(std::string(read.data(), 3), "abc");
+    }
+}
+
+TEST_F(PathAtTest, AFileOfNothingButAHoleKeepsItsLength) {
+    const Fd from = open_at(fd_.get(), "from", O_RDWR | O_CREAT, 0600);
+    ASSERT_EQ(::ftruncate(from.get(), 1 << 24), 0);
+    const Fd to = open_at(fd_.get(), "to", O_RDWR | O_CREAT, 0600);
+    EXPECT_EQ(copy_all(from.get(), to.get(), "from"), size_t{1} << 24U);
+    EXPECT_EQ(stat_fd(to.get(), "to").st_size, 1 << 24);
 }
 
 TEST_F(PathAtTest, WriteFailureNamesThePath) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -66,6 +67,21 @@ TEST(Dialogue, Summary) {
               "Total Installed:       29 MB\n"
               "Total Removed:        300 kB\n"
               "Net Upgrade Size:     +21 MB\n");
+}
+
+TEST(Dialogue, ContainersForWhichTheSameIsPlannedShareATable) {
+    std::vector<ContainerPlan> plans(3, sample_plans().front());
+    for (size_t at = 0; at < plans.size(); ++at) {
+        plans[at].container = fmt::format("c{}", at);
+        plans[at].plan.notes.clear();
+    }
+    plans.push_back(sample_plans().front());
+    plans.back().plan.notes.clear();
+    plans.back().plan.steps.pop_back();
+    const std::string text = render_plans(plans, 80, Painter(false));
+    EXPECT_THAT(text, HasSubstr("3 containers: c0, c1, c2\nPackage  Old    New "));
+    EXPECT_THAT(text, HasSubstr("\nbase (base)\n"));
+    EXPECT_EQ(text.find("bash"), text.rfind("bash"));
 }
 
 TEST(Dialogue, SummaryOfARebuilding) {

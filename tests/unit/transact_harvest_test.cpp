@@ -141,6 +141,25 @@ TEST_F(Harvest, LimitsEndIt) {
                  Error);
 }
 
+TEST_F(Harvest, HolesStayHolesAndTheLengthHasALimit) {
+    dir_.write("upper/var/log/sparse", "");
+    ASSERT_EQ(::truncate(dir_.path("upper/var/log/sparse").c_str(), off_t{1} << 33), 0);
+    apply();
+    const struct stat taken = stat_at(AT_FDCWD, root("var/log/sparse"));
+    EXPECT_EQ(taken.st_size, off_t{1} << 33);
+    EXPECT_LT(taken.st_blocks * 512, 1 << 20);
+    HarvestLimits limits;
+    limits.length = 1 << 30;
+    try {
+        apply_upper(open_dir(AT_FDCWD, dir_.path("upper")).get(), open_dir(AT_FDCWD, dir_.path("root")).get(),
+                    {}, log_, limits);
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("var/log/sparse"));
+        EXPECT_THAT(error.what(), HasSubstr("holes included"));
+    }
+}
+
 TEST_F(Harvest, AScanSeesChangesInPlace) {
     dir_.write("root/same", "x");
     dir_.write("root/changed", "x");

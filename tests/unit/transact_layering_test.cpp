@@ -76,6 +76,33 @@ class LayeringTest : public ::testing::Test {
     Fleet fleet;
 };
 
+TEST_F(LayeringTest, AFileThatWasOverwrittenOnceStaysSo) {
+    PackageSpec below{.name = "below"};
+    below.files["usr/share/x"] = {"below"};
+    PackageSpec above{.name = "above"};
+    above.files["usr/share/x"] = {"above"};
+    fleet.repository({system_package(), below, above, service("mail", 8)});
+    fleet.run(fleet.create_base("base", {"system"}));
+    slice("one", "below");
+    fleet.run(fleet.create_aggregate("work", {"base", "one"}, {}));
+    TransactionRequest request = fleet.request("work");
+    request.containers[0].packages.install = {"above"};
+    EXPECT_THROW(fleet.run(request), Error);
+    request.containers[0].packages.overwrite = {"usr/share/x"};
+    fleet.run(request);
+    EXPECT_EQ(fleet.read("work", "usr/share/x"), "above");
+
+    TransactionRequest base = fleet.request("base");
+    base.containers[0].packages.install = {"mail"};
+    fleet.run(base);
+    EXPECT_EQ(fleet.read("work", "usr/share/x"), "above");
+    below.version = "2.0-1";
+    upgrade({system_package(), below, above, service("mail", 8)});
+    EXPECT_EQ(fleet.current("one").number, 3U);
+    EXPECT_EQ(fleet.read("work", "usr/share/x"), "above");
+    fleet.expect_sound();
+}
+
 TEST_F(LayeringTest, SlicesKeepEachOthersUsersAndIcons) {
     fleet.repository({system_package(), service("mail", 8), service("news", 9), service("uucp", 10)});
     fleet.run(fleet.create_base("base", {"system", "mail"}));

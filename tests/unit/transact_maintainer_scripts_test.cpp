@@ -157,6 +157,28 @@ TEST_F(MaintainerScriptsTest, WhatDpkgNeedsIsConfiguredBeforeTheRestComes) {
     fleet.expect_sound();
 }
 
+TEST_F(MaintainerScriptsTest, AFileThatWasOverwrittenOnceStaysSo) {
+    Deb below = tool();
+    Deb above{.name = "above", .files = {{"usr/share/tool", "above"}}};
+    Deb other{.name = "other", .files = {{"usr/share/other", "other"}}};
+    make_base({below, above, other}, {"tool"});
+    fleet.run(fleet.create_aggregate("work", {"base"}, {}));
+    TransactionRequest request = fleet.request("work");
+    request.containers[0].packages.install = {"above"};
+    EXPECT_THROW(fleet.run(request), Error);
+    request.containers[0].packages.overwrite = {"usr/share/*"};
+    fleet.run(request);
+    EXPECT_EQ(fleet.read("work", "usr/share/tool"), "above");
+    fleet.install("base", {"other"});
+    EXPECT_EQ(fleet.read("work", "usr/share/tool"), "above");
+    EXPECT_EQ(fleet.read("work", "usr/share/other"), "other");
+    offer({tool("2.0-1"), above, other});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_EQ(fleet.read("base", "usr/share/tool"), "tool 2.0-1");
+    EXPECT_EQ(fleet.read("work", "usr/share/tool"), "above");
+    fleet.expect_sound();
+}
+
 TEST_F(MaintainerScriptsTest, UndoRunsNothing) {
     make_base({tool()}, {"tool"});
     offer({tool("2.0-1")});
