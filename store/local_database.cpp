@@ -168,7 +168,9 @@ std::vector<std::string> file_list(const Manifest& manifest) {
     std::vector<std::string> names;
     names.reserve(manifest.entries.size());
     for (const Entry& entry : manifest.entries) {
-        names.push_back(entry.kind == EntryKind::directory ? entry.path + "/" : entry.path);
+        std::string name = entry.kind == EntryKind::directory ? entry.path + "/" : entry.path;
+        if (name.starts_with('.')) name.insert(0, 1, '/');  // as archives have it: metadata begins with a dot
+        names.push_back(std::move(name));
     }
     // They mostly are: a slash after a directory seldom changes its place.
     if (!std::is_sorted(names.begin(), names.end())) std::sort(names.begin(), names.end());

@@ -11,6 +11,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "store/local_database.hpp"
+#include "store/package/reader.hpp"
 
 namespace pwstore {
 
@@ -44,20 +45,35 @@ PackageArchive::PackageArchive(const std::string& path, const std::string& name,
     list_ = list_of(contents_);
 }
 
-void PackageArchive::for_each(
-    const PackedBuffer& buffer,
-    const std::function<void(const Entry&, ArchiveReader&, const std::string&)>& visit) const {
+/// The content that came with the name `renewed` is that of all names of the same inode.
+void PackageArchive::link_again(const Entry& renewed, ArchiveReader& reader, const Visit& visit) const {
+    for (const Entry& entry : contents_.manifest.entries) {
+        if (entry.link_group == renewed.link_group && entry.path != renewed.path)
+            visit(entry, reader, renewed.path);
+    }
+}
+
+void PackageArchive::for_each(const PackedBuffer& buffer, const Visit& visit) const {
     const PackedFile packed(file_.get(), path_, buffer);
     ArchiveReader reader(packed, {});
     ArchiveMember member;
+    std::set<std::string> outdated;  // comes again, as something else
     while (reader.next(member)) {
-        if (member.path.front() == '.') continue;
+        if (member.is_metadata) continue;
         const Entry* entry = contents_.manifest.find(member.path);
-        const bool is_link = member.kind == MemberKind::hard_link;
-        if (entry == nullptr || (!is_link && entry->size != member.size))
+        if (entry == nullptr)
             throw Error("read archive", path_, "it changed while it was read").as(Fault::corrupt);
-        visit(*entry, reader, is_link ? member.target : "");
+        if (member.kind == MemberKind::hard_link) {
+            visit(*entry, reader, member.size == 0 ? member.target : "");
+            if (member.size != 0) link_again(*entry, reader, visit);
+        } else {
+            if (entry->size == member.size) outdated.erase(member.path);
+            if (entry->size != member.size) outdated.insert(member.path);
+            visit(entry_of(member), reader, "");
+        }
     }
+    if (!outdated.empty())
+        throw Error("read archive", path_, "it changed while it was read").as(Fault::corrupt);
 }
 
 // --- Owners of directories ---------------------------------------------------------------------------------

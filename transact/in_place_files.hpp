@@ -29,12 +29,14 @@ class PackageArchive {
 
     [[nodiscard]] const PackageContents& contents() const noexcept { return contents_; }
     [[nodiscard]] const PackageFileList& list() const noexcept { return list_; }
-    /// Once more from its beginning: each member that is no metadata, with its entry.
-    void for_each(const PackedBuffer& buffer,
-                  const std::function<void(const Entry& entry, ArchiveReader& reader,
-                                           const std::string& link_target)>& visit) const;
+    using Visit =
+        std::function<void(const Entry& entry, ArchiveReader& reader, const std::string& link_target)>;
+    /// Once more from its beginning: each member that is no metadata, in order, with what it is.
+    void for_each(const PackedBuffer& buffer, const Visit& visit) const;
 
  private:
+    void link_again(const Entry& renewed, ArchiveReader& reader, const Visit& visit) const;
+
     std::string path_;
     Fd file_;
     PackageContents contents_;

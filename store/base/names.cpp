@@ -51,4 +51,17 @@ bool is_root_path(std::string_view path) noexcept {
     }
 }
 
+std::string root_path_of(std::string_view name) {
+    std::string path;
+    path.reserve(name.size());
+    while (!name.empty()) {
+        const std::string_view component = name.substr(0, name.find('/'));
+        name.remove_prefix(std::min(name.size(), component.size() + 1));
+        if (component.empty() || component == ".") continue;
+        if (!path.empty()) path += '/';
+        path += component;
+    }
+    return path;
+}
+
 }  // namespace pwstore

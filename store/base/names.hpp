@@ -27,4 +27,8 @@ class ContainerName {
 /// bytes, each component at most 255. File names are bytes otherwise: newlines and invalid UTF-8 are fine.
 [[nodiscard]] bool is_root_path(std::string_view path) noexcept;
 
+/// What a name in an archive means as a path below a root: "/usr//bin/." → "usr/bin", "./" → "". A ".."
+/// stays.
+[[nodiscard]] std::string root_path_of(std::string_view name);
+
 }  // namespace pwstore

@@ -110,6 +110,7 @@ class Stack {
     }
 
     void link(ArchiveReader& reader, const ArchiveMember& member) {
+        if (member.size != 0) reader.refuse(member.path, "a hard link with a content of its own");
         const auto target = entries_.find(member.target);
         if (target == entries_.end() || target->second.kind != EntryKind::file)
             reader.refuse(member.path, "it is a hard link to something that is not there");

@@ -15,6 +15,7 @@
 #include "store/base/bytes.hpp"
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
+#include "store/package/form.hpp"
 #include "store/package/packed_stream.hpp"
 
 namespace pwstore {
@@ -23,7 +24,6 @@ namespace {
 
 constexpr uint64_t kRatioFloor = 64ULL << 20;  ///< below this many bytes the ratio is not looked at
 constexpr size_t kZeros = 64 * 1024;
-constexpr size_t kTarBlock = 512;
 constexpr size_t kTargetLimit = 4095;
 
 /// While one lives, this thread is in the "C" locale. There libarchive cannot convert names and hands them
@@ -44,17 +44,24 @@ class ByteLocale {
     locale_t before_;
 };
 
-/// Why `path` may not be a name in a package.
+/// Why `path`, a normal one, may not be a name in a package.
 std::string_view name_rule(std::string_view path) {
+    if (path.empty()) return "the name is that of the root itself";
     if (path.size() > 4095) return "the name is longer than 4095 bytes";
     while (!path.empty()) {
         const std::string_view component = path.substr(0, path.find('/'));
         if (component == "..") return "the name contains a '..' component";
-        if (component == ".") return "the name contains a '.' component";
         if (component.size() > 255) return "a component of the name is longer than 255 bytes";
         path.remove_prefix(std::min(path.size(), component.size() + 1));
     }
-    return "the name has an empty component";
+    return "the name is that of a directory";
+}
+
+/// libalpm's rule: what begins with a dot is about the package, or is passed over.
+bool is_metadata_name(std::string_view name) {
+    while (name.starts_with("./"))
+        name.remove_prefix(2);
+    return name.starts_with('.');
 }
 
 /// One entry of an ACL as the kernel stores it, in the kernel's order.
@@ -119,6 +126,7 @@ struct ArchiveReader::State {
           stream(packed) {
         if (wanted == UnpackedDigest::sha256) digest.emplace();
         check(archive_read_support_format_tar(reader.get()));
+        check(archive_read_support_format_cpio(reader.get()));
         const auto read_block = [](archive*, void* context, const void** block) {
             return static_cast<State*>(context)->supply(block);
         };
@@ -133,7 +141,7 @@ struct ArchiveReader::State {
     std::unique_ptr<archive, int (*)(archive*)> reader{archive_read_new(), archive_read_free};
     uint64_t unpacked = 0;
     std::optional<Sha256Stream> digest;  ///< of the unpacked stream, when it is wanted
-    size_t trailing_zeros = 0;           ///< of the unpacked stream so far, counted up to one block
+    std::string beginning;               ///< of the unpacked stream, to tell what it is
     std::exception_ptr stream_error;     ///< kept while it passes through libarchive
 
     // --- The current file ---------------------------------------------------------------------------------
@@ -155,8 +163,7 @@ struct ArchiveReader::State {
     [[noreturn]] void fail_corrupt() const {
         if (stream_error) std::rethrow_exception(stream_error);
         const char* text = archive_error_string(reader.get());
-        throw Error("read archive", path, text != nullptr ? printable(text) : "not a tar archive")
-            .as(Fault::corrupt);
+        throw unreadable_archive(path, beginning, text != nullptr ? text : "not a tar archive");
     }
     void check(int result) const {
         if (result != ARCHIVE_OK) fail_corrupt();
@@ -171,7 +178,7 @@ struct ArchiveReader::State {
     la_ssize_t supply(const void** block);
     [[nodiscard]] bool next_entry(archive_entry*& entry);
     void drain();
-    [[nodiscard]] std::string_view clean_name(std::string_view name, bool is_directory) const;
+    [[nodiscard]] std::string clean_name(std::string_view name, bool is_directory) const;
     [[nodiscard]] MemberKind kind_of(archive_entry* entry, std::string_view name) const;
     void set_target(ArchiveMember& member, archive_entry* entry, std::string_view name) const;
     void set_metadata(ArchiveMember& member, archive_entry* entry, std::string_view name) const;
@@ -187,10 +194,7 @@ la_ssize_t ArchiveReader::State::supply(const void** block) {
         unpacked += bytes.size();
         if (digest) digest->update(bytes);
         check_ratio(unpacked, "");
-        const size_t last = bytes.find_last_not_of('\0');
-        const size_t zeros =
-            last == std::string_view::npos ? trailing_zeros + bytes.size() : bytes.size() - last - 1;
-        trailing_zeros = std::min(zeros, kTarBlock);
+        if (beginning.size() < kFormBytes) beginning += bytes.substr(0, kFormBytes);
         *block = bytes.data();
         return static_cast<la_ssize_t>(bytes.size());
     } catch (...) {
@@ -218,20 +222,17 @@ void ArchiveReader::State::drain() {
     for (;;) {
         const la_ssize_t got = supply(&block);
         if (got < 0) std::rethrow_exception(stream_error);
-        if (got == 0) break;
+        if (got == 0) return;
     }
-    if (trailing_zeros < kTarBlock)
-        throw Error("read archive", path, "it ends without its end mark").as(Fault::corrupt);
 }
 
-std::string_view ArchiveReader::State::clean_name(std::string_view name, bool is_directory) const {
-    const std::string_view whole = name;
-    if (name.starts_with('/')) refuse(whole, "the name is absolute");
-    if (is_directory && (name == "." || name == "./")) return {};  // the root itself
-    if (name.starts_with("./")) name.remove_prefix(2);
-    if (is_directory && name.ends_with('/')) name.remove_suffix(1);
-    if (!is_root_path(name)) refuse(whole, name_rule(name));
-    return name;
+/// Empty for a directory that is the root itself.
+std::string ArchiveReader::State::clean_name(std::string_view name, bool is_directory) const {
+    std::string plain = root_path_of(name);
+    const bool is_usable =
+        plain.empty() ? is_directory : is_root_path(plain) && (is_directory || !name.ends_with('/'));
+    if (!is_usable) refuse(name, name_rule(plain));
+    return plain;
 }
 
 MemberKind ArchiveReader::State::kind_of(archive_entry* entry, std::string_view name) const {
@@ -272,13 +273,9 @@ void ArchiveReader::State::set_target(ArchiveMember& member, archive_entry* entr
 
 void ArchiveReader::State::set_metadata(ArchiveMember& member, archive_entry* entry,
                                         std::string_view name) const {
-    const la_int64_t uid = archive_entry_uid(entry);
-    const la_int64_t gid = archive_entry_gid(entry);
-    if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
-        refuse(name, "an owner that cannot exist");
     member.mode = archive_entry_perm(entry) & 07777U;
-    member.uid = static_cast<uint32_t>(uid);
-    member.gid = static_cast<uint32_t>(gid);
+    member.uid = owner_of_archive(archive_entry_uid(entry));
+    member.gid = owner_of_archive(archive_entry_gid(entry));
     member.mtime = archive_entry_mtime(entry);
     member.mtime_ns = static_cast<uint32_t>(archive_entry_mtime_nsec(entry));
     member.xattrs.clear();
@@ -306,9 +303,8 @@ void ArchiveReader::State::set_metadata(ArchiveMember& member, archive_entry* en
 void ArchiveReader::State::set_size(ArchiveMember& member, archive_entry* entry, std::string_view name) {
     const la_int64_t claimed = archive_entry_size_is_set(entry) != 0 ? archive_entry_size(entry) : 0;
     if (claimed < 0) refuse(name, "a negative size");
-    member.size = member.kind == MemberKind::file ? static_cast<uint64_t>(claimed) : 0;
-    if (member.kind == MemberKind::hard_link && claimed != 0)
-        refuse(name, "a hard link with a content of its own");
+    const bool has_content = member.kind == MemberKind::file || member.kind == MemberKind::hard_link;
+    member.size = has_content ? static_cast<uint64_t>(claimed) : 0;
     if (member.size > limits.file_bytes) refuse(name, "the file is larger than the limit");
     if (member.size > limits.package_bytes - file_bytes)
         refuse(name, "the package's files are larger than the limit");
@@ -367,6 +363,7 @@ bool ArchiveReader::next(ArchiveMember& member) {
         const std::string_view name = raw != nullptr ? raw : "";
         member.kind = state.kind_of(entry, name);
         member.path = state.clean_name(name, member.kind == MemberKind::directory);
+        member.is_metadata = is_metadata_name(name);
         state.set_target(member, entry, name);
         state.set_metadata(member, entry, name);
         state.set_size(member, entry, name);

@@ -25,28 +25,30 @@ enum class MemberKind : uint8_t { directory, file, symlink, hard_link, fifo };
 
 /// One member of a package archive.
 struct ArchiveMember {
-    std::string path;  ///< is_root_path(); a leading "./" and a directory's trailing "/" are gone
+    std::string path;  ///< is_root_path(): "/usr//bin/", "./usr/bin" are "usr/bin"
     MemberKind kind = MemberKind::file;
     uint32_t mode = 0;  ///< 07777
     uint32_t uid = 0;
     uint32_t gid = 0;
     int64_t mtime = 0;
     uint32_t mtime_ns = 0;
-    uint64_t size = 0;                          ///< of a file
-    std::string target;                         ///< of a symlink; of a hard link: a path like `path`
+    uint64_t size = 0;         ///< of a file; of a hard link that brings all its names a new content
+    std::string target;        ///< of a symlink; of a hard link: a path like `path`
+    bool is_metadata = false;  ///< about the package: ".PKGINFO", not "/.hidden"
     std::map<std::string, std::string> xattrs;  ///< ACLs in the kernel's form
 };
 
 enum class UnpackedDigest : uint8_t { none, sha256 };
 
-/// Reads a package archive (.pkg.tar with any one compression of zstd, gzip, xz, bzip2, lz4, or none) front
-/// to back.
+/// Reads a package archive (tar of any form, or cpio; any one compression that PackedStream knows, or none)
+/// front to back.
 ///
 /// Everything in it was chosen by somebody else. Each member that next() gives obeys the rules that concern
-/// it alone: a clean relative name, a kind that a package may have, no attribute that an overlay would obey,
-/// claimed and delivered sizes within the limits. Errors name archive, entry and rule: (refused) for a rule,
-/// (corrupt) for broken bytes. Nothing is allocated by a claimed size; holes of sparse files are delivered as
-/// zeros and count as bytes. Independent of any locale. Not thread-safe.
+/// it alone: a name that leads nowhere but below the root, a kind that a package may have, no attribute that
+/// an overlay would obey, claimed and delivered sizes within the limits. Errors name archive, entry and rule:
+/// (refused) for a rule, (corrupt) for broken bytes, (unsupported) for another kind of archive. Nothing is
+/// allocated by a claimed size; holes of sparse files are delivered as zeros and count as bytes. What follows
+/// the end mark means nothing, and an archive may lack that mark. Independent of any locale. Not thread-safe.
 class ArchiveReader {
  public:
     /// @param file outlives the reader

@@ -10,6 +10,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/package/form.hpp"
 
 namespace pwstore {
 
@@ -100,8 +101,7 @@ struct PackedStream::State {
     [[noreturn]] void fail() const {
         if (read_error) std::rethrow_exception(read_error);
         const char* text = archive_error_string(reader.get());
-        throw Error("read archive", file.path(), text != nullptr ? printable(text) : "cannot be unpacked")
-            .as(Fault::corrupt);
+        throw unreadable_archive(file.path(), "", text != nullptr ? text : "cannot be unpacked");
     }
 
     void check(int result) const {
@@ -114,12 +114,7 @@ PackedStream::PackedStream(const PackedFile& file) : state_(std::make_unique<Sta
     archive* const reader = state.reader.get();
     if (reader == nullptr) throw Error::from_errno("read archive", file.path(), ENOMEM);
     if (file.size() == 0) throw Error("read archive", file.path(), "the file is empty").as(Fault::corrupt);
-    // Those that libarchive decompresses itself; for others it would start programs.
-    state.check(archive_read_support_filter_zstd(reader));
-    state.check(archive_read_support_filter_gzip(reader));
-    state.check(archive_read_support_filter_xz(reader));
-    state.check(archive_read_support_filter_bzip2(reader));
-    state.check(archive_read_support_filter_lz4(reader));
+    support_compressions(reader);
     state.check(archive_read_support_format_raw(reader));
     const auto read_block = [](archive*, void* context, const void** block) {
         return static_cast<State*>(context)->read_some(block);

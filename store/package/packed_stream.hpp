@@ -51,8 +51,8 @@ struct Fingerprint {
 };
 [[nodiscard]] Fingerprint fingerprint(const PackedFile& file);
 
-/// The unpacked bytes of a file that is compressed once with zstd, gzip, xz, bzip2 or lz4, or not at all. No
-/// other program is ever started for it. Errors are (corrupt) and carry what the decompressor said.
+/// The unpacked bytes of a file that is compressed once (form.hpp), or not at all. No other program is ever
+/// started for it. Errors are (corrupt) and carry what the decompressor said, or (unsupported).
 class PackedStream {
  public:
     /// @param file outlives the stream

@@ -42,7 +42,7 @@ class PackageReader {
     Manifest read() {
         ArchiveMember member;
         while (reader_.next(member)) {
-            if (member.path.front() == '.') {
+            if (member.is_metadata) {
                 add_metadata(member);
             } else {
                 add(member);
@@ -56,8 +56,10 @@ class PackageReader {
 
  private:
     void add_metadata(const ArchiveMember& member);
-    void add(ArchiveMember& member);
-    void add_hard_link(const ArchiveMember& member, Entry& entry);
+    void add(const ArchiveMember& member);
+    [[nodiscard]] Entry linked(const ArchiveMember& member, size_t& content);
+    void renew(const ArchiveMember& member, uint32_t group);
+    void put(Entry entry, size_t content);
     void check_parents() const;
     void take_description();
     void take_backup(const std::vector<std::string>& paths);
@@ -69,7 +71,8 @@ class PackageReader {
     Manifest manifest_;
     std::string pkginfo_;
     std::string buffer_;
-    std::vector<size_t> contents_;  ///< of the entry of the same index: the number of the one that brought it
+    std::vector<size_t> contents_;  ///< of the entry of the same index: the number of its content
+    size_t next_content_ = 0;
     std::unordered_map<std::string, size_t> by_path_;
     uint32_t link_groups_ = 0;
 };
@@ -89,54 +92,64 @@ void PackageReader::add_metadata(const ArchiveMember& member) {
     *side = sink_.add_side(member.path, content);
 }
 
-void PackageReader::add_hard_link(const ArchiveMember& member, Entry& entry) {
+/// One inode has one set of metadata: a further name of something has that of its first name.
+Entry PackageReader::linked(const ArchiveMember& member, size_t& content) {
     const auto found = by_path_.find(member.target);
     if (found == by_path_.end()) reader_.refuse(member.path, "a hard link to a name that is not before it");
     Entry& first = manifest_.entries[found->second];
-    if (first.kind != EntryKind::file)
-        reader_.refuse(member.path, "a hard link to what is not a regular file");
-    if (first.link_group == 0) first.link_group = ++link_groups_;
-    // One inode has one set of metadata: the first name's.
-    std::string path = std::move(entry.path);
-    entry = first;
-    entry.path = std::move(path);
-    contents_.back() = contents_[found->second];
+    if (first.kind == EntryKind::directory) reader_.refuse(member.path, "a hard link to a directory");
+    if (first.kind == EntryKind::file && first.link_group == 0) first.link_group = ++link_groups_;
+    content = contents_[found->second];
+    Entry entry = first;
+    entry.path = member.path;
+    return entry;
 }
 
-void PackageReader::add(ArchiveMember& member) {
-    const size_t index = manifest_.entries.size();
-    if (by_path_.contains(member.path)) reader_.refuse(member.path, "the name is there twice");
-    Entry entry;
-    entry.path = member.path;
-    entry.mode = member.mode;
-    entry.uid = member.uid;
-    entry.gid = member.gid;
-    entry.mtime = member.mtime;
-    entry.mtime_ns = member.mtime_ns;
-    entry.size = member.size;
-    contents_.push_back(index);
-    switch (member.kind) {
-        case MemberKind::directory:
-            entry.kind = EntryKind::directory;
-            break;
-        case MemberKind::file:
-            entry.kind = EntryKind::file;
-            sink_.add_file(reader_, member, pkginfo_, index, entry);
-            break;
-        case MemberKind::symlink:
-            entry.kind = EntryKind::symlink;
-            entry.target = std::move(member.target);
-            break;
-        case MemberKind::hard_link:
-            add_hard_link(member, entry);
-            break;
-        case MemberKind::fifo:
-            entry.kind = EntryKind::fifo;
-            break;
+/// A hard link brought a content: it is written to the inode, whatever its names are.
+void PackageReader::renew(const ArchiveMember& member, uint32_t group) {
+    Entry now = entry_of(member);
+    now.kind = EntryKind::file;
+    now.link_group = group;
+    sink_.add_file(reader_, member, pkginfo_, next_content_, now);
+    for (size_t i = 0; i < manifest_.entries.size(); ++i) {
+        if (manifest_.entries[i].link_group != group) continue;
+        now.path = std::move(manifest_.entries[i].path);
+        manifest_.entries[i] = now;
+        contents_[i] = next_content_;
     }
-    if (member.kind != MemberKind::hard_link) entry.xattrs = std::move(member.xattrs);
-    manifest_.entries.push_back(std::move(entry));
-    by_path_.emplace(member.path, index);
+    ++next_content_;
+}
+
+/// As extraction goes: a directory that is there stays as it is, anything else is replaced.
+void PackageReader::put(Entry entry, size_t content) {
+    const auto [found, is_new] = by_path_.try_emplace(entry.path, manifest_.entries.size());
+    if (is_new) {
+        manifest_.entries.push_back(std::move(entry));
+        contents_.push_back(content);
+        return;
+    }
+    Entry& there = manifest_.entries[found->second];
+    if ((there.kind == EntryKind::directory) != (entry.kind == EntryKind::directory))
+        reader_.refuse(entry.path, "it is there twice, as a directory and as something else");
+    if (entry.kind == EntryKind::directory) return;
+    there = std::move(entry);
+    contents_[found->second] = content;
+}
+
+void PackageReader::add(const ArchiveMember& member) {
+    if (member.kind == MemberKind::hard_link) {
+        size_t content = 0;
+        Entry entry = linked(member, content);
+        const uint32_t group = entry.link_group;
+        if (member.path != member.target) put(std::move(entry), content);
+        if (member.size == 0) return;
+        if (group == 0) reader_.refuse(member.path, "a hard link with a content, to what is no file");
+        return renew(member, group);
+    }
+    Entry entry = entry_of(member);
+    const bool is_file = entry.kind == EntryKind::file;
+    if (is_file) sink_.add_file(reader_, member, pkginfo_, next_content_, entry);
+    put(std::move(entry), is_file ? next_content_++ : 0);
 }
 
 /// Nothing may lie below a file, or below a symbolic link that could lead anywhere.
@@ -197,6 +210,35 @@ void PackageReader::sort_entries() {
 }
 
 }  // namespace
+
+Entry entry_of(const ArchiveMember& member) {
+    Entry entry;
+    entry.path = member.path;
+    entry.mode = member.mode;
+    entry.uid = member.uid;
+    entry.gid = member.gid;
+    entry.mtime = member.mtime;
+    entry.mtime_ns = member.mtime_ns;
+    entry.size = member.size;
+    entry.xattrs = member.xattrs;
+    switch (member.kind) {
+        case MemberKind::directory:
+            entry.kind = EntryKind::directory;
+            break;
+        case MemberKind::symlink:
+            entry.kind = EntryKind::symlink;
+            entry.target = member.target;
+            break;
+        case MemberKind::fifo:
+            entry.kind = EntryKind::fifo;
+            break;
+        case MemberKind::file:
+        case MemberKind::hard_link:
+            entry.kind = EntryKind::file;
+            break;
+    }
+    return entry;
+}
 
 Manifest read_package(ArchiveReader& reader, PackageSink& sink, const IngestLimits& limits) {
     return PackageReader(reader, sink, limits).read();

@@ -11,6 +11,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "store/package/form.hpp"
 
 namespace pwstore {
 
@@ -87,13 +88,6 @@ TarEntry::Kind kind_of(archive_entry* entry) {
     }
 }
 
-uint32_t checked_owner(int64_t owner, const std::string& path) {
-    if (owner < 0 || owner > UINT32_MAX - 1) {
-        throw Error("read archive", path, "an owner outside of what a file can have").as(Fault::corrupt);
-    }
-    return static_cast<uint32_t>(owner);
-}
-
 TarEntry entry_from(archive_entry* entry, const std::string& path_for_errors) {
     const char* path = archive_entry_pathname(entry);
     if (path == nullptr)
@@ -102,8 +96,8 @@ TarEntry entry_from(archive_entry* entry, const std::string& path_for_errors) {
     result.path = path;
     result.kind = kind_of(entry);
     result.mode = static_cast<uint32_t>(archive_entry_perm(entry)) & 07777U;
-    result.uid = checked_owner(archive_entry_uid(entry), path_for_errors);
-    result.gid = checked_owner(archive_entry_gid(entry), path_for_errors);
+    result.uid = owner_of_archive(archive_entry_uid(entry));
+    result.gid = owner_of_archive(archive_entry_gid(entry));
     result.mtime = archive_entry_mtime(entry);
     if (result.kind == TarEntry::Kind::file) {
         if (archive_entry_size(entry) < 0)
@@ -273,12 +267,14 @@ struct TarReader::State {
     std::string path;
     std::exception_ptr source_error;  ///< what `source` threw: exceptions do not pass through libarchive
     Reader handle;
+    std::string beginning;  ///< of what `source` gives, to tell what it is
     std::array<char, kBlock> buffer{};
 
     static la_ssize_t pull(archive* handle, void* context, const void** bytes) {
         auto* state = static_cast<State*>(context);
         try {
             const std::string_view piece = state->source();
+            if (state->beginning.size() < kFormBytes) state->beginning += piece.substr(0, kFormBytes);
             *bytes = piece.data();
             return static_cast<la_ssize_t>(piece.size());
         } catch (...) {
@@ -289,7 +285,8 @@ struct TarReader::State {
     }
     [[noreturn]] void fail() {
         if (source_error) std::rethrow_exception(source_error);
-        fail_reading(handle.get(), path);
+        const char* cause = archive_error_string(handle.get());
+        throw unreadable_archive(path, beginning, cause != nullptr ? cause : "unreadable");
     }
 };
 
@@ -300,7 +297,7 @@ TarReader::TarReader(Source source, std::string path_for_errors) : state_(std::m
     state_->handle.reset(archive_read_new());
     archive* handle = state_->handle.get();
     archive_read_support_format_tar(handle);
-    archive_read_support_filter_all(handle);
+    support_compressions(handle);
     if (archive_read_open(handle, state_.get(), nullptr, State::pull, nullptr) != ARCHIVE_OK) state_->fail();
 }
 
@@ -320,14 +317,12 @@ TarReader::~TarReader() = default;
 
 std::optional<TarEntry> TarReader::next() {
     const Utf8Locale locale;
-    try {
-        archive_entry* entry = next_header(state_->handle.get(), state_->path);
-        if (entry == nullptr) return std::nullopt;
-        return entry_from(entry, state_->path);
-    } catch (const Error&) {
-        if (state_->source_error) std::rethrow_exception(state_->source_error);
-        throw;
-    }
+    archive_entry* entry = nullptr;
+    const int result = archive_read_next_header(state_->handle.get(), &entry);
+    if (result == ARCHIVE_EOF) return std::nullopt;
+    // A warning (a name in another character set) keeps the name's bytes.
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) state_->fail();
+    return entry_from(entry, state_->path);
 }
 
 std::string_view TarReader::read() {
@@ -342,7 +337,7 @@ std::string TarReader::read_whole(uint64_t limit) {
     for (std::string_view piece = read(); !piece.empty(); piece = read()) {
         if (content.size() + piece.size() > limit) {
             throw Error("read archive", state_->path, "a file that is longer than it may be")
-                .as(Fault::corrupt);
+                .as(Fault::refused);
         }
         content += piece;
     }

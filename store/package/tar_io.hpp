@@ -56,7 +56,7 @@ class TarWriter {
     std::unique_ptr<State> state_;
 };
 
-/// Reads a tar archive of any compression that libarchive knows, front to back.
+/// Reads a tar archive, compressed (form.hpp) or not, front to back.
 class TarReader {
  public:
     /// Gives the next piece of the archive, empty at its end; valid until the next call.
@@ -70,12 +70,12 @@ class TarReader {
     ~TarReader();
 
     /// The next header, nullopt at the end. @throws Error (corrupt) for anything that is not a complete
-    /// archive
+    /// archive, (unsupported) for another form
     [[nodiscard]] std::optional<TarEntry> next();
     /// A further piece of the current file's content, empty at its end; holes are zeros. Valid until the next
     /// call.
     [[nodiscard]] std::string_view read();
-    /// The rest of the current file. @throws Error (corrupt) beyond `limit` bytes
+    /// The rest of the current file. @throws Error (refused) beyond `limit` bytes
     [[nodiscard]] std::string read_whole(uint64_t limit);
 
  private:

@@ -207,7 +207,9 @@ class Healer {
         ArchiveMember member;
         while (!wanted_.empty() && reader.next(member)) {
             const auto found = members.find(member.path);
-            if (found == members.end() || member.kind != MemberKind::file) continue;
+            const bool has_content =
+                member.kind == MemberKind::file || (member.kind == MemberKind::hard_link && member.size != 0);
+            if (found == members.end() || !has_content) continue;
             const Object& object = *found->second;
             if (!wanted_.contains(object.second.id) || member.size != object.first.size) continue;
             const Xattrs kept = kept_xattrs(member.xattrs);

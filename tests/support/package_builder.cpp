@@ -41,6 +41,11 @@ void add_filter(archive* writer, const std::string& compression) {
     if (compression == "zst") check(writer, archive_write_add_filter_zstd(writer));
     if (compression == "gz") check(writer, archive_write_add_filter_gzip(writer));
     if (compression == "xz") check(writer, archive_write_add_filter_xz(writer));
+    if (compression == "bz2") check(writer, archive_write_add_filter_bzip2(writer));
+    if (compression == "lzma") check(writer, archive_write_add_filter_lzma(writer));
+    if (compression == "lz") check(writer, archive_write_add_filter_lzip(writer));
+    if (compression == "lz4") check(writer, archive_write_add_filter_lz4(writer));
+    if (compression == "Z") check(writer, archive_write_add_filter_compress(writer));
     if (compression == "gz")
         check(writer, archive_write_set_filter_option(writer, "gzip", "timestamp", nullptr));
     check(writer, archive_write_set_bytes_per_block(writer, 0));

@@ -107,14 +107,16 @@ class RawTar {
 
     /// The stream so far with the end-of-archive blocks.
     [[nodiscard]] std::string bytes() const;
-    /// Write it compressed ("zst", "gz", "xz", "" = plain) to `path`; returns `path`.
+    /// Write it compressed (as compressed() does) to `path`; returns `path`.
     std::string write(const std::string& path, const std::string& compression = "zst") const;
 
  private:
     std::string stream_;
 };
 
-/// `content` compressed by libarchive's filter of that name ("zst", "gz", "xz", "" = unchanged).
+/// `content` compressed by libarchive's filter of that name ("zst", "gz", "xz", "bz2", "lzma", "lz", "lz4",
+/// "Z",
+/// "" = unchanged).
 [[nodiscard]] std::string compressed(std::string_view content, const std::string& compression);
 
 }  // namespace pwstore::test

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -101,7 +102,7 @@ TEST_F(StoreArchive, ReadsEveryKindAndAllMetadata) {
 
 TEST_F(StoreArchive, ReadsEveryCompression) {
     const std::string big(3'000'000, 'x');
-    for (const std::string compression : {"zst", "gz", "xz", ""}) {
+    for (const std::string compression : {"zst", "gz", "xz", "bz2", "lzma", "lz", "lz4", "Z", ""}) {
         const auto all =
             read(RawTar().file("usr/a", "small").file("usr/b", big).file("usr/c", "after"), compression);
         ASSERT_EQ(all.size(), 3U) << compression;
@@ -138,6 +139,93 @@ TEST_F(StoreArchive, NormalisesTheTarPrefix) {
     EXPECT_EQ(all[0].member.path, "usr");
     EXPECT_EQ(all[1].member.path, "usr/a");
     EXPECT_EQ(all[2].member.target, "usr/a");
+}
+
+TEST_F(StoreArchive, NamesAreBelowTheRootHoweverTheyAreSpelled) {
+    RawTar tar;
+    tar.directory("/").directory("/opt/").file("/opt//tool", "1").file("usr/./a", "2").file("././b", "3");
+    tar.hardlink("//c", "/usr//a").symlink("/l", "//t");
+    const auto all = read(tar);
+    ASSERT_EQ(all.size(), 6U);
+    EXPECT_EQ(all[0].member.path, "opt");
+    EXPECT_EQ(all[1].member.path, "opt/tool");
+    EXPECT_EQ(all[2].member.path, "usr/a");
+    EXPECT_EQ(all[3].member.path, "b");
+    EXPECT_EQ(all[4].member.path, "c");
+    EXPECT_EQ(all[4].member.target, "usr/a");
+    EXPECT_EQ(all[5].member.target, "//t");
+}
+
+TEST_F(StoreArchive, OnlyWhatBeginsWithADotIsMetadata) {
+    const std::vector<std::pair<std::string, bool>> names = {
+        {".PKGINFO", true}, {"./.MTREE", true}, {".d/x", true},   {"/.field", false},
+        {"/.d/x", false},   {"usr/.x", false},  {"./usr", false},
+    };
+    for (const auto& [name, is_metadata] : names) {
+        const auto all = read(RawTar().file(name, "1"));
+        ASSERT_EQ(all.size(), 1U);
+        EXPECT_EQ(all[0].member.is_metadata, is_metadata) << name;
+    }
+}
+
+TEST_F(StoreArchive, ReadsCpio) {
+    const auto octal = [](uint64_t value, int digits) { return fmt::format("{:0{}o}", value, digits); };
+    std::string stream;
+    const auto add = [&](const std::string& name, uint32_t mode, const std::string& content) {
+        stream += "070707" + octal(1, 6) + octal(7, 6) + octal(mode, 6) + octal(0, 6) + octal(0, 6) +
+                  octal(1, 6) + octal(0, 6) + octal(1'700'000'000, 11) + octal(name.size() + 1, 6) +
+                  octal(content.size(), 11) + name + std::string(1, '\0') + content;
+    };
+    add("usr/f", 0100644, "text");
+    add("TRAILER!!!", 0, "");
+    const auto all = read(dir_.write("c.pkg.tar.zst", compressed(stream, "zst")));
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0].member.path, "usr/f");
+    EXPECT_EQ(all[0].content, "text");
+}
+
+TEST_F(StoreArchive, TheEndMarkIsTheEnd) {
+    const RawTar tar = RawTar().file("a", "1");
+    const std::string whole = tar.bytes();
+    for (const std::string& bytes : {whole + "what follows", whole.substr(0, 1024), whole.substr(0, 1536)}) {
+        const auto all = read(dir_.write("end.pkg.tar.gz", compressed(bytes, "gz")));
+        ASSERT_EQ(all.size(), 1U);
+        EXPECT_EQ(all[0].content, "1");
+    }
+}
+
+TEST_F(StoreArchive, OwnersAreWhatChownMakesOfThem) {
+    const std::vector<std::pair<std::string, uint32_t>> owners = {
+        {"-2", 4294967294U}, {"-1", 0}, {"4294967295", 0}, {"4294967297", 1}};
+    for (const auto& [text, owner] : owners) {
+        RawTar tar;
+        tar.add({.path = "a", .pax = {{"uid", text}, {"gid", text}}}, "");
+        const auto all = read(tar);
+        ASSERT_EQ(all.size(), 1U);
+        EXPECT_EQ(all[0].member.uid, owner) << text;
+        EXPECT_EQ(all[0].member.gid, owner) << text;
+    }
+}
+
+TEST_F(StoreArchive, AHardLinkMayBringAContent) {
+    const auto all = read(
+        RawTar().file("a", "1").add({.path = "b", .type = '1', .link = "a", .pax = {{"mtime", "1"}}}, "own"));
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[1].member.kind, MemberKind::hard_link);
+    EXPECT_EQ(all[1].member.size, 3U);
+    EXPECT_EQ(all[1].content, "own");
+}
+
+TEST_F(StoreArchive, OtherFormsAreNotSupportedRatherThanDamaged) {
+    const std::string rest(4096, 'r');
+    const std::vector<std::pair<std::string, std::string>> forms = {
+        {std::string("\x89LZO\0\r\n\x1a\n", 9), "lzop"}, {"LRZI", "lrzip"},
+        {std::string("PK\x03\x04"), "a zip archive"},    {"!<arch>\n", "as .deb files are"},
+        {"\xED\xAB\xEE\xDB", "an RPM package"},
+    };
+    for (const auto& [magic, what] : forms)
+        EXPECT_THAT(error_of(dir_.write("other.pkg.tar.x", magic + rest), Fault::unsupported),
+                    AllOf(HasSubstr(what), HasSubstr("not supported")));
 }
 
 TEST_F(StoreArchive, NamesAreBytesInEveryLocale) {
@@ -264,13 +352,10 @@ TEST_F(StoreArchive, RefusesNamesThatLeadElsewhere) {
         {"../x", "'..'"},
         {"usr/../../x", "'..'"},
         {"usr/..", "'..'"},
-        {"/etc/x", "absolute"},
-        {"//x", "absolute"},
-        {"usr//x", "empty component"},
-        {"usr/./x", "'.' component"},
-        {"././x", "'.' component"},
-        {".", "'.' component"},
-        {"usr/x/", "empty component"},
+        {"/../x", "'..'"},
+        {".", "the root itself"},
+        {"/", "the root itself"},
+        {"usr/x/", "that of a directory"},
         {"usr/" + std::string(256, 'n'), "longer than 255"},
     };
     for (const auto& [name, rule] : cases) {
@@ -287,8 +372,6 @@ TEST_F(StoreArchive, RefusesNamesThatLeadElsewhere) {
     EXPECT_THAT(error_of(tar, Fault::refused), HasSubstr("longer than 4095"));
     EXPECT_THAT(error_of(RawTar().file("usr/a", "1").hardlink("usr/b", "../a"), Fault::refused),
                 HasSubstr("'..'"));
-    EXPECT_THAT(error_of(RawTar().file("usr/a", "1").hardlink("usr/b", "/usr/a"), Fault::refused),
-                HasSubstr("absolute"));
 }
 
 TEST_F(StoreArchive, RefusesKindsThatNoPackageMayHave) {
@@ -344,11 +427,6 @@ TEST_F(StoreArchive, RefusesSizesBeyondTheLimits) {
 }
 
 TEST_F(StoreArchive, RefusesMetadataThatCannotBe) {
-    for (const char* owner : {"uid", "gid"}) {
-        RawTar tar;
-        tar.add({.path = "a", .pax = {{owner, "4294967295"}}}, "");
-        EXPECT_THAT(error_of(tar, Fault::refused), HasSubstr("an owner that cannot exist")) << owner;
-    }
     RawTar attribute;
     attribute.add({.path = "a", .pax = {{"SCHILY.xattr.user." + std::string(251, 'k'), "1"}}}, "");
     EXPECT_THAT(error_of(attribute, Fault::refused), HasSubstr("without a usable name"));
@@ -381,9 +459,6 @@ TEST_F(StoreArchive, RefusesWhatIsBroken) {
     }
     const std::string tail = compressed(RawTar().file("a", noise).bytes(), "zst");
     (void)error_of(dir_.write("tail.pkg.tar.zst", tail.substr(0, tail.size() - 2)), Fault::corrupt);
-    const std::string plain = RawTar().file("a", "1").bytes();
-    EXPECT_THAT(error_of(dir_.write("noend.pkg.tar", plain.substr(0, 1024)), Fault::corrupt),
-                HasSubstr("end mark"));
     EXPECT_THAT(error_of(dir_.write("empty.pkg.tar", ""), Fault::corrupt), HasSubstr("empty"));
     (void)error_of(dir_.write("text.pkg.tar", "<html>not found</html>\n"), Fault::corrupt);
     (void)error_of(dir_.write("long.pkg.tar", std::string(100'000, 'z')), Fault::corrupt);
@@ -413,10 +488,6 @@ TEST_F(StoreArchive, RefusesLinksWithoutAPlaceToGo) {
     RawTar far;
     far.add({.path = "usr/s", .type = '2', .link = "t", .pax = {{"linkpath", std::string(4096, 't')}}});
     EXPECT_THAT(error_of(far, Fault::refused), HasSubstr("target longer than 4095"));
-    EXPECT_THAT(error_of(RawTar().file("a", "1").add(
-                             {.path = "b", .type = '1', .link = "a", .pax = {{"mtime", "1"}}}, "own"),
-                         Fault::refused),
-                HasSubstr("content of its own"));
 }
 
 }  // namespace

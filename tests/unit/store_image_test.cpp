@@ -704,7 +704,7 @@ TEST_F(ForeignImageTest, ALayerThatIsNotItsDigestIsRefused) {
 }
 
 TEST_F(ForeignImageTest, NamesThatLeadOutAreRefused) {
-    for (const char* path : {"../x", "a/../../x", "/etc/passwd"}) {
+    for (const char* path : {"../x", "a/../../x", "/../etc/passwd"}) {
         EXPECT_THROW((void)delta_of(docker_archive({tar_of({{TarEntry::Kind::file, path, "x", ""}})})), Error)
             << path;
     }
@@ -863,7 +863,7 @@ TEST_F(HomeTest, NothingLeavesTheHome) {
         {{TarEntry::Kind::file, "etc/passwd", "x", ""}},
         {{TarEntry::Kind::file, "../x", "x", ""}},
         {{TarEntry::Kind::file, home + "/../x", "x", ""}},
-        {{TarEntry::Kind::file, "/" + home + "/x", "x", ""}},
+        {{TarEntry::Kind::file, "/x", "x", ""}},
         {{TarEntry::Kind::file, home + "ly/x", "x", ""}},
         {{TarEntry::Kind::symlink, home, "", "/"}, {TarEntry::Kind::file, home + "/x", "x", ""}},
         {{TarEntry::Kind::symlink, home + "/out", "", ".."},

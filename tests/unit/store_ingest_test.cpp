@@ -112,6 +112,57 @@ TEST_F(StoreIngest, PythonSourcesKeepTheirTime) {
     EXPECT_FALSE(keeps_time("usr/lib/x.pyc"));
 }
 
+TEST_F(StoreIngest, AFurtherNameOfALinkOrFifoIsOneMore) {
+    RawTar tar;
+    tar.pkginfo("links").symlink("s", "target").add({.path = "p", .type = '6', .mode = 0600, .uid = 5});
+    tar.hardlink("s2", "s").hardlink("p2", "./p").hardlink("s3", "s2");
+    const ManifestId id = ingest(tar.write(dir_.path("links.pkg.tar.zst"))).id;
+    EXPECT_EQ(entry(id, "s3").kind, EntryKind::symlink);
+    EXPECT_EQ(entry(id, "s3").target, "target");
+    EXPECT_EQ(entry(id, "p2").kind, EntryKind::fifo);
+    EXPECT_EQ(entry(id, "p2").mode, 0600U);
+    EXPECT_EQ(entry(id, "p2").uid, 5U);
+}
+
+TEST_F(StoreIngest, WhatIsThereTwiceIsWhatExtractionLeaves) {
+    RawTar tar;
+    tar.pkginfo("twice").add({.path = "etc", .type = '5', .mode = 0700}).file("etc/a", "first");
+    tar.hardlink("etc/b", "etc/a").file("./etc/a", "the second", 0600);
+    tar.directory("etc/").symlink("c", "x").file("c", "a file").file("d", "1").symlink("d", "y");
+    const ManifestId id = ingest(tar.write(dir_.path("twice.pkg.tar.zst"))).id;
+    EXPECT_EQ(entry(id, "etc").mode, 0700U);
+    EXPECT_EQ(content(entry(id, "etc/a").object), "the second");
+    EXPECT_EQ(entry(id, "etc/a").mode, 0600U);
+    EXPECT_EQ(entry(id, "etc/a").link_group, 0U);
+    EXPECT_EQ(content(entry(id, "etc/b").object), "first");
+    EXPECT_EQ(content(entry(id, "c").object), "a file");
+    EXPECT_EQ(entry(id, "d").target, "y");
+    EXPECT_EQ(manifest(id).entries.size(), 5U);
+}
+
+TEST_F(StoreIngest, AHardLinkWithAContentRenewsAllItsNames) {
+    RawTar tar;
+    tar.pkginfo("renewed").file("a", "").hardlink("b", "a");
+    tar.add({.path = "c", .type = '1', .link = "a", .mode = 0755, .mtime = 9, .pax = {{"mtime", "9"}}},
+            "body");
+    const ManifestId id = ingest(tar.write(dir_.path("renewed.pkg.tar.zst"))).id;
+    for (const char* name : {"a", "b", "c"}) {
+        EXPECT_EQ(content(entry(id, name).object), "body") << name;
+        EXPECT_EQ(entry(id, name).mode, 0755U) << name;
+        EXPECT_EQ(entry(id, name).size, 4U) << name;
+        EXPECT_EQ(entry(id, name).link_group, entry(id, "a").link_group) << name;
+    }
+}
+
+TEST_F(StoreIngest, FilesWithADotAtTheRootAreFiles) {
+    RawTar tar;
+    tar.pkginfo("dots").file("/.field", "1").directory("/.d/").file("/.d/x", "2").file(".BUILDINFO", "no");
+    const ManifestId id = ingest(tar.write(dir_.path("dots.pkg.tar.zst"))).id;
+    EXPECT_EQ(manifest(id).entries.size(), 3U);
+    EXPECT_EQ(content(entry(id, ".field").object), "1");
+    EXPECT_EQ(content(entry(id, ".d/x").object), "2");
+}
+
 TEST_F(StoreIngest, HardLinksShareOneGroup) {
     RawTar tar;
     tar.pkginfo("links").add({.path = "a", .mode = 0755, .uid = 7, .mtime = 9}, "one").hardlink("b", "a");

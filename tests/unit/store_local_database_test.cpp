@@ -96,6 +96,16 @@ TEST(FormatFiles, SortsWithSlashesAndPrefersTheRecordedMd5) {
     EXPECT_EQ(format_files(manifest, package, installed), files + "recorded\n\n");
 }
 
+TEST(FormatFiles, NamesThatBeginWithADotAreSpelledAsInArchives) {
+    Manifest manifest;
+    for (const char* path : {".d", ".d/x", ".field", "usr"}) {
+        Entry& entry = manifest.entries.emplace_back();
+        entry.path = path;
+        entry.kind = entry.path == ".d" || entry.path == "usr" ? EntryKind::directory : EntryKind::file;
+    }
+    EXPECT_EQ(format_files(manifest, {}, {}), "%FILES%\n/.d/\n/.d/x\n/.field\nusr/\n\n");
+}
+
 // --- The same packages by pacman itself ---
 
 /// A database as path → content.
