@@ -18,6 +18,7 @@ namespace pwstore {
 namespace {
 
 constexpr uint64_t kGiB = 1ULL << 30;
+constexpr uint64_t kNoSize = 1ULL << 50;     ///< what claims to be larger has no believable size
 constexpr uint64_t kIndexBytes = 256 << 10;  ///< the index writes pages anew, at each of a few commits
 constexpr uint64_t kRecordBytes =
     512;  ///< of a new path in the index: an entry and an object, half-full pages
@@ -44,7 +45,6 @@ bool brings_packages(const TransactionState& state) {
 /// So much is free that there is nothing to count: far more than the packages say that they take, and a GiB
 /// for every root.
 bool is_ample(const TransactionState& state, uint64_t free) {
-    constexpr uint64_t kNoSize = 1ULL << 50;  // what claims to be larger has no believable size
     uint64_t needed = kGiB;
     for (const Work& work : state.works) {
         if (work.affected) needed += kGiB;
@@ -78,7 +78,8 @@ class SpaceEstimate {
             }
         }
         const ReadTxn txn = state_.store.index().read();
-        uint64_t bytes = kIndexBytes + new_paths_ * kRecordBytes + missing_bytes(txn, contents_);
+        uint64_t bytes =
+            kIndexBytes + new_paths_ * kRecordBytes + missing_bytes(txn, contents_) + unread_bytes_;
         for (const Work& work : state_.works) {
             if (work.affected) bytes += root_bytes(txn, work);
         }
@@ -97,6 +98,7 @@ class SpaceEstimate {
     std::map<std::string, ArchiveListing> unknown_;  ///< by archive
     std::map<FileIdentity, uint64_t> contents_;      ///< of all unknown archives
     uint64_t new_paths_ = 0;
+    uint64_t unread_bytes_ = 0;  ///< that packages claim which could not be looked at
 };
 
 void SpaceEstimate::look_at_archive(const PlanStep& step) {
@@ -108,7 +110,13 @@ void SpaceEstimate::look_at_archive(const PlanStep& step) {
         known_[step.archive] = *manifest;
         return;
     }
-    const ArchiveListing& listing = unknown_[step.archive] = list_archive(step.archive);
+    ArchiveListing& listing = unknown_[step.archive];
+    try {
+        listing = list_archive(step.archive);
+    } catch (const Error& error) {
+        if (error.fault() == Fault::interrupted) throw;
+        unread_bytes_ += std::min(step.package.installed_size, kNoSize);  // ingest says what is wrong
+    }
     contents_.insert(listing.contents.begin(), listing.contents.end());
     new_paths_ += listing.entries.size();
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "store/base/error.hpp"
+#include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 #include "store/ingest.hpp"
 #include "store/local_database.hpp"
@@ -32,10 +33,10 @@ class Lister {
     ArchiveListing list() {
         ArchiveMember member;
         while (reader_.next(member)) {
-            if (is_side(member.path) && member.kind == MemberKind::file &&
+            if (member.is_metadata && is_side(member.path) && member.kind == MemberKind::file &&
                 member.size <= IngestLimits{}.side_object_bytes) {
                 take_side(member.path, std::string(reader_.read_whole(buffer_)));
-            } else if (member.path.front() != '.') {
+            } else if (!member.is_metadata) {
                 if (take_mtree()) break;
                 take(member);
             }
@@ -70,16 +71,29 @@ class Lister {
     std::optional<std::string> mtree_;
 };
 
-/// All that is to be known, from .MTREE. Without it, or where it lacks something, false, once and for all.
+bool is_file(const MtreeEntry& entry) {
+    return entry.kind == MtreeEntry::Kind::file;
+}
+
+bool is_usable(const MtreeEntry& entry) {
+    return is_root_path(entry.path) && (!is_file(entry) || (entry.sha256.size() == 64 && entry.size >= 0));
+}
+
+/// What .MTREE lists; nothing when it cannot be read or lacks something: nobody but us depends on it.
+std::vector<MtreeEntry> usable_entries(const std::string& mtree) {
+    try {
+        std::vector<MtreeEntry> listed = parse_mtree(mtree, ".MTREE");
+        if (std::all_of(listed.begin(), listed.end(), is_usable)) return listed;
+    } catch (const Error&) {
+    }
+    return {};
+}
+
+/// All that is to be known, from .MTREE. Without a usable one, false, once and for all.
 bool Lister::take_mtree() {
     if (!mtree_) return false;
-    const std::vector<MtreeEntry> listed = parse_mtree(*std::exchange(mtree_, std::nullopt), ".MTREE");
-    const auto is_file = [](const MtreeEntry& entry) { return entry.kind == MtreeEntry::Kind::file; };
-    if (std::any_of(listed.begin(), listed.end(), [&](const MtreeEntry& entry) {
-            return is_file(entry) && (entry.sha256.size() != 64 || entry.size < 0);
-        })) {
-        return false;
-    }
+    const std::vector<MtreeEntry> listed = usable_entries(*std::exchange(mtree_, std::nullopt));
+    if (listed.empty()) return false;
     for (const MtreeEntry& each : listed) {
         if (each.path.starts_with('.')) continue;
         Entry entry;
@@ -111,6 +125,10 @@ void Lister::take(const ArchiveMember& member) {
         case MemberKind::directory:
             entry.kind = EntryKind::directory;
             break;
+        case MemberKind::hard_link:
+            entry.object = 1;  // the content is that of a name before it
+            if (member.size == 0) break;
+            [[fallthrough]];
         case MemberKind::file: {
             Sha256Stream sha256;
             for (std::string_view piece = reader_.read_piece(); !piece.empty(); piece = reader_.read_piece())
@@ -122,9 +140,6 @@ void Lister::take(const ArchiveMember& member) {
         }
         case MemberKind::symlink:
             entry.kind = EntryKind::symlink;
-            break;
-        case MemberKind::hard_link:
-            entry.object = 1;  // the content is that of a name before it
             break;
         case MemberKind::fifo:
             entry.kind = EntryKind::fifo;

@@ -95,6 +95,31 @@ TEST_F(StoreArchiveListing, WithoutMtreeTheFilesAreRead) {
     EXPECT_EQ(missing(partial), 2 * kDiskBlock + kSides) << "a list without SHA-256 says nothing";
 }
 
+TEST_F(StoreArchiveListing, WithAnUnusableMtreeTheFilesAreRead) {
+    const std::string digest = " time=1.0 mode=644 size=1 type=file sha256digest=" + std::string(64, '0');
+    const std::vector<std::string> lists = {
+        "",
+        "no mtree at all",
+        "#mtree\n./opt/My App/x" + digest + "\n",
+        "#mtree\n/usr/new" + digest + "\n",
+        "#mtree\n../new" + digest + "\n",
+        "#mtree\n./usr/new time=1.0 mode=644 size=1 type=file sha256digest=" + std::string(64, 'z') + "\n",
+        "#mtree\n./usr/" + std::string(70'000, 'n') + digest + "\n",
+        "#mtree\n./usr/new time=1.0 mode=644 size",
+        compressed("#mtree\n./usr/new" + digest + "\n", "gz").substr(0, 40),
+    };
+    for (const std::string& list : lists) {
+        const std::string archive = RawTar()
+                                        .pkginfo("odd")
+                                        .file(".MTREE", list)
+                                        .file("usr/new", std::string(5000, 'n'))
+                                        .write(dir_.path("odd-1-1-any.pkg.tar.zst"));
+        const ArchiveListing listing = list_archive(archive);
+        ASSERT_EQ(listing.entries.size(), 1U) << list.substr(0, 80);
+        EXPECT_EQ(listing.entries[0].size, 5000U) << list.substr(0, 80);
+    }
+}
+
 }  // namespace
 
 }  // namespace pwstore::test
