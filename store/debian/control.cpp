@@ -67,21 +67,22 @@ std::vector<Paragraph> paragraphs_of(std::string_view text) {
     return result;
 }
 
-bool is_lower_or_digit(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+bool is_letter_or_digit(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
+/// What dpkg takes, which is more than what policy allows.
 bool is_package_name(std::string_view name) {
-    return name.size() >= 2 && name.size() <= 200 && is_lower_or_digit(name.front()) &&
-           std::all_of(name.begin(), name.end(),
-                       [](char c) { return is_lower_or_digit(c) || c == '+' || c == '-' || c == '.'; });
+    return !name.empty() && name.size() <= 200 && is_letter_or_digit(name.front()) &&
+           std::all_of(name.begin(), name.end(), [](char c) {
+               return is_letter_or_digit(c) || std::string_view("+-._").find(c) != std::string_view::npos;
+           });
 }
 
 bool is_version(std::string_view version) {
     return !version.empty() && version.size() <= 200 && version.front() >= '0' && version.front() <= '9' &&
            std::all_of(version.begin(), version.end(), [](char c) {
-               return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z') ||
-                      std::string_view(".+-~:").find(c) != std::string_view::npos;
+               return is_letter_or_digit(c) || std::string_view(".+-~:").find(c) != std::string_view::npos;
            });
 }
 
@@ -199,11 +200,12 @@ DebIndexEntry parse_deb_index_entry(std::string_view text, std::string_view path
     const Paragraph paragraph = first_paragraph(text, path_for_errors);
     DebIndexEntry entry;
     entry.control = control_of(paragraph, path_for_errors);
-    entry.path = field_of(paragraph, "filename");
+    entry.path = root_path_of(field_of(paragraph, "filename"));
     const std::string size = field_of(paragraph, "size");
     const auto [end, problem] = std::from_chars(size.data(), size.data() + size.size(), entry.size);
     const std::string sha256 = field_of(paragraph, "sha256");
-    const bool is_plain = std::all_of(entry.path.begin(), entry.path.end(), [](char c) { return c > ' '; });
+    const bool is_plain =
+        std::none_of(entry.path.begin(), entry.path.end(), [](unsigned char c) { return c < ' '; });
     if (problem != std::errc() || end != size.data() + size.size() || sha256.size() != 64 || !is_plain ||
         !is_root_path(entry.path)) {
         throw Error("read package index", path_for_errors,

@@ -43,7 +43,7 @@ struct DebControl {
 };
 
 /// The first paragraph of a control file or of a Packages index. @throws Error (corrupt) without a name,
-/// version or architecture, or with one that Debian's policy does not allow (they become parts of file names)
+/// version or architecture, or with one that dpkg does not take (they become parts of file names)
 [[nodiscard]] DebControl parse_deb_control(std::string_view text, std::string_view path_for_errors);
 
 /// A package of a Packages index: what it is and which file it is.

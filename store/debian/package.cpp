@@ -22,7 +22,7 @@ namespace pwstore {
 namespace {
 
 /// Raised whenever the same .deb gives another package.
-constexpr int kConverterRevision = 2;
+constexpr int kConverterRevision = 3;
 constexpr uint64_t kControlLimit = 16 << 20;
 constexpr uint64_t kRatioFrom = 64 << 20;
 
@@ -62,24 +62,14 @@ std::string merged(std::string_view path) {
                                                                : std::string(path);
 }
 
-std::string_view without_dot(std::string_view name) {
-    while (name.substr(0, 2) == "./")
-        name.remove_prefix(2);
-    return name;
-}
-
-/// Name in the archive → path below the root; empty for the root itself.
-std::string payload_path(std::string_view name) {
-    std::string_view path = without_dot(name);
-    while (!path.empty() && path.back() == '/')
-        path.remove_suffix(1);
-    if (path.empty() || path == ".") {
-        if (!name.empty() && name.front() == '/') refuse(std::string(name), "an absolute name");
-        return {};
-    }
-    if (path.front() == '/') refuse(std::string(name), "an absolute name");
-    if (!is_root_path(path)) refuse(std::string(name), "a name that leads out of the package");
-    return merged(path);
+/// Name in the archive → path below the root as the package has it; empty for the root itself.
+std::string plain_path(std::string_view name) {
+    std::string path = root_path_of(name);
+    if (!path.empty() && !is_root_path(path))
+        refuse(std::string(name), "a name that leads out of the package");
+    if (path.find('\n') != std::string::npos)
+        refuse(std::string(name), "a line break in a name, which dpkg's lists cannot have");
+    return path;
 }
 
 /// What a symlink at `path` points to, when text alone says it; nullopt when that lies above the root.
@@ -119,7 +109,8 @@ class DebMember {
         std::string format;
         for (auto piece = members_.read(); !piece.empty() && format.size() < 16; piece = members_.read())
             format += piece;
-        if (format.substr(0, 2) != "2.") damaged(path, "its format is not 2");
+        if (format.substr(0, 2) != "2.")
+            throw Error("read Debian package", path, "its format is not 2").as(Fault::unsupported);
         while (const auto name = members_.next()) {
             if (name->substr(0, wanted.size()) == wanted) return;
         }
@@ -166,45 +157,38 @@ class PayloadCopier {
         while (const auto entry = tar_.next()) {
             budget_.take_entry(*entry);
             newest_ = std::max(newest_, entry->mtime);
-            const std::string path = payload_path(entry->path);
-            list_ += listed_name(entry->path);
-            if (!path.empty()) place(*entry, path);
-            link_rare_directory(entry->path, entry->mtime);
+            const std::string plain = plain_path(entry->path);
+            list_ += plain.empty() ? "/.\n" : fmt::format("/{}\n", plain);
+            if (!plain.empty()) place(*entry, plain);
+            link_rare_directory(plain, entry->mtime);
         }
-        if (newest_ == INT64_MIN)
-            throw Error("read Debian package", "data.tar", "it is empty").as(Fault::corrupt);
     }
+    /// The latest time of anything in it, never before the epoch.
     [[nodiscard]] int64_t newest() const noexcept { return newest_; }
     /// What dpkg's NAME.list says: the names as the package has them.
     [[nodiscard]] const std::string& list() const noexcept { return list_; }
 
  private:
-    static std::string listed_name(std::string_view name) {
-        name = without_dot(name);
-        while (!name.empty() && name.back() == '/')
-            name.remove_suffix(1);
-        return name.empty() ? "/.\n" : fmt::format("/{}\n", name);
-    }
     /// The layout has no links for directories that hardly anybody has; a package that uses one brings it.
     void link_rare_directory(std::string_view name, int64_t mtime) {
-        name = without_dot(name);
         const std::string top(name.substr(0, name.find('/')));
         const bool rare =
             is_merged_directory(top) && top.starts_with("lib") && top != "lib" && top != "lib64";
         if (rare && !package_.contains(top)) package_.add_symlink(top, "usr/" + top, {0777, 0, 0, mtime});
     }
 
-    void place(const TarEntry& entry, const std::string& path) {
+    void place(const TarEntry& entry, const std::string& plain) {
         const FileAttributes attributes{entry.mode, entry.uid, entry.gid, entry.mtime};
+        const std::string path = merged(plain);
         switch (entry.kind) {
             case TarEntry::Kind::directory:
-                if (!package_.contains(path)) package_.add_directory(path, attributes);
+                package_.add_directory(path, attributes);
                 return;
             case TarEntry::Kind::symlink:
-                place_symlink(entry, path, attributes);
+                place_symlink(entry, plain, path, attributes);
                 return;
             case TarEntry::Kind::hard_link: {
-                const std::string of = payload_path(entry.target);
+                const std::string of = merged(plain_path(entry.target));
                 if (of != path) package_.add_hard_link(path, of);
                 return;
             }
@@ -214,22 +198,28 @@ class PayloadCopier {
                     package_.append(piece);
                 return;
             case TarEntry::Kind::fifo:
+                package_.add_fifo(path, attributes);
+                return;
             case TarEntry::Kind::device:
+                refuse(entry.path, "a device node, which no container can have");
             case TarEntry::Kind::other:
                 break;
         }
-        refuse(entry.path, "neither file, directory nor link");
+        refuse(entry.path, "neither file, directory, link nor fifo");
     }
 
-    void place_symlink(const TarEntry& entry, const std::string& path, const FileAttributes& attributes) {
+    void place_symlink(const TarEntry& entry, const std::string& plain, const std::string& path,
+                       const FileAttributes& attributes) {
         if (entry.target.empty()) refuse(entry.path, "a symlink to nothing");
-        const std::string_view plain = without_dot(entry.path);
+        const auto destination = link_destination(plain, entry.target);
         if (is_merged_directory(plain) || is_run_directory(plain)) {
-            if (link_destination(std::string(plain), entry.target) == path) return;  // the layout has it
+            if (destination == path) return;  // the layout has it
             refuse(entry.path, "a link of the root's layout that leads elsewhere");
         }
         // /bin/x → /usr/bin/x: one file when /usr is merged
-        if (is_below_merged(path) && link_destination(path, entry.target) == path) return;
+        if (is_below_merged(path) && (destination == path || link_destination(path, entry.target) == path))
+            return;
+        if (package_.is_directory(path)) return;  // dpkg keeps it
         package_.add_symlink(path, entry.target, attributes);
     }
     static bool is_below_merged(std::string_view path) {
@@ -239,7 +229,7 @@ class PayloadCopier {
     PackageWriter& package_;
     TarReader& tar_;
     UnpackBudget budget_;
-    int64_t newest_ = INT64_MIN;
+    int64_t newest_ = 1;
     std::string list_;
 };
 
@@ -282,7 +272,7 @@ std::vector<std::string> licenses_of(const PackageWriter& package, const std::st
 std::vector<std::string> backup_of(const PackageWriter& package, const DebControl& control) {
     std::vector<std::string> backup;
     for (const std::string& file : control.conffiles) {
-        const std::string path = merged(std::string_view(file).substr(1));
+        const std::string path = merged(root_path_of(file));
         if (package.is_file(path)) backup.push_back(path);
     }
     return backup;
@@ -305,7 +295,7 @@ DebArchive read_deb(const std::string& path) {
             if (entry->kind != TarEntry::Kind::file) continue;
             std::string text = tar.read_whole(left);
             left -= text.size();
-            deb.control_members.emplace(without_dot(entry->path), std::move(text));
+            deb.control_members.insert_or_assign(root_path_of(entry->path), std::move(text));
         }
         const auto control = deb.control_members.extract("control");
         if (control.empty()) damaged(path, "it has no control file");
@@ -341,7 +331,7 @@ RepositoryPackage convert_deb(const DebArchive& deb, const AlpmRelations& relati
         description.url = control.homepage;
         description.arch = alpm_architecture(control.architecture);
         description.packager = control.maintainer;
-        description.build_date = std::max<int64_t>(copier.newest(), 1);
+        description.build_date = copier.newest();
         description.licenses = licenses_of(package, control.name);
         description.provides = relations.provides;
         description.depends = relations.depends;

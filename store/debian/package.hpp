@@ -30,14 +30,14 @@ struct AlpmRelations {
     std::vector<std::string> depends, provides, conflicts;
 };
 
-/// @throws Error (corrupt) when it is not a Debian package of format 2
+/// @throws Error (corrupt) when it is not a Debian package, (unsupported) when its format is not 2
 [[nodiscard]] DebArchive read_deb(const std::string& path);
 
 /// Write the alpm package of `deb` into directory `into`, durably and atomically: the payload with its true
 /// modes, owners and times, the links /bin, /sbin, /lib… resolved to what lies below usr/, `conffiles` as
-/// backup files, and dpkg's records of it (dpkg_record.hpp), maintainer scripts included.
-/// @throws Error (corrupt, refused) for absolute names, "..", devices, names below symlinks, truncated or
-/// oversized archives
+/// backup files, and dpkg's records of it (dpkg_record.hpp), maintainer scripts included. What is there twice
+/// is as dpkg leaves it: directories stay, the last of all else wins.
+/// @throws Error (corrupt, refused) for "..", devices, names below symlinks, truncated or oversized archives
 [[nodiscard]] RepositoryPackage convert_deb(const DebArchive& deb, const AlpmRelations& relations, int into,
                                             const IngestLimits& limits = {});
 

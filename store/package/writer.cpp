@@ -72,12 +72,18 @@ std::string mtree_name(std::string_view name) {
     return result;
 }
 
+/// libalpm takes what begins with a dot for metadata, and "/.x" for a file.
+std::string name_in_archive(const std::string& path) {
+    return path.starts_with('.') ? "/" + path : path;
+}
+
 std::string mtree_line(const TarEntry& entry, uint64_t size, const ContentDigest& digest) {
     std::string line = fmt::format("./{} time={}.0", mtree_name(entry.path), entry.mtime);
     if (entry.uid != 0) line += fmt::format(" uid={}", entry.uid);
     if (entry.gid != 0) line += fmt::format(" gid={}", entry.gid);
     if (entry.mode != 0644) line += fmt::format(" mode={:o}", entry.mode);
     if (entry.kind == TarEntry::Kind::directory) return line + " type=dir\n";
+    if (entry.kind == TarEntry::Kind::fifo) return line + " type=fifo\n";
     if (entry.kind == TarEntry::Kind::symlink)
         return line + fmt::format(" type=link link={}\n", mtree_name(entry.target));
     return line +
@@ -92,7 +98,7 @@ std::string one_line(std::string_view value) {
 }
 
 [[noreturn]] void refuse(const std::string& path, std::string_view cause) {
-    throw Error("package file", path, cause).as(Fault::corrupt);
+    throw Error("package file", path, cause).as(Fault::refused);
 }
 
 }  // namespace
@@ -112,8 +118,13 @@ struct PackageWriter::State {
         close_file();
         if (!is_root_path(path)) refuse(path, "not a path that a package may hold");
         auto [place, is_new] = items.try_emplace(path);
-        if (!is_new) refuse(path, "it occurs twice");
         Item& item = place->second;
+        if (!is_new) {
+            if (item.entry.kind == TarEntry::Kind::directory || kind == TarEntry::Kind::directory)
+                refuse(path, "it occurs twice, as a directory and as something else");
+            hand_over(path, item);
+            item = Item();
+        }
         item.entry.path = std::move(path);
         item.entry.kind = kind;
         item.entry.mode = attributes.mode & 07777U;
@@ -122,6 +133,7 @@ struct PackageWriter::State {
         item.entry.mtime = attributes.mtime;
         return item;
     }
+    void hand_over(const std::string& path, const Item& item);
     void close_file() {
         if (open == nullptr) return;
         open->digest = digest.finish();
@@ -142,7 +154,24 @@ PackageWriter::PackageWriter(int dir) : state_(std::make_unique<State>()) {
 
 PackageWriter::~PackageWriter() = default;
 
+/// `item` is going to be replaced: the first of its other names carries the content.
+void PackageWriter::State::hand_over(const std::string& path, const Item& item) {
+    const std::string* heir = nullptr;
+    for (auto& [name, other] : items) {
+        if (other.carrier != path) continue;
+        if (heir == nullptr) {
+            heir = &name;
+            const std::string kept = other.entry.path;
+            other = item;
+            other.entry.path = kept;
+        } else {
+            other.carrier = *heir;
+        }
+    }
+}
+
 void PackageWriter::add_directory(std::string path, const FileAttributes& attributes) {
+    if (is_directory(path)) return;
     state_->add(std::move(path), TarEntry::Kind::directory, attributes);
 }
 
@@ -153,18 +182,22 @@ void PackageWriter::add_symlink(std::string path, std::string target, const File
     item.entry.mode = 0777;
 }
 
+void PackageWriter::add_fifo(std::string path, const FileAttributes& attributes) {
+    state_->add(std::move(path), TarEntry::Kind::fifo, attributes);
+}
+
 void PackageWriter::add_hard_link(std::string path, const std::string& of) {
     state_->close_file();
     const auto found = state_->items.find(of);
     if (found == state_->items.end()) refuse(path, "a hard link to a file that is not there");
-    const Item& other = found->second;
-    if (other.entry.kind != TarEntry::Kind::file && other.entry.kind != TarEntry::Kind::hard_link) {
-        refuse(path, "a hard link to something that is no file");
-    }
-    const std::string carrier = other.carrier.empty() ? of : other.carrier;
-    const TarEntry& first = state_->items.at(carrier).entry;
-    Item& item = state_->add(std::move(path), TarEntry::Kind::hard_link,
-                             {first.mode, first.uid, first.gid, first.mtime});
+    const TarEntry other = found->second.entry;
+    const FileAttributes attributes{other.mode, other.uid, other.gid, other.mtime};
+    if (other.kind == TarEntry::Kind::directory) refuse(path, "a hard link to a directory");
+    if (other.kind == TarEntry::Kind::symlink) return add_symlink(std::move(path), other.target, attributes);
+    if (other.kind == TarEntry::Kind::fifo) return add_fifo(std::move(path), attributes);
+    const std::string carrier = found->second.carrier.empty() ? of : found->second.carrier;
+    if (carrier == path) return;
+    Item& item = state_->add(std::move(path), TarEntry::Kind::hard_link, attributes);
     item.carrier = carrier;
 }
 
@@ -190,6 +223,11 @@ void PackageWriter::add_file(std::string path, std::string_view content, const F
 
 bool PackageWriter::contains(std::string_view path) const {
     return state_->items.count(std::string(path)) != 0;
+}
+
+bool PackageWriter::is_directory(std::string_view path) const {
+    const auto found = state_->items.find(std::string(path));
+    return found != state_->items.end() && found->second.entry.kind == TarEntry::Kind::directory;
 }
 
 bool PackageWriter::is_file(std::string_view path) const {
@@ -280,8 +318,9 @@ std::string PackageWriter::State::mtree(const TarEntry& pkginfo, std::string_vie
 void PackageWriter::State::write_payload(TarWriter& tar) const {
     for (const auto& [path, item] : items) {
         TarEntry entry = item.entry;
+        entry.path = name_in_archive(path);
         if (entry.kind == TarEntry::Kind::directory) entry.path += '/';
-        if (entry.kind == TarEntry::Kind::hard_link) entry.target = item.carrier;
+        if (entry.kind == TarEntry::Kind::hard_link) entry.target = name_in_archive(item.carrier);
         tar.add(entry);
         if (entry.kind == TarEntry::Kind::file) {
             read_range(spool.get(), item.offset, entry.size,

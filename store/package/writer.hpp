@@ -33,11 +33,13 @@ class PackageWriter {
     PackageWriter& operator=(const PackageWriter&) = delete;
     ~PackageWriter();
 
-    // --- Payload; every path satisfies is_root_path()
+    // --- Payload; every path satisfies is_root_path(). A directory that is there stays as it is; a file,
+    // link or fifo is replaced by another
     // ----------------------------------------------------------
     void add_directory(std::string path, const FileAttributes& attributes);
     void add_symlink(std::string path, std::string target, const FileAttributes& attributes);
-    /// Another name of the file `of`, which was added before.
+    void add_fifo(std::string path, const FileAttributes& attributes);
+    /// Another name of `of`, which was added before and is no directory.
     void add_hard_link(std::string path, const std::string& of);
     void add_file(std::string path, std::string_view content, const FileAttributes& attributes);
     /// A file whose content comes in pieces; append() goes to the last one begun.
@@ -45,6 +47,7 @@ class PackageWriter {
     void append(std::string_view piece);
     /// True when a file, link or directory of that path was added.
     [[nodiscard]] bool contains(std::string_view path) const;
+    [[nodiscard]] bool is_directory(std::string_view path) const;
     /// True when that path is a file or a hard link to one.
     [[nodiscard]] bool is_file(std::string_view path) const;
     /// Content of a file that was added, by path. @throws Error when it is not a file of this package
@@ -55,7 +58,7 @@ class PackageWriter {
     /// Write NAME-VERSION-ARCH.pkg.tar.zst, durably and atomically; missing parent directories (0755, root,
     /// the package's build date) are added. `installed_size` of the description is set here.
     /// @param remark one line that becomes a comment of .PKGINFO
-    /// @throws Error (corrupt) for two entries of one path, or an entry below something that is no directory
+    /// @throws Error (refused) for an entry below something that is no directory
     RepositoryPackage write(PackageDescription description, std::string_view remark);
 
  private:

@@ -122,6 +122,24 @@ TEST_F(PackageWriterTest, HardLinksCarryTheirContentWithTheFirstName) {
     EXPECT_EQ(package.description.installed_size, 7U);
 }
 
+TEST_F(PackageWriterTest, AnotherContentOfOnePathReplacesIt) {
+    writer_.add_file("a", "first", {0755, 0, 0, 1});
+    writer_.add_hard_link("b", "a");
+    writer_.add_hard_link("c", "a");
+    writer_.add_file("a", "second", {0600, 0, 0, 2});
+    writer_.add_directory("d", {0700, 0, 0, 3});
+    writer_.add_directory("d", {0755, 0, 0, 4});
+    const auto package = writer_.write(tool(), "");
+    const auto found = entries(package);
+    ASSERT_EQ(found.size(), 6U);
+    EXPECT_EQ(member(package, "a"), "second");
+    EXPECT_EQ(found[2].mode, 0600U);
+    EXPECT_EQ(member(package, "b"), "first");
+    EXPECT_EQ(found[3].mode, 0755U);
+    EXPECT_EQ(found[4].target, "b");
+    EXPECT_EQ(found[5].mode, 0700U);
+}
+
 TEST_F(PackageWriterTest, TheSameInputGivesTheSameBytes) {
     test::TestDir other;
     const Fd dir = open_dir(AT_FDCWD, other.path());
@@ -136,11 +154,11 @@ TEST_F(PackageWriterTest, TheSameInputGivesTheSameBytes) {
 TEST_F(PackageWriterTest, RefusesWhatNoPackageMayHold) {
     EXPECT_THROW(writer_.add_file("../x", "", {}), Error);
     EXPECT_THROW(writer_.add_file("/x", "", {}), Error);
-    writer_.add_file("twice", "", {});
+    writer_.add_directory("twice", {});
     EXPECT_THROW(writer_.add_file("twice", "", {}), Error);
     EXPECT_THROW(writer_.add_hard_link("y", "absent"), Error);
+    EXPECT_THROW(writer_.add_hard_link("z", "twice"), Error);
     writer_.add_symlink("dir", "/etc", {});
-    EXPECT_THROW(writer_.add_hard_link("z", "dir"), Error);
     writer_.add_file("dir/passwd", "", {});
     EXPECT_THROW((void)writer_.write(tool(), ""), Error);
     EXPECT_TRUE(list_directory(dir_.get()).empty()) << "nothing of a refused package stays";
