@@ -302,12 +302,14 @@ void Parser::finish_deb(DebSection& section) {
         if (keyring.front() != '/') fail(place, "SignedBy needs absolute paths of keyrings");
     }
     if (section.keyrings.empty()) section.keyrings = distribution_keyrings();
-    const auto add = [&](std::vector<std::string> servers, const std::string& suite,
+    const auto add = [&](const Place& there, std::vector<std::string> servers, const std::string& suite,
                          std::vector<std::string> components) {
-        if (suite.ends_with('/') || components.empty())
-            fail(place, fmt::format("'{}' needs a suite and its components", printable(suite)));
-        repository.deb_sources.push_back(
-            {std::move(servers), suite, std::move(components), section.keyrings});
+        DebSource source{std::move(servers), suite, std::move(components), section.keyrings};
+        if (!source.is_flat() && source.components.empty())
+            fail(there, fmt::format("'{}' needs a suite and its components", printable(suite)));
+        if (source.is_flat() && !source.components.empty())
+            fail(there, fmt::format("'{}' is a flat archive, which has no components", printable(suite)));
+        repository.deb_sources.push_back(std::move(source));
     };
     for (const auto& [line, value] : section.sources) {
         if (value == "host") {
@@ -321,15 +323,18 @@ void Parser::finish_deb(DebSection& section) {
             continue;
         }
         const std::vector<std::string> parts = words(value);
-        if (parts.size() < 3 || parts[0].find("://") == std::string::npos)
-            fail({section.file, line}, "Source is 'host' or 'URL SUITE COMPONENT…'");
-        add({parts[0]}, parts[1], {parts.begin() + 2, parts.end()});
+        if (parts.size() < 2 || parts[0].find("://") == std::string::npos)
+            fail({section.file, line}, "Source is 'host', 'URL SUITE COMPONENT…' or 'URL DIRECTORY/'");
+        add({section.file, line}, {parts[0]}, parts[1], {parts.begin() + 2, parts.end()});
     }
     if (!section.suites.empty() && repository.servers.empty())
         fail(place, fmt::format("[{}] names suites and no Server", section.name));
-    if (section.components.empty()) section.components = {"main"};
-    for (const std::string& suite : section.suites)
-        add(repository.servers, suite, section.components);
+    const bool has_components = !section.components.empty();
+    if (!has_components) section.components = {"main"};
+    for (const std::string& suite : section.suites) {
+        const bool needs_none = suite.ends_with('/') && (!has_components || section.suites.size() > 1);
+        add(place, repository.servers, suite, needs_none ? std::vector<std::string>() : section.components);
+    }
     if (repository.deb_sources.empty())
         fail(place, fmt::format("[{}] needs Server and Suite, or Source", section.name));
     for (DebSource& source : repository.deb_sources) {

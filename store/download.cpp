@@ -138,20 +138,33 @@ bool Downloader::try_get(const std::string& url, std::string& into, uint64_t lim
     return state_->get(url, limit, {}, [&](std::string_view bytes) { into += bytes; });
 }
 
+namespace {
+
+/// As apt does it: "+" and "~" too, because some servers (S3) read "+" as a blank.
+std::string with_percents(std::string_view path, std::string_view kept) {
+    std::string text;
+    for (const char c : path) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           kept.find(c) != std::string_view::npos;
+        if (plain) {
+            text += c;
+        } else {
+            text += fmt::format("%{:02x}", static_cast<unsigned char>(c));
+        }
+    }
+    return text;
+}
+
+}  // namespace
+
 std::string url_below(std::string_view server, std::string_view path) {
     while (!server.empty() && server.back() == '/')
         server.remove_suffix(1);
-    std::string url = fmt::format("{}/", server);
-    for (const char c : path) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                           std::string_view("-._~/:+=@,").find(c) != std::string_view::npos;
-        if (plain) {
-            url += c;
-        } else {
-            url += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-        }
-    }
-    return url;
+    const size_t scheme = server.find("://");
+    const size_t root = server.find('/', scheme == std::string_view::npos ? 0 : scheme + 3);
+    const std::string_view place = root == std::string_view::npos ? "" : server.substr(root);
+    return fmt::format("{}{}/{}", server.substr(0, root), with_percents(place, "-._/:=@,%?&;$!*'()"),
+                       with_percents(path, "-._/:=@,"));
 }
 
 }  // namespace pwstore

@@ -39,8 +39,9 @@ class Downloader {
     std::unique_ptr<State> state_;
 };
 
-/// "https://server/debian/" and "dists/x" → "https://server/debian/dists/x"; bytes that a URL cannot carry
-/// become %NN.
+/// "https://server/debian/" and "dists/x" → "https://server/debian/dists/x"; bytes that a URL cannot carry,
+/// and
+/// "+" and "~", become %nn, those of a server that is written with %nn already excepted.
 [[nodiscard]] std::string url_below(std::string_view server, std::string_view path);
 
 }  // namespace pwstore

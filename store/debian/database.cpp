@@ -225,12 +225,12 @@ std::optional<DebOrigins> read_deb_origins(int dir, const std::string& name,
         } else if (names.contains(key)) {
             const std::vector<std::string_view> words = words_of(line);
             DebOrigin origin;
-            if (words.size() != 5 || !read_number(words[1], origin.size) ||
+            if (words.size() < 5 || !read_number(words[1], origin.size) ||
                 !read_number(words[3], origin.server_list) ||
                 origin.server_list >= origins.server_lists.size())
                 throw damaged(line);
             origin.sha256 = Sha256::from_hex(words[2]);
-            origin.path = words[4];
+            origin.path = line.substr(static_cast<size_t>(words[4].data() - line.data()));
             origins.packages.emplace(key, std::move(origin));
         }
     }

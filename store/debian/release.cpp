@@ -15,6 +15,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/gnupg.hpp"
+#include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 
 namespace pwstore {
@@ -252,7 +253,7 @@ DebRelease parse_deb_release(std::string_view text, std::string_view path) {
         if (end == nullptr || std::from_chars(words[1].data(), end, file.size).ptr != end)
             bad(path, fmt::format("'{}' is no line of SHA256", printable(line)));
         file.sha256 = Sha256::from_hex(words[0]);
-        release.files.emplace(words[2], file);
+        release.files.emplace(root_path_of(words[2]), file);
     }
     if (release.files.empty()) bad(path, "it has no list of SHA-256 digests");
     return release;
@@ -261,7 +262,7 @@ DebRelease parse_deb_release(std::string_view text, std::string_view path) {
 void check_deb_release(const DebRelease& release, const std::string& suite, int64_t now,
                        std::string_view path) {
     const bool says_nothing = release.suite.empty() && release.codename.empty();
-    if (!says_nothing && suite != release.suite && suite != release.codename) {
+    if (!suite.empty() && !says_nothing && suite != release.suite && suite != release.codename) {
         bad(path, fmt::format("it is the Release of '{}' ('{}'), not of '{}'", printable(release.suite),
                               printable(release.codename), suite));
     }

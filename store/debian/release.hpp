@@ -33,8 +33,8 @@ struct DebRelease {
 /// "Sat, 21 Nov 2026 00:53:02 UTC" → seconds; nullopt for anything else.
 [[nodiscard]] std::optional<int64_t> parse_deb_date(std::string_view text);
 
-/// A Release that can be used at `now` for the suite that was asked for. @throws Error (corrupt) for one that
-/// has expired, is of the future, or is another suite's
+/// A Release that can be used at `now` for the suite that was asked for, "" for any. @throws Error (corrupt)
+/// for one that has expired, is of the future, or is another suite's
 void check_deb_release(const DebRelease& release, const std::string& suite, int64_t now,
                        std::string_view path_for_errors);
 

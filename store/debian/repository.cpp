@@ -17,6 +17,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
+#include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 #include "store/base/staged_file.hpp"
 #include "store/debian/database.hpp"
@@ -32,7 +33,11 @@ constexpr uint64_t kReleaseLimit = 32 << 20;
 constexpr uint64_t kIndexLimit = 1ULL << 30;
 constexpr std::chrono::minutes kPatience{30};
 /// Best first.
-constexpr std::array<std::string_view, 3> kIndexNames{"Packages.xz", "Packages.gz", "Packages"};
+constexpr std::array<std::string_view, 7> kIndexNames{"Packages.xz",  "Packages.zst",  "Packages.gz",
+                                                      "Packages.bz2", "Packages.lzma", "Packages.lz4",
+                                                      "Packages"};
+/// One index in all forms that the Release lists, best first: paths below the suite.
+using IndexForms = std::vector<std::string>;
 
 /// The Release file of one suite, verified.
 struct VerifiedSuite {
@@ -49,6 +54,20 @@ struct Stamp {
 
 std::string key_of(const DebSource& source) {
     return fmt::format("{} {}", source.servers.front(), source.suite);
+}
+
+/// Where the Release file of a source lies below its servers: "dists/stable", "" of a flat archive.
+std::string place_of(const DebSource& source) {
+    return source.is_flat() ? root_path_of(source.suite) : "dists/" + source.suite;
+}
+
+std::string joined(const std::string& directory, std::string_view name) {
+    return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
+}
+
+/// How a source is called in front of people.
+std::string shown(const DebSource& source) {
+    return source.is_flat() ? url_below(source.servers.front(), place_of(source)) : source.suite;
 }
 
 Stamp read_stamp(int dir, const std::string& filename) {
@@ -127,15 +146,15 @@ class Refresh {
     VerifiedSuite verified_suite(const DebSource& source) {
         std::optional<Error> first;
         for (const std::string& server : source.servers) {
-            const std::string url = url_below(server, "dists/" + source.suite);
             try {
-                sink_.progress("download", fmt::format("{} Release", source.suite), 0, 0);
+                sink_.progress("download", fmt::format("{} Release", shown(source)), 0, 0);
                 VerifiedSuite suite;
                 suite.server = server;
-                const std::string text = verified_text(source, url);
+                const std::string text = verified_text(source, server);
                 suite.sha256 = sha256_of(text).hex();
+                const std::string url = url_below(server, place_of(source));
                 suite.release = parse_deb_release(text, url);
-                check_deb_release(suite.release, source.suite, now_, url);
+                check_deb_release(suite.release, source.is_flat() ? "" : source.suite, now_, url);
                 return suite;
             } catch (const Error& error) {
                 if (error.fault() == Fault::interrupted || source.servers.size() == 1) throw;
@@ -146,19 +165,24 @@ class Refresh {
         throw Error(*first);
     }
 
-    std::string verified_text(const DebSource& source, const std::string& url) {
+    std::string verified_text(const DebSource& source, const std::string& server) {
+        const std::string place = place_of(source);
+        const auto url_of = [&](std::string_view name) { return url_below(server, joined(place, name)); };
         std::string text;
-        if (downloader_.try_get(url + "/InRelease", text, kReleaseLimit))
-            return verified_inrelease(text, source.keyrings, work_path_, url + "/InRelease");
+        if (downloader_.try_get(url_of("InRelease"), text, kReleaseLimit))
+            return verified_inrelease(text, source.keyrings, work_path_, url_of("InRelease"));
         text.clear();
         std::string signature;
-        if (!downloader_.try_get(url + "/Release", text, kReleaseLimit)) {
-            throw Error("download", url, "the server has no InRelease and no Release there")
-                .with_hint("is the suite's name right?");
+        const std::string url = url_of("Release");
+        if (!downloader_.try_get(url, text, kReleaseLimit)) {
+            throw Error("download", url_below(server, place),
+                        "the server has no InRelease and no Release there")
+                .with_hint(source.is_flat() ? "is it the directory with the Packages file?"
+                                            : "is the suite's name right?");
         }
-        if (!downloader_.try_get(url + "/Release.gpg", signature, kReleaseLimit))
-            throw Error("verify signature", url + "/Release", "nobody has signed it").as(Fault::corrupt);
-        return verified_release(text, signature, source.keyrings, work_path_, url + "/Release");
+        if (!downloader_.try_get(url_of("Release.gpg"), signature, kReleaseLimit))
+            throw Error("verify signature", url, "nobody has signed it").as(Fault::corrupt);
+        return verified_release(text, signature, source.keyrings, work_path_, url);
     }
 
     /// A mirror that lags, or someone who offers what was signed long ago.
@@ -168,7 +192,7 @@ class Refresh {
             if (known == before.dates.end() || suites[i].release.date >= known->second) continue;
             sink_.message(Severity::warning,
                           fmt::format("{}: {} has an older {} than what is here, which stays", name_,
-                                      suites[i].server, sources_[i].suite));
+                                      suites[i].server, shown(sources_[i])));
             return true;
         }
         return false;
@@ -185,9 +209,9 @@ class Refresh {
         for (size_t i = 0; i < suites.size(); ++i) {
             date = std::max(date, suites[i].release.date);
             server_lists.push_back(sources_[i].servers);
-            for (const std::string& path : index_paths(sources_[i], suites[i].release))
+            for (const IndexForms& forms : indexes_of(sources_[i], suites[i].release))
                 used.push_back(
-                    read_index(sources_[i], suites[i], path, static_cast<uint32_t>(i), collection));
+                    read_index(sources_[i], suites[i], forms, static_cast<uint32_t>(i), collection));
         }
         sink_.progress("read packages", name_, collection.size(), collection.size());
         const std::string version =
@@ -208,38 +232,49 @@ class Refresh {
         }
     }
 
-    /// Below the suite, the best form of each.
-    static std::vector<std::string> index_paths(const DebSource& source, const DebRelease& release) {
-        std::vector<std::string> paths;
+    static IndexForms forms_of(const std::string& directory, const DebRelease& release) {
+        IndexForms forms;
+        for (const std::string_view name : kIndexNames) {
+            std::string path = joined(directory, name);
+            if (release.files.contains(path)) forms.push_back(std::move(path));
+        }
+        return forms;
+    }
+
+    static std::vector<IndexForms> indexes_of(const DebSource& source, const DebRelease& release) {
+        std::vector<IndexForms> indexes;
+        const auto add = [&](const std::string& directory) {
+            if (IndexForms forms = forms_of(directory, release); !forms.empty())
+                indexes.push_back(std::move(forms));
+        };
+        const auto fail = [&](const std::string& cause) {
+            return Error("refresh repository", shown(source), cause).as(Fault::usage);
+        };
+        if (source.is_flat()) {
+            add("");
+            if (indexes.empty()) throw fail("its Release lists no Packages file");
+        }
         for (const std::string& component : source.components) {
-            std::vector<std::string> architectures{std::string(native_deb_architecture())};
-            if (release.has_packages_of_all) architectures.emplace_back("all");
-            const size_t before = paths.size();
-            for (const std::string& architecture : architectures) {
-                for (const std::string_view form : kIndexNames) {
-                    std::string path = fmt::format("{}/binary-{}/{}", component, architecture, form);
-                    if (!release.files.contains(path)) continue;
-                    paths.push_back(std::move(path));
-                    break;
-                }
-            }
-            if (paths.size() == before) {
-                throw Error(
-                    "refresh repository", source.suite,
+            const size_t before = indexes.size();
+            add(fmt::format("{}/binary-{}", component, native_deb_architecture()));
+            if (release.has_packages_of_all) add(component + "/binary-all");
+            if (indexes.size() == before) {
+                throw fail(
                     fmt::format("it has no component '{}' for {}", component, native_deb_architecture()))
-                    .as(Fault::usage)
                     .with_hint(fmt::format("it has: {}", fmt::join(release.components, " ")));
             }
         }
-        return paths;
+        return indexes;
     }
 
     /// Returns the name of the cached file.
-    std::string read_index(const DebSource& source, const VerifiedSuite& suite, const std::string& path,
+    std::string read_index(const DebSource& source, const VerifiedSuite& suite, const IndexForms& forms,
                            uint32_t server_list, DebCollection& collection) {
-        const DebRelease::File& expected = suite.release.files.at(path);
-        const std::string cached = expected.sha256.hex();
-        if (!is_cached(cached, expected)) fetch_index(source, suite, path, expected, cached);
+        const auto there = std::find_if(forms.begin(), forms.end(), [&](const std::string& form) {
+            return is_cached(suite.release.files.at(form));
+        });
+        const std::string path = there != forms.end() ? *there : fetch_index(source, suite, forms);
+        const std::string cached = suite.release.files.at(path).sha256.hex();
         const Fd file = open_at(cache_.get(), cached, O_RDONLY);
         std::string first_problem;
         size_t problems = 0;
@@ -257,23 +292,24 @@ class Refresh {
         return cached;
     }
 
-    bool is_cached(const std::string& cached, const DebRelease::File& expected) {
+    bool is_cached(const DebRelease::File& expected) {
+        const std::string cached = expected.sha256.hex();
         const auto file = try_open_at(cache_.get(), cached, O_RDONLY | O_NOFOLLOW);
         return file && sha256_of_fd(file->get(), cached) == expected.sha256;
     }
 
-    void fetch_index(const DebSource& source, const VerifiedSuite& suite, const std::string& path,
-                     const DebRelease::File& expected, const std::string& cached) {
-        if (expected.size > kIndexLimit) {
-            throw Error("download", path, "the index is larger than it may be").as(Fault::refused);
-        }
+    /// Into the cache. Returns the form that a server had.
+    std::string fetch_index(const DebSource& source, const VerifiedSuite& suite, const IndexForms& forms) {
         std::vector<std::string> servers{suite.server};
         std::copy_if(source.servers.begin(), source.servers.end(), std::back_inserter(servers),
                      [&](const std::string& server) { return server != suite.server; });
-        for (size_t i = 0; i < servers.size(); ++i) {
+        for (size_t i = 0;; ++i) {
             try {
-                fetch_index_from(servers[i], source.suite, suite.release, path, expected, cached);
-                return;
+                for (const std::string& form : forms) {
+                    if (fetch_form(servers[i], source, suite.release, form)) return form;
+                }
+                throw Error("download", url_below(servers[i], joined(place_of(source), forms.front())),
+                            "the server has no such file");
             } catch (const Error& error) {
                 if (error.fault() == Fault::interrupted || i + 1 == servers.size()) throw;
                 sink_.message(Severity::warning, error.what());
@@ -281,20 +317,22 @@ class Refresh {
         }
     }
 
-    void fetch_index_from(const std::string& server, const std::string& suite, const DebRelease& release,
-                          const std::string& path, const DebRelease::File& expected,
-                          const std::string& cached) {
-        const std::string label = fmt::format("{} {}", suite, path);
-        const std::string below = "dists/" + suite + "/";
-        const std::string by_hash =
-            fmt::format("{}{}/by-hash/SHA256/{}", below, split_path(path).first, expected.sha256.hex());
-        const auto shown = [&](uint64_t done) { sink_.progress("download", label, done, expected.size); };
-        StagedFile file(cache_.get(), cached);
-        std::string url = url_below(server, by_hash);
-        if (!release.has_by_hash || !downloader_.try_get(url, file.fd(), expected.size, shown)) {
-            url = url_below(server, below + path);
-            if (!downloader_.try_get(url, file.fd(), expected.size, shown))
-                throw Error("download", url, "the server has no such file");
+    /// False when the server has no such file: a Release may list what was never there.
+    bool fetch_form(const std::string& server, const DebSource& source, const DebRelease& release,
+                    const std::string& path) {
+        const DebRelease::File& expected = release.files.at(path);
+        if (expected.size > kIndexLimit)
+            throw Error("download", path, "the index is larger than it may be").as(Fault::refused);
+        const std::string label = fmt::format("{} {}", shown(source), path);
+        const std::string place = place_of(source);
+        const std::string by_hash = joined(std::string(split_path(path).first),
+                                           fmt::format("by-hash/SHA256/{}", expected.sha256.hex()));
+        const auto told = [&](uint64_t done) { sink_.progress("download", label, done, expected.size); };
+        StagedFile file(cache_.get(), expected.sha256.hex());
+        std::string url = url_below(server, joined(place, by_hash));
+        if (!release.has_by_hash || !downloader_.try_get(url, file.fd(), expected.size, told)) {
+            url = url_below(server, joined(place, path));
+            if (!downloader_.try_get(url, file.fd(), expected.size, told)) return false;
         }
         const auto size = static_cast<uint64_t>(stat_fd(file.fd(), url).st_size);
         if (size != expected.size) {
@@ -308,6 +346,7 @@ class Refresh {
                 .as(Fault::corrupt);
         }
         file.publish();
+        return true;
     }
 
     std::string name_;

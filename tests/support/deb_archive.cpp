@@ -56,9 +56,11 @@ void SigningKey::detach_sign(const std::string& file, const std::string& into) c
                          into, file));
 }
 
-void DebArchiveTree::publish(const Suite& suite, const SigningKey& key) const {
+/// Each with a file usr/share/NAME; returns the text of Packages.
+std::string DebArchiveTree::write_packages(const std::string& below,
+                                           const std::vector<std::string>& controls) const {
     std::string packages;
-    for (const std::string& fields : suite.controls) {
+    for (const std::string& fields : controls) {
         DebSpec spec;
         spec.control = fields;
         const DebControl control = parse_deb_control(fields, "test");
@@ -67,11 +69,31 @@ void DebArchiveTree::publish(const Suite& suite, const SigningKey& key) const {
             .directory("./usr/share/")
             .file("./usr/share/" + control.name, control.version);
         const std::string bytes = deb_bytes(spec);
-        const std::string below = fmt::format("pool/main/{}_{}.deb", control.name, control.version);
-        write_file(path(below), bytes);
-        packages += fmt::format("{}Filename: {}\nSize: {}\nSHA256: {}\n\n", fields, below, bytes.size(),
+        const std::string file = fmt::format("{}{}_{}.deb", below, control.name, control.version);
+        write_file(path(file), bytes);
+        packages += fmt::format("{}Filename: {}\nSize: {}\nSHA256: {}\n\n", fields, file, bytes.size(),
                                 sha256_of(bytes).hex());
     }
+    return packages;
+}
+
+void DebArchiveTree::publish_flat(const std::string& below, const std::vector<std::string>& controls,
+                                  const std::vector<std::string>& forms, const SigningKey& key) const {
+    const std::string packages = write_packages(below, controls);
+    std::string release = "Date: Sat, 21 Nov 2020 00:00:00 UTC\nSHA256:\n";
+    for (const std::string& form : forms) {
+        const std::string bytes = compressed(packages, form);
+        const std::string name = form.empty() ? "Packages" : "Packages." + form;
+        write_file(path(below + name), bytes);
+        release += line_of(bytes, "./" + name);
+    }
+    write_file(path(below + "Release"), release);
+    remove_file(AT_FDCWD, path(below + "InRelease"));
+    key.clear_sign(path(below + "Release"), path(below + "InRelease"));
+}
+
+void DebArchiveTree::publish(const Suite& suite, const SigningKey& key) const {
+    const std::string packages = write_packages("pool/main/", suite.controls);
     const std::string place = "dists/" + suite.name + "/";
     const std::string index = fmt::format("main/binary-{}/Packages", native_deb_architecture());
     std::string release =
@@ -128,6 +150,23 @@ void LoopbackServer::serve() {
     }
 }
 
+namespace {
+
+std::string file_of(std::string_view path) {
+    std::string file;
+    for (size_t i = 0; i < path.size(); ++i) {
+        if (path[i] == '%' && i + 2 < path.size()) {
+            file += static_cast<char>(std::stoi(std::string(path.substr(i + 1, 2)), nullptr, 16));
+            i += 2;
+        } else {
+            file += path[i] == '+' ? ' ' : path[i];
+        }
+    }
+    return file;
+}
+
+}  // namespace
+
 void LoopbackServer::answer(int connection) {
     std::string request;
     std::array<char, 4096> buffer{};
@@ -139,7 +178,7 @@ void LoopbackServer::answer(int connection) {
     ++requests_;
     const size_t from = request.find(' ') + 1;
     const std::string path = request.substr(from, request.find(' ', from) - from);
-    const auto content = try_read_file(AT_FDCWD, directory_ + path);
+    const auto content = try_read_file(AT_FDCWD, directory_ + file_of(path));
     std::string reply =
         content ? fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                               content->size())

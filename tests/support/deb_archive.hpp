@@ -44,14 +44,19 @@ class DebArchiveTree {
     };
     /// Write a .deb for each control (fields, with a file usr/share/NAME), the indexes and the Release files.
     void publish(const Suite& suite, const SigningKey& key) const;
+    /// The same without suites: .debs, Packages in `forms` (endings, "" = plain) and Release in `below`.
+    void publish_flat(const std::string& below, const std::vector<std::string>& controls,
+                      const std::vector<std::string>& forms, const SigningKey& key) const;
     [[nodiscard]] std::string url() const { return "file://" + directory_; }
     [[nodiscard]] std::string path(const std::string& below) const { return directory_ + "/" + below; }
 
  private:
+    [[nodiscard]] std::string write_packages(const std::string& below,
+                                             const std::vector<std::string>& controls) const;
     std::string directory_;
 };
 
-/// Serves a directory over http on the loopback, one request at a time.
+/// Serves a directory over http on the loopback, one request at a time. A "+" is a blank, as in S3.
 class LoopbackServer {
  public:
     explicit LoopbackServer(std::string directory);

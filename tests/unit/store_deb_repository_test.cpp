@@ -14,6 +14,7 @@
 #include "store/debian/release.hpp"
 #include "store/debian/repository.hpp"
 #include "store/debian/version.hpp"
+#include "store/download.hpp"
 #include "store/package/tar_io.hpp"
 #include "store/repository/database.hpp"
 #include "tests/support/deb_archive.hpp"
@@ -334,6 +335,71 @@ TEST(DebIndexTest, APackageThatCannotBeUsedIsNoEntry) {
             control("ab", "1", "Filename: ../x\nSize: 1\nSHA256: " + std::string(64, '0') + "\n"), "x"),
         Error);
     EXPECT_THROW((void)parse_deb_index_entry(control("ab", "1", "Filename: x\nSize: 1\n"), "x"), Error);
+}
+
+TEST(DebIndexTest, TheFileMayBeNamedInAnyWay) {
+    const auto path_of = [](const std::string& filename) {
+        return parse_deb_index_entry(
+                   control("ab", "1",
+                           "Filename: " + filename + "\nSize: 1\nSHA256: " + std::string(64, '0') + "\n"),
+                   "x")
+            .path;
+    };
+    EXPECT_EQ(path_of("./pool/a/ab_1.deb"), "pool/a/ab_1.deb");
+    EXPECT_EQ(path_of("./ab_1.deb"), "ab_1.deb");
+    EXPECT_EQ(path_of("pool//a/./ab 1.deb"), "pool/a/ab 1.deb");
+    EXPECT_EQ(path_of("/pool/\xc3\xa4.deb"), "pool/\xc3\xa4.deb");
+    EXPECT_THROW((void)path_of("./pool/../../x.deb"), Error);
+    EXPECT_THROW((void)path_of("./"), Error);
+}
+
+TEST(UrlTest, PathsAreWrittenAsAptWritesThem) {
+    EXPECT_EQ(url_below("https://mirror.example/debian/", "pool/g++_1:2~rc1+deb12u1_all.deb"),
+              "https://mirror.example/debian/pool/g%2b%2b_1:2%7erc1%2bdeb12u1_all.deb");
+    EXPECT_EQ(url_below("https://mirror.example/~me/a%2bb+c", "x y"),
+              "https://mirror.example/%7eme/a%2bb%2bc/x%20y");
+    EXPECT_EQ(url_below("https://me:p+w@mirror.example", "x"), "https://me:p+w@mirror.example/x");
+    EXPECT_EQ(url_below("file:///srv/a+b", ""), "file:///srv/a%2bb/");
+}
+
+TEST_F(DebRepositoryTest, NamesThatServersReadDifferentlyArrive) {
+    publish({.controls = {control("g++", "1:2~rc1+deb12u1")}});
+    const LoopbackServer server(archive.path(""));  // reads "+" as a blank
+    refresh({source()});
+    fetch("g++");
+    DebSource other = source();
+    other.servers = {server.url()};
+    refresh({other}, true);
+    remove_file(AT_FDCWD, dir.path("pkg/" + packages().at("g++").filename));
+    fetch("g++");
+    EXPECT_TRUE(exists_at(AT_FDCWD, dir.path("pkg/" + packages().at("g++").filename)));
+}
+
+TEST_F(DebRepositoryTest, AFlatArchiveHasItsFilesBesideTheRelease) {
+    for (const char* directory : {"./", "/", "binary/", "./binary//"}) {
+        archive.publish_flat(directory, {control("tool", "1.0-1")}, {"bz2"}, *key_);
+        DebSource flat{{archive.url()}, directory, {}, {key_->keyring()}};
+        EXPECT_TRUE(refresh({flat}, true)) << directory;
+        EXPECT_TRUE(packages().contains("tool")) << directory;
+        fetch("tool");
+        remove_file(AT_FDCWD, dir.path("pkg/" + packages().at("tool").filename));
+    }
+    DebSource absent{{archive.url()}, "absent/", {}, {key_->keyring()}};
+    EXPECT_THAT(refusal({absent}, Fault::failure, true), HasSubstr("with the Packages file"));
+}
+
+TEST_F(DebRepositoryTest, AnIndexIsReadInEachFormThatTheReleaseLists) {
+    const DebSource flat{{archive.url()}, "./", {}, {key_->keyring()}};
+    unsigned version = 0;
+    for (const char* form : {"", "gz", "xz", "bz2", "zst", "lzma", "lz4"}) {
+        archive.publish_flat("./", {control("tool", std::to_string(++version))}, {form}, *key_);
+        refresh({flat}, true);
+        EXPECT_EQ(deb_version(packages().at("tool").description.version), std::to_string(version)) << form;
+    }
+    archive.publish_flat("./", {control("tool", "50")}, {"xz", "gz"}, *key_);
+    remove_file(AT_FDCWD, archive.path("Packages.xz"));
+    refresh({flat}, true);
+    EXPECT_EQ(deb_version(packages().at("tool").description.version), "50") << "a form that is not there";
 }
 
 TEST_F(DebRepositoryTest, AComponentThatIsMissingIsNamed) {
