@@ -23,11 +23,21 @@ namespace pwstore {
 namespace {
 
 constexpr const char* kTemporary = ".pwstore-harvest";
-constexpr std::array<std::string_view, 8> kLeftOut{
-    "etc/.pwd.lock", "etc/passwd-", "etc/group-",  "etc/shadow-",
-    "etc/gshadow-",  "etc/subuid-", "etc/subgid-", "var/cache/ldconfig/aux-cache",
+constexpr std::array<std::string_view, 11> kLeftOut{
+    "etc/.pwd.lock",
+    "etc/passwd-",
+    "etc/group-",
+    "etc/shadow-",
+    "etc/gshadow-",
+    "etc/subuid-",
+    "etc/subgid-",
+    "var/cache/ldconfig/aux-cache",
+    "var/log/alternatives.log",
+    "var/log/dpkg.log",
+    "var/log/pacman.log",
 };
-constexpr std::array<std::string_view, 4> kLeftOutTrees{"var/lib/pacman", "dev", "proc", "sys"};
+constexpr std::array<std::string_view, 5> kLeftOutTrees{"var/lib/pacman", "var/log/apt", "dev", "proc",
+                                                        "sys"};
 
 std::string joined(const std::string& prefix, const std::string& name) {
     return prefix.empty() ? name : prefix + "/" + name;

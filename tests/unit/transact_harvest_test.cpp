@@ -116,7 +116,12 @@ TEST_F(Harvest, LeavesOutWhatDiffersByNatureAndTheDatabase) {
     dir_.write("upper/var/lib/pacman/local/x/desc", "theirs");
     dir_.write("upper/var/cache/ldconfig/aux-cache", "x");
     dir_.write("upper/etc/passwd-", "x");
+    for (const char* log : {"alternatives.log", "dpkg.log", "pacman.log", "apt/history.log", "other.log"})
+        dir_.write(std::string("upper/var/log/") + log, "x");
     apply();
+    EXPECT_THAT(list_directory(open_dir(AT_FDCWD, root("var/log")).get()), ::testing::SizeIs(2));
+    EXPECT_TRUE(exists_at(AT_FDCWD, root("var/log/other.log")));
+    EXPECT_FALSE(exists_at(AT_FDCWD, root("var/log/apt/history.log")));
     EXPECT_EQ(dir_.read("root/var/lib/pacman/local/x/desc"), "ours");
     EXPECT_THAT(log_.paths(), ::testing::Not(::testing::Contains(Key("etc/passwd-"))));
     EXPECT_FALSE(exists_at(AT_FDCWD, root("var/cache/ldconfig/aux-cache")));
