@@ -74,6 +74,17 @@ bool is_about_trust(alpm_errno_t code, const std::vector<std::string>& said) {
     return false;
 }
 
+/// The signature of `database` is right, whoever made it.
+bool is_well_signed(alpm_db_t* database) {
+    alpm_siglist_t signatures{};
+    (void)alpm_db_check_pgp_signature(database, &signatures);
+    bool good = signatures.count > 0;
+    for (size_t i = 0; i < signatures.count; ++i)
+        good = good && signatures.results[i].status != ALPM_SIGSTATUS_INVALID;
+    alpm_siglist_cleanup(&signatures);
+    return good;
+}
+
 /// `package` has a signature by one of `keys`.
 bool is_signed_by(alpm_handle_t* handle, alpm_pkg_t* package, const std::set<std::string>& keys) {
     unsigned char* bytes = nullptr;
@@ -269,7 +280,10 @@ alpm_db_t* Handle::sync_database(const std::string& name) const noexcept {
 }
 
 Error Handle::error(std::string_view step, std::string_view path) const {
-    const alpm_errno_t code = last_error();
+    return error_of(last_error(), step, path);
+}
+
+Error Handle::error_of(alpm_errno_t code, std::string_view step, std::string_view path) const {
     if (is_about_trust(code, conversation_.errors())) return untrusted(step, path);
     Error made(step, path, alpm_strerror(code));
     made.as(fault_of(code));
@@ -289,8 +303,10 @@ Error Handle::untrusted(std::string_view step, std::string_view path) const {
         if (is_signed_by(handle_, package, conversation_.missed_keys()))
             lines.push_back(fmt::format("{} is signed by a key that is not known", alpm::name_of(package)));
     }
-    for (const std::string& key : conversation_.missed_keys())
-        lines.push_back("key that is not known: " + key);
+    for (const std::string& key : conversation_.missed_keys()) {
+        const auto names = [&](const std::string& line) { return line.find(key) != std::string::npos; };
+        if (std::none_of(lines.begin(), lines.end(), names)) lines.push_back("key that is not known: " + key);
+    }
     lines.push_back(
         fmt::format("to trust a key: gpg --homedir '{}' --import FILE, then --quick-lsign-key FINGERPRINT",
                     spec_.gnupg_dir));
@@ -330,7 +346,10 @@ std::optional<Error> Handle::unreadable_database() const {
     for (alpm_db_t* database : alpm::each<alpm_db_t>(sync_databases())) {
         const std::string name = alpm_db_get_name(database);
         const std::string damage = damage_of(database);
+        const alpm_errno_t code = last_error();
         if (damage.empty() || conversation_.missing_databases().count(name) != 0) continue;
+        if (code == ALPM_ERR_DB_INVALID_SIG && is_well_signed(database))
+            return untrusted("read repository", name);
         Error made("read repository", name, fmt::format("its database cannot be read: {}", damage));
         made.as(Fault::corrupt)
             .with_hint(
@@ -402,7 +421,12 @@ void Handle::fetch_databases(bool force) {
             databases.push_back(database);
         if (databases.empty() || alpm_db_update(handle_, databases.get(), anew ? 1 : 0) >= 0) return;
         const alpm_errno_t code = last_error();
-        const Error failed = error("refresh repositories");
+        const auto bad = std::find_if(wanted.begin(), wanted.end(), [&](alpm_db_t* database) {
+            return code == ALPM_ERR_DB_INVALID_SIG && alpm_db_get_valid(database) != 0;
+        });
+        const Error failed = bad == wanted.end()
+                                 ? error_of(code, "refresh repositories")
+                                 : error_of(code, "refresh repository", alpm_db_get_name(*bad));
         conversation_.rethrow();
         if (conversation_.speaks_as_pacman()) pacman_words::throw_update_error(code);
         throw failed;

@@ -72,6 +72,7 @@ class Handle {
     void log_action(const char* text, const char* caller = "PWSTORE");
 
  private:
+    [[nodiscard]] Error error_of(alpm_errno_t code, std::string_view step, std::string_view path = {}) const;
     [[nodiscard]] Error untrusted(std::string_view step, std::string_view path) const;
     void set_options();
     void set_signature_levels();

@@ -175,8 +175,11 @@ TEST_F(SignatureTest, UnknownKeysAreRefused) {
         const test::Said database = error_of([&] { view.session(no).refresh(true); });
         EXPECT_EQ(database.fault, Fault::refused) << "nothing is damaged: " << database.text;
         EXPECT_THAT(database.text,
-                    ::testing::AllOf(HasSubstr("repo"), HasSubstr("--import"), HasSubstr(keys.home())));
+                    ::testing::AllOf(HasSubstr("'repo'"), HasSubstr("--import"), HasSubstr(keys.home())));
         EXPECT_EQ(asked, 1);
+        const test::Said look = error_of([&] { (void)view.session(no).search({}); });
+        EXPECT_EQ(look.fault, Fault::refused) << look.text;
+        EXPECT_THAT(look.text, HasSubstr("'repo'"));
         ASSERT_TRUE(keys.sign(in_repository("repo.db")));
         const test::Said package = error_of([&] { view.fetch({.install = {"app"}}, no); });
         EXPECT_EQ(package.fault, Fault::refused) << package.text;
