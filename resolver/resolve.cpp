@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <fnmatch.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
 #include "resolver/pacman_words_internal.hpp"
 #include "resolver/plan_internal.hpp"
 #include "resolver/resolve_internal.hpp"
+#include "store/base/names.hpp"
+#include "store/base/path_at.hpp"
 
 namespace pwstore {
 
@@ -128,7 +132,12 @@ void Resolution::apply_options() {
                   "IgnorePkg");
     handle_.check(alpm_option_set_ignoregroups(handle_.get(), alpm::StringsView(groups).get()), "set option",
                   "IgnoreGroup");
-    handle_.check(alpm_option_set_overwrite_files(handle_.get(), alpm::StringsView(request_.overwrite).get()),
+    std::vector<std::string> overwrite = request_.overwrite;
+    for (const char* name : names::kMountPointFiles) {
+        const auto status = try_stat_at(AT_FDCWD, std::string(alpm_option_get_root(handle_.get())) + name);
+        if (status && S_ISREG(status->st_mode) && status->st_size == 0) overwrite.emplace_back(name);
+    }
+    handle_.check(alpm_option_set_overwrite_files(handle_.get(), alpm::StringsView(overwrite).get()),
                   "set option", "overwrite");
     alpm::List<alpm_depend_t, alpm_dep_free> assumed;
     for (const std::string& text : request_.assume_installed) {

@@ -101,8 +101,15 @@ bool is_generated(const Tree& tree, std::string_view path) {
 
 std::vector<Entry> mount_point_entries(std::string_view container) {
     std::vector<Entry> entries;
-    for (const char* name : {"dev", "home"})
+    for (const char* name : {"dev", "etc"})
         entries.push_back(directory_entry(name, 0755, kObjectTime));
+    for (const char* name : names::kMountPointFiles) {
+        Entry& entry = entries.emplace_back();
+        entry.path = name;
+        entry.mode = 0644;
+        entry.mtime = kObjectTime;
+    }
+    entries.push_back(directory_entry("home", 0755, kObjectTime));
     entries.push_back(directory_entry("home/" + std::string(container), 0755, kObjectTime));
     for (const char* name : {"mnt", "proc"})
         entries.push_back(directory_entry(name, 0755, kObjectTime));

@@ -57,9 +57,9 @@ struct TreeLayer {
         nullptr;  ///< contents by entry, when the layer has generated files
 };
 
-/// Directories that the composer can name as mount points and every root therefore has: dev, proc, sys, run,
-/// tmp, mnt, root, home, home/NAME, and the directory of the package database. A layer's own entry for one of
-/// them wins.
+/// What the composer can name as mount points and every root therefore has: dev, proc, sys, run, tmp, mnt,
+/// root, home, home/NAME, the directory of the package database, and, empty, the files over which it lays
+/// generated ones (names::kMountPointFiles). A layer's own entry for one of them wins.
 [[nodiscard]] std::vector<Entry> mount_point_entries(std::string_view container);
 
 /// `path` is a file that tree_of() generates: package databases, which no script and nobody else changes.

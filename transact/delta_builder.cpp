@@ -61,7 +61,7 @@ class DeltaBuilder {
         const TreeEntry* layer = layers_.find(path);
         const Entry* below = layer != nullptr ? &layer->entry : nullptr;
         const auto handle = try_open_itself(root_, path);
-        if (!handle) return absent(path, below);
+        if (!handle) return is_placed_again(path, layer) ? std::nullopt : absent(path, below);
         const struct stat info = stat_fd(handle->get(), path);
         const TreeEntry* start =
             start_.find(touch == nullptr || touch->moved_from.empty() ? path : touch->moved_from);
@@ -96,6 +96,12 @@ class DeltaBuilder {
     }
 
  private:
+    /// Every root has it, whatever was done to it here.
+    [[nodiscard]] bool is_placed_again(const std::string& path, const TreeEntry* layer) const {
+        return layer != nullptr && names::is_mount_point_file(path) &&
+               layers_.layers[layer->layer] == kMountPointLayer;
+    }
+
     static std::optional<Entry> absent(const std::string& path, const Entry* below) {
         if (below == nullptr) return std::nullopt;
         Entry entry;

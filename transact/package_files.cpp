@@ -9,6 +9,7 @@
 
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
+#include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 #include "store/digest.hpp"
 #include "transact/hook.hpp"
@@ -163,8 +164,10 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
     const bool is_backup =
         entry.kind == EntryKind::file &&
         (!entry.backup_md5.empty() || (old_entry != nullptr && !old_entry->backup_md5.empty()));
-    const Arrival how =
-        arrival(rules_.patterns, listed_path(entry), occupant_of(writer_.root(), path), is_backup);
+    const Occupant there = old_entry == nullptr && is_free_mount_point(path)
+                               ? Occupant::nothing
+                               : occupant_of(writer_.root(), path);
+    const Arrival how = arrival(rules_.patterns, listed_path(entry), there, is_backup);
     if (how == Arrival::left_out) {
         note_elsewhere(entry, path);
         special(path);
@@ -203,6 +206,13 @@ void PackageFiles::install_entry(const Entry& entry, const Manifest* old) {
             break;
     }
     note_elsewhere(entry, path);
+}
+
+/// A place that every root has for a generated file, and that nobody has put anything in.
+bool PackageFiles::is_free_mount_point(const std::string& path) const {
+    if (!names::is_mount_point_file(path)) return false;
+    const auto status = try_stat_at(writer_.root(), path);
+    return status && S_ISREG(status->st_mode) && status->st_size == 0;
 }
 
 /// The layers have it behind a symlink that this root does not have.

@@ -92,6 +92,7 @@ class PackageFiles {
     [[nodiscard]] Touch moved(const std::string& from) const;
     [[nodiscard]] bool save_if_changed(const Entry& entry, const std::string& path);
     void place(const Entry& entry, std::string_view as = {});
+    [[nodiscard]] bool is_free_mount_point(const std::string& path) const;
     void note_elsewhere(const Entry& entry, const std::string& path);
     void place_new(const Entry& entry, const std::string& path);
     void remove_database_entry(const Manifest& package);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <compare>
 #include <string>
 #include <string_view>
@@ -30,5 +32,18 @@ class ContainerName {
 /// What a name in an archive means as a path below a root: "/usr//bin/." → "usr/bin", "./" → "". A ".."
 /// stays.
 [[nodiscard]] std::string root_path_of(std::string_view name);
+
+/// Files of a root over which a sandbox may get others. Every root has them, empty where no package brings
+/// them: what is there without content is nobody's, and whoever brings one may put it there.
+namespace names {
+inline constexpr const char* kHostName = "etc/hostname";
+inline constexpr const char* kHosts = "etc/hosts";
+inline constexpr const char* kLocalTime = "etc/localtime";
+inline constexpr const char* kResolver = "etc/resolv.conf";
+inline constexpr std::array kMountPointFiles{kHostName, kHosts, kLocalTime, kResolver};  ///< sorted
+[[nodiscard]] inline bool is_mount_point_file(std::string_view path) noexcept {
+    return std::find(kMountPointFiles.begin(), kMountPointFiles.end(), path) != kMountPointFiles.end();
+}
+}  // namespace names
 
 }  // namespace pwstore

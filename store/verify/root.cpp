@@ -142,7 +142,7 @@ class RootChecker {
             for (; item != items.end() && item->name < name; ++item)
                 check_extra(below(item->name), dir, item->name, found);
             if (item == items.end() || item->name != name) {
-                found.add(child->entry.path, "is missing");
+                if (!may_be_missing(*child)) found.add(child->entry.path, "is missing");
                 continue;
             }
             check_entry(*child, dir, item->name, found);
@@ -150,6 +150,12 @@ class RootChecker {
         }
         for (; item != items.end(); ++item)
             check_extra(below(item->name), dir, item->name, found);
+    }
+
+    /// Roots that were made before there were such places live on without them.
+    [[nodiscard]] bool may_be_missing(const TreeEntry& child) const {
+        return tree_.layers[child.layer] == kMountPointLayer &&
+               (child.entry.kind == EntryKind::file || child.entry.path == "etc");
     }
 
     static bool has_overlay_attributes(int dir) {

@@ -64,9 +64,12 @@ def root_mode(kind: str, mode: int) -> int:
     return (mode & 0o1777) | 0o700 if kind == "d" else (mode & 0o755) | 0o400
 
 
-def mount_points(container: str) -> set[str]:
-    """Directories that every root of pwstore has."""
-    return {"dev", "proc", "sys", "run", "tmp", "mnt", "root", "home", f"home/{container}", "var", "var/lib"}
+def is_mount_point(path: str, node: Node, container: str) -> bool:
+    """What every root of pwstore has."""
+    if node.kind == "f":
+        return path in {"etc/hostname", "etc/hosts", "etc/localtime", "etc/resolv.conf"} and not node.content
+    return node.kind == "d" and path in {"dev", "etc", "proc", "sys", "run", "tmp", "mnt", "root", "home", f"home/{container}",
+                                         "var", "var/lib"}
 
 
 def shown(content: bytes) -> str:
@@ -129,7 +132,7 @@ def compare_trees(pacman: dict[str, Node], ours: dict[str, Node], recorded: dict
         if path not in ours:
             found.append(f"{path}: only with pacman ({pacman[path].kind})")
         elif path not in pacman:
-            if not (ours[path].kind == "d" and path in mount_points(container)):
+            if not is_mount_point(path, ours[path], container):
                 found.append(f"{path}: only with pwstore ({ours[path].kind})")
         else:
             found += compare_nodes(path, pacman[path], ours[path], recorded.get(path), began, path in owned)

@@ -198,6 +198,26 @@ TEST_F(GenerationTree, HasMountPointsWhateverWasRemoved) {
     EXPECT_EQ(tree.layers.at(tree.find("run")->layer), "package p 1-1");
 }
 
+TEST_F(GenerationTree, WhatAPackageHasOfThemIsThePackages) {
+    const auto made =
+        generation("c",
+                   {package("p", "1-1",
+                            {file("etc/hosts", "127.0.0.1 localhost\n"),
+                             other("etc/localtime", EntryKind::symlink, "../usr/share/zoneinfo/UTC")})},
+                   delta({other("etc/hostname", EntryKind::whiteout)}));
+    const Tree tree = tree_of(txn_, objects_, made);
+    EXPECT_EQ(content(tree.find("etc/hosts")), "127.0.0.1 localhost\n");
+    EXPECT_EQ(tree.find("etc/localtime")->entry.kind, EntryKind::symlink);
+    ASSERT_NE(tree.find("etc/hostname"), nullptr);
+    EXPECT_EQ(tree.find("etc/hostname")->inlined, "");
+    EXPECT_EQ(tree.layers.at(tree.find("etc/resolv.conf")->layer), kMountPointLayer);
+    // They do not count: a root with them is the root that it was.
+    Tree without = tree;
+    std::erase_if(without.entries,
+                  [](const TreeEntry& entry) { return entry.entry.path == "etc/resolv.conf"; });
+    EXPECT_EQ(tree_digest(txn_, tree), tree_digest(txn_, without));
+}
+
 TEST_F(GenerationTree, PathsBelowAMountPointLinkGoThere) {
     const auto made = generation("c", {package("a", "1-1", {other("var/run", EntryKind::symlink, "../run")}),
                                        package("b", "1-1", {file("var/run/x", "pid")})});

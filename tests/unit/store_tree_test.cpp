@@ -287,12 +287,18 @@ TEST(MountPoints, AreSortedAndOwnedByRoot) {
     std::vector<std::string> paths;
     for (const Entry& entry : entries) {
         paths.push_back(entry.path);
-        EXPECT_EQ(entry.kind, EntryKind::directory);
         EXPECT_EQ(entry.mtime, kObjectTime);
-        EXPECT_EQ(entry.mode, entry.path == "tmp" ? 01777U : entry.path == "root" ? 0700U : 0755U);
+        EXPECT_EQ(entry.size, 0U);
+        const bool is_file = names::is_mount_point_file(entry.path);
+        EXPECT_EQ(entry.kind, is_file ? EntryKind::file : EntryKind::directory) << entry.path;
+        EXPECT_EQ(entry.mode, is_file                ? 0644U
+                              : entry.path == "tmp"  ? 01777U
+                              : entry.path == "root" ? 0700U
+                                                     : 0755U);
     }
-    EXPECT_THAT(paths, ElementsAre("dev", "home", "home/editor", "mnt", "proc", "root", "run", "sys", "tmp",
-                                   "var", "var/lib", "var/lib/pacman"));
+    EXPECT_THAT(paths, ElementsAre("dev", "etc", "etc/hostname", "etc/hosts", "etc/localtime",
+                                   "etc/resolv.conf", "home", "home/editor", "mnt", "proc", "root", "run",
+                                   "sys", "tmp", "var", "var/lib", "var/lib/pacman"));
 }
 
 TEST(IsCopied, SaysWhichFilesNeverShareAnInode) {

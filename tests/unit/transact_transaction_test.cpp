@@ -81,6 +81,45 @@ TEST(Transaction, PackagesBringNothingIntoTheDatabase) {
     fleet.expect_sound();
 }
 
+TEST(Transaction, APackageTakesThePlacesThatARootHasForGeneratedFiles) {
+    Fleet fleet;
+    PackageSpec hosts;
+    hosts.name = "hosts";
+    hosts.files["etc/hosts"] = {"127.0.0.1 localhost\n"};
+    hosts.files["etc/hostname"] = {"name\n"};
+    hosts.symlinks["etc/localtime"] = "../usr/share/zoneinfo/UTC";
+    hosts.backup = {"etc/hosts"};
+    fleet.repository({hosts, library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    const auto place = [&](const std::string& path) { return fleet.root("base") + "/" + path; };
+    EXPECT_EQ(fleet.read("base", "etc/hosts"), "");
+    EXPECT_EQ(fleet.read("base", "etc/resolv.conf"), "");
+    // A root of before lacks them, and is sound.
+    ASSERT_EQ(::unlink(place("etc/hosts").c_str()), 0);
+    fleet.expect_sound();
+    TransactionRequest install = fleet.request("base");
+    install.containers[0].packages.install = {"hosts"};
+    EXPECT_TRUE(fleet.run(install).changed);
+    EXPECT_EQ(fleet.read("base", "etc/hosts"), "127.0.0.1 localhost\n");
+    EXPECT_EQ(fleet.read("base", "etc/hostname"), "name\n");
+    EXPECT_EQ(read_link_at(AT_FDCWD, place("etc/localtime")), "../usr/share/zoneinfo/UTC");
+    EXPECT_FALSE(exists_at(AT_FDCWD, place("etc/hosts.pacnew")));
+    EXPECT_EQ(fleet.current("base").delta, 0U);
+    fleet.expect_sound();
+    TransactionRequest removal = fleet.request("base");
+    removal.containers[0].packages.remove = {"hosts"};
+    EXPECT_TRUE(fleet.run(removal).changed);
+    EXPECT_EQ(fleet.read("base", "etc/hosts"), "");
+    EXPECT_EQ(fleet.read("base", "etc/localtime"), "");
+    EXPECT_EQ(fleet.current("base").delta, 0U);
+    fleet.expect_sound();
+    // What somebody wrote there is in the way, as everywhere.
+    fleet.user_edit("base", "etc/hosts", "10.0.0.5 db\n");
+    EXPECT_THROW(fleet.run(install), Error);
+    EXPECT_EQ(fleet.read("base", "etc/hosts"), "10.0.0.5 db\n");
+    fleet.expect_sound();
+}
+
 TEST(Transaction, ARootShellThatCannotStartSaysWhy) {
     Fleet fleet;
     fleet.repository({tool("1-1", "one")});
