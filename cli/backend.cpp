@@ -502,13 +502,15 @@ class RealBackend final : public Backend {
         const Store store = Store::open(directories());
         prepare_launch(store, name, sink);
         const int data = store.layout().data();
+        Say say;
+        if (request.says_where) say = [&](const std::string& text) { sink.message(Severity::info, text); };
         if (!request.here) {
             auto run = prepare_run(directories(), store.index(), data, name, HostContext::current());
             if (run) {
                 warn(run->warnings, sink);
                 return outcome_of([&] {
-                    return launch(run->program, run->spec, command_of(request, run->spec),
-                                  std::move(run->lease));
+                    const auto command = command_of(request, run->spec);
+                    return launch(run->program, std::move(run->spec), command, std::move(run->lease), say);
                 });
             }
         }
@@ -518,10 +520,11 @@ class RealBackend final : public Backend {
                 .with_hint("try again; another process is changing the container")
                 .as(Fault::busy);
         }
-        const Composition composition = compose_for(store, name, lease->generation, request.here);
+        Composition composition = compose_for(store, name, lease->generation, request.here);
         warn(composition.warnings, sink);
         return outcome_of([&] {
-            return launch(composition.spec, command_of(request, composition.spec), std::move(lease->lock));
+            const auto command = command_of(request, composition.spec);
+            return launch(std::move(composition.spec), command, std::move(lease->lock), say);
         });
     }
 

@@ -86,7 +86,8 @@ struct GenerationDiff {
 struct RunRequest {
     ContainerName container;
     std::vector<std::string> argv;
-    std::optional<Volume> here;  ///< the only thing of the host that is visible, and the working directory
+    bool says_where = false;       ///< tell where the program starts if that is not where the caller stands
+    std::optional<Volume> here{};  ///< the only thing of the host that is visible, and the working directory
 };
 
 struct RunOutcome {

@@ -86,7 +86,7 @@ int run_in_container(Context& context, const Arguments& arguments, bool shell) {
     }
     if (arguments.has("discard")) reject("'--discard' belongs to '--root'");
     if (argv.empty() && !wants_shell) reject(fmt::format("what is to be run in '{}'?", printable(name)));
-    RunRequest request{ContainerName(name), std::move(argv), std::nullopt};
+    RunRequest request{ContainerName(name), std::move(argv), context.io.err_tty};
     if (arguments.has("here")) request.here = volume_here(current_directory(), name);
     return run_program(context, request);
 }
@@ -114,7 +114,7 @@ Command run_command() {
         "Everything after NAME belongs to the program, options included. The program sees the container's "
         "files read-only, its own "
         "home read-write, and of the host only what the container's configuration exposes ('pwstore explain "
-        "NAME').",
+        "NAME'). It starts where you stand, if it has that directory, else in its home.",
         "Exit code: the program's own, or 128 + the number of the signal that ended it; 125 pwstore failed, "
         "126 the program could not be "
         "executed, 127 there is no such program."};
@@ -134,7 +134,7 @@ Command shell_command() {
     Command it{"shell", {}, "Run", "run a shell in a container"};
     it.description = {
         "With --root, the list of changed files is shown at the end and the changes become the container's "
-        "next generation."};
+        "next generation. What was typed is not kept; network and variables are the configuration's."};
     it.operands = {{"NAME", Completes::container}};
     it.options = run_options();
     it.examples = {{"pwstore shell editor", "read-only root, own home"},
@@ -242,7 +242,7 @@ int run_try(Context& context, const Arguments& arguments) {
             context.io.err << fmt::format("{}'{}' goes when the program ends\n", files, name);
         }
     }
-    const int status = run_program(context, {ContainerName(name), arguments.tail, std::nullopt});
+    const int status = run_program(context, {ContainerName(name), arguments.tail, context.io.err_tty});
     trial.drop();
     return status;
 }

@@ -72,7 +72,12 @@ int start(pwstore::PreparedRun prepared, std::vector<std::string> command) {
     }
     if (command.empty()) command.push_back(shell_of(prepared.spec));
     try {
-        return pwstore::launch(prepared.program, prepared.spec, command, std::move(prepared.lease));
+        // For a person who looks on; nothing else makes a launch talk.
+        const pwstore::Say say = [](const std::string& text) {
+            (void)std::fprintf(stderr, "pwstore: %s\n", text.c_str());
+        };
+        return pwstore::launch(prepared.program, std::move(prepared.spec), command, std::move(prepared.lease),
+                               ::isatty(STDERR_FILENO) != 0 ? say : pwstore::Say());
     } catch (const Error& error) {
         (void)pwstore::cli::tell_failure(error, "");
         return pwstore::launch_exit_code(error);

@@ -111,7 +111,6 @@ void add_namespaces(Builder& builder, const SandboxSpec& spec) {
         for (const char* capability : kRootCapabilities)
             builder.add("--cap-add", capability);
     }
-    if (spec.new_session) builder.add("--new-session");
     if (spec.die_with_parent) builder.add("--die-with-parent");
 }
 
@@ -176,6 +175,12 @@ BwrapCommand bwrap_command(const BwrapProgram& program, const SandboxSpec& spec,
     if (channels.status) builder.add("--json-status-fd", builder.pass(std::move(channels.status)));
     if (channels.lease) builder.add("--sync-fd", builder.pass(std::move(channels.lease)));
     if (!spec.seccomp.empty()) builder.add("--seccomp", builder.pass(memory_file("filter", spec.seccomp)));
+    if (channels.starter && !spec.new_session) {
+        command.insert(command.begin(), {"/proc/self/fd/" + builder.pass(std::move(channels.starter)),
+                                         channels.leads ? "lead" : "join"});
+    } else {
+        builder.add("--new-session");
+    }
     builder.command().command = std::move(command);
     return builder.take();
 }

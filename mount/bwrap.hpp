@@ -47,6 +47,13 @@ struct BindSources {
 struct BwrapChannels {
     Fd status;  ///< write end of a pipe for the status reports
     Fd lease;   ///< kept open by the sandbox's first process as long as it lives
+    /// pwstore-start: the sandbox stays in our terminal session, the sandbox program is started with every
+    /// signal blocked, and this starts the command. Invalid: a session of its own.
+    Fd starter{};
+    /// The command is a shell for a person: it leads a process group of its own, the terminal's foreground
+    /// one. Shells make that themselves, but some want to give the terminal back to a group that they cannot
+    /// see.
+    bool leads = false;
 };
 
 /// spec → command. Binds whose source is not in `sources` (optional ones that are missing) are left out.

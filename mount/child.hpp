@@ -60,12 +60,16 @@ inline bool die_with(pid_t parent) noexcept {
     return ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && ::getppid() == parent;
 }
 
-/// Default action for every signal: an ignored one would stay ignored in the program.
-inline void reset_signals() noexcept {
+/// Default action for every signal: an ignored one would stay ignored in the program. All are blocked, or
+/// none.
+inline void reset_signals(bool block) noexcept {
     struct sigaction action {};
     action.sa_handler = SIG_DFL;
     for (int number = 1; number < NSIG; ++number)
         (void)::sigaction(number, &action, nullptr);
+    sigset_t set;
+    (void)(block ? ::sigfillset(&set) : ::sigemptyset(&set));
+    (void)::sigprocmask(SIG_SETMASK, &set, nullptr);
 }
 
 }  // namespace pwstore::child

@@ -10,6 +10,7 @@
 #include "mount/permission/module.hpp"
 #include "mount/seccomp.hpp"
 #include "store/base/error.hpp"
+#include "store/base/names.hpp"
 
 namespace pwstore {
 
@@ -45,6 +46,7 @@ void register_module(const Entry& entry, const Module& module, const std::string
             return;
         case permission::Check::Verdict::skip:
             sink.warn("left out: " + check.reason);
+            sink.depend_on_host();  // it may be there the next time
             return;
         case permission::Check::Verdict::abort:
             throw Error("compose sandbox of " + sink.request.container.str(), rule, check.reason)
@@ -80,17 +82,24 @@ void add_environment(permission::Sink& sink) {
     sink.set_variable("SHELL", shell_in(sink.root()));
     if (!root) sink.set_variable("XDG_RUNTIME_DIR", sink.runtime_directory());
     sink.pass_variable("TERM", "dumb");
+    sink.pass_variable("COLORTERM");
     sink.pass_variable("LANG", "C.UTF-8");
     sink.set_variable("container", "pwstore");
 }
 
-/// The entries that make the user's number a name.
+/// The entries that make the user's number a name, and the machine's names numbers; its time zone.
 void add_identity(permission::Sink& sink) {
     if (sink.request.kind == RunKind::root) return;
     sink.set_rule("every sandbox");
-    for (GeneratedFile& file :
-         identity_files(sink.root(), sink.request.container.str(), sink.host.uid, sink.host.gid)) {
+    const std::string& container = sink.request.container.str();
+    std::vector<GeneratedFile> files = identity_files(sink.root(), container, sink.host.uid, sink.host.gid);
+    for (GeneratedFile& file : name_files(sink.root(), container))
+        files.push_back(std::move(file));
+    for (GeneratedFile& file : files)
         sink.add(MountOp::Kind::data_ro, std::move(file.content), std::move(file.path), 0644);
+    if (is_empty_file(sink.root(), names::kLocalTime)) {
+        const std::string path = std::string("/") + names::kLocalTime;
+        sink.add(MountOp::Kind::bind_ro, path, path, 0755, true);
     }
 }
 
@@ -131,12 +140,12 @@ void add_policy(const ComposeRequest& request, Composition& result) {
     SandboxSpec& spec = result.spec;
     spec.root_powers = root;
     spec.user_namespace = config.enable_userns && !root ? UserNamespace::open : UserNamespace::sealed;
-    spec.new_session = root || !config.retain_session;
+    const bool filtered = root || config.seccomp;
+    spec.new_session = !filtered;
     spec.die_with_parent = root || !config.allow_forking;
-    if (config.seccomp || root) {
-        spec.seccomp = compile_seccomp({.user_namespaces = spec.user_namespace == UserNamespace::open,
-                                        .terminal_control = !spec.new_session,
-                                        .root_emulation = root});
+    if (filtered) {
+        spec.seccomp = compile_seccomp(
+            {.user_namespaces = spec.user_namespace == UserNamespace::open, .root_emulation = root});
     } else {
         result.warnings.emplace_back("the system call filter is switched off (seccomp: false)");
     }
@@ -144,9 +153,10 @@ void add_policy(const ComposeRequest& request, Composition& result) {
         result.warnings.emplace_back(
             "programs may make user namespaces, which opens more of the kernel to them (enable_userns)");
     }
-    if (!spec.new_session) {
+    if (!filtered && config.retain_session) {
         result.warnings.emplace_back(
-            "programs share this terminal's session and can type into it, CVE-2017-5226 (retain_session)");
+            "without the filter programs get a terminal session of their own (seccomp: false, "
+            "retain_session)");
     }
     if (!config.dbus_yaml.empty()) {
         result.warnings.emplace_back(
@@ -155,6 +165,22 @@ void add_policy(const ComposeRequest& request, Composition& result) {
 }
 
 }  // namespace
+
+Composition compose_root_shell(const Layout& layout, const ComposeRequest& request, const HostContext& host) {
+    Composition result;
+    result.spec.container = request.container.str();
+    result.spec.root = request.root;
+    permission::Sink sink(layout, request, host, result);
+    add_skeleton(sink, result);
+    add_environment(sink);
+    // A history is nobody's change of the container.
+    sink.set_variable("HISTFILE", "");
+    add_modules(sink);
+    settle_mount_points(result.spec);
+    std::erase_if(result.spec.mounts,
+                  [](const MountOp& mount) { return mount.kind != MountOp::Kind::bind_ro; });
+    return result;
+}
 
 Composition compose(const Layout& layout, const ComposeRequest& request, const HostContext& host) {
     if (request.kind == RunKind::user && request.config.type == ContainerType::slice) {
@@ -180,8 +206,10 @@ Composition compose(const Layout& layout, const ComposeRequest& request, const H
     add_identity(sink);
     add_policy(request, result);
     spec.working_directory = request.working_directory;
-    if (spec.working_directory.empty())
-        spec.working_directory = request.kind == RunKind::root ? "/" : sink.home_inside();
+    if (spec.working_directory.empty()) {
+        spec.follows_caller = request.kind == RunKind::user;
+        spec.working_directory = spec.follows_caller ? sink.home_inside() : "/";
+    }
     settle_mount_points(spec);
     apply_store_guard(spec);
     check_isolation(spec);

@@ -37,16 +37,21 @@ struct ComposeRequest {
     RunKind kind = RunKind::user;
     RootMount root;
     std::vector<Volume> extra_volumes;  ///< of the command line (`--here`); absolute
-    std::string working_directory;      ///< inside; empty = the home
+    std::string working_directory;      ///< inside; empty = where the caller stands, else the home
     bool without_configured_volumes = false;
+};
+
+/// A variable that is the caller's if it has it, looked up again at each launch.
+struct PassedVariable {
+    std::string name;
+    std::optional<std::string> otherwise;  ///< its value if the caller has none; nullopt: it is left out
+    bool operator==(const PassedVariable&) const = default;
 };
 
 struct Composition {
     SandboxSpec spec;
     std::vector<std::string> warnings;  ///< about skipped modules and weakened isolation, for the user
-    /// Variables whose value in `spec` is the caller's if it has them, to be looked up again at each launch;
-    /// with the value that they have otherwise.
-    std::vector<EnvironmentVariable> passed_variables;
+    std::vector<PassedVariable> passed_variables;
     std::vector<std::string>
         expected_variables;  ///< those of them that the configuration asks for: say so when unset
     bool host_dependent =
@@ -58,6 +63,13 @@ struct Composition {
 /// @throws Error (usage, refused) naming module and path
 [[nodiscard]] Composition compose(const Layout& layout, const ComposeRequest& request,
                                   const HostContext& host);
+
+/// What a root shell has of the configuration (permissions net and env): `environment`, `network`, and in
+/// `mounts` what is bound for them. The rest of the spec is the script sandbox's.
+/// @param request of kind root, with the path of the root that is being changed
+/// @throws Error (usage)
+[[nodiscard]] Composition compose_root_shell(const Layout& layout, const ComposeRequest& request,
+                                             const HostContext& host);
 
 /// The warning about an expected variable that the caller does not have.
 [[nodiscard]] std::string missing_variable_warning(const std::string& name);

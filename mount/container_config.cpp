@@ -161,8 +161,10 @@ void read_variable(const Reader& reader, const YAML::Node& node, PermissionModul
     if (name.empty() || name.find('=') != std::string::npos) {
         reader.fail(node.Mark(), fmt::format("'{}' is not the name of a variable", printable(name)));
     }
-    const std::string value = reader.optional_text(node, "set");
-    module.variables.emplace_back(name, value.empty() ? std::nullopt : std::optional(value));
+    // Asked for the key: an empty value is one.
+    const bool is_set = node["set"].IsDefined();
+    module.variables.emplace_back(name,
+                                  is_set ? std::optional(reader.optional_text(node, "set")) : std::nullopt);
 }
 
 PermissionModule read_permission(const Reader& reader, const YAML::Node& node) {

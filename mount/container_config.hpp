@@ -47,7 +47,7 @@ struct ContainerConfig {
     std::vector<std::string> explicit_packages;  ///< kept in step after every transaction
     int64_t meta_version = 0;
     bool enable_userns = false;
-    bool retain_session = false;
+    bool retain_session = false;  ///< sandboxes with the filter do, whatever it says
     bool allow_forking = false;
     bool seccomp = true;
     std::vector<FilesystemModule> filesystems{{"root"}, {"home"}};

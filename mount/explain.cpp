@@ -74,7 +74,8 @@ std::vector<std::string> explain(const SandboxSpec& spec) {
     lines.emplace_back(spec.network == NetworkMode::host ? "network: this machine's (permission net)"
                                                          : "network: none");
     lines.emplace_back(spec.seccomp.empty() ? "system call filter: none" : "system call filter: on");
-    lines.emplace_back(spec.new_session ? "terminal: a session of its own" : "terminal: shares this session");
+    lines.emplace_back(spec.new_session ? "terminal: a session of its own"
+                                        : "terminal: the caller's session, in which nothing can be typed");
     if (!spec.die_with_parent) lines.emplace_back("processes may outlive the command (allow_forking)");
     lines.push_back(root_text(spec.root));
     for (const MountOp& mount : spec.mounts)

@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <vector>
 
 #include "mount/process.hpp"
 #include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
 
 namespace pwstore {
 
@@ -32,51 +35,126 @@ void append_available(int fd, std::string& text) {
     }
 }
 
+/// Of our own process group, also from the background: what is done to the terminal then must not stop us.
+class TerminalOutputAllowed {
+ public:
+    TerminalOutputAllowed() {
+        sigset_t set;
+        (void)::sigemptyset(&set);
+        (void)::sigaddset(&set, SIGTTOU);
+        (void)::pthread_sigmask(SIG_BLOCK, &set, &before_);
+    }
+    ~TerminalOutputAllowed() { (void)::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    TerminalOutputAllowed(const TerminalOutputAllowed&) = delete;
+    TerminalOutputAllowed& operator=(const TerminalOutputAllowed&) = delete;
+
+ private:
+    sigset_t before_{};
+};
+
+bool same_settings(const struct termios& a, const struct termios& b) {
+    return a.c_iflag == b.c_iflag && a.c_oflag == b.c_oflag && a.c_cflag == b.c_cflag &&
+           a.c_lflag == b.c_lflag && std::memcmp(a.c_cc, b.c_cc, sizeof a.c_cc) == 0;
+}
+
+void set_terminal(const struct termios& settings) {
+    struct termios now {};
+    if (::tcgetattr(STDIN_FILENO, &now) != 0 || same_settings(now, settings)) return;
+    (void)::tcsetattr(STDIN_FILENO, TCSADRAIN, &settings);
+}
+
 }  // namespace
 
+TerminalShare TerminalShare::of_our_session() {
+    TerminalShare share;
+    Fd terminal(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (!terminal) return share;
+    const auto starter = try_find_own_program("pwstore-start");
+    if (!starter) return share;
+    share.starter_ = open_at(AT_FDCWD, *starter, O_PATH);
+    share.terminal_ = std::move(terminal);
+    return share;
+}
+
+bool TerminalShare::is_foreground() const noexcept {
+    return terminal_ && ::tcgetpgrp(terminal_.get()) == ::getpgrp();
+}
+
+bool TerminalShare::is_for_a_person() const noexcept {
+    return is_foreground() && ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0 &&
+           ::isatty(STDERR_FILENO) != 0;
+}
+
+void TerminalShare::take_back() const noexcept {
+    if (!terminal_) return;
+    const pid_t group = ::tcgetpgrp(terminal_.get());
+    if (group <= 0 || group == ::getpgrp() || ::kill(-group, 0) == 0 || errno != ESRCH) return;
+    const TerminalOutputAllowed allowed;
+    (void)::tcsetpgrp(terminal_.get(), ::getpgrp());
+}
+
 struct ForegroundWait::State {
-    TerminalSignals terminal_signals;
+    explicit State(const TerminalShare& its_share) : share(its_share) {}
+
+    const TerminalShare& share;
     sigset_t mask_before{};
-    bool has_terminal = false;
-    struct termios terminal {};
+    bool has_settings = false;
+    bool was_foreground = false;
+    bool was_stopped = false;
+    struct termios settings {};
     Fd signals;
     std::vector<signalfd_siginfo> waiting;  ///< came before there was a command to get them
 
+    static bool is_input_ours() { return ::tcgetpgrp(STDIN_FILENO) == ::getpgrp(); }
+
     void restore_terminal() const {
-        if (has_terminal) (void)::tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal);
+        if (has_settings && is_input_ours()) set_terminal(settings);
+    }
+
+    void settle_terminal() const {
+        if (was_foreground) share.take_back();
+        if (!was_stopped) restore_terminal();
     }
 
     void read_signals() {
         signalfd_siginfo signal{};
         while (::read(signals.get(), &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal)) {
-            waiting.push_back(signal);
+            if (signal.ssi_signo == SIGCONT) {
+                was_stopped = true;
+            } else {
+                waiting.push_back(signal);
+            }
         }
     }
 
-    /// The command's process group, if it is another one than ours; it is led by the sandbox's first process.
+    /// The command's process group, if it is another one than ours.
     static pid_t group_of(pid_t command) {
         const pid_t group = ::getpgid(command);
         return group > 1 && group != ::getpgrp() ? group : 0;
     }
 
-    /// Stop with the sandbox and go on with it, as a shell's job does.
+    /// Stop with a sandbox that has a session of its own and go on with it, as a shell's job does.
     void stop(pid_t group) const {
         if (group == 0) return;
         struct termios inside {};
-        const bool changed = has_terminal && ::tcgetattr(STDIN_FILENO, &inside) == 0;
+        const bool changed = has_settings && ::tcgetattr(STDIN_FILENO, &inside) == 0;
         (void)::kill(-group, SIGSTOP);
         restore_terminal();
         (void)::raise(SIGSTOP);
-        if (changed) (void)::tcsetattr(STDIN_FILENO, TCSADRAIN, &inside);
+        if (changed && is_input_ours()) set_terminal(inside);
         (void)::kill(-group, SIGCONT);
     }
 
     void deliver(const signalfd_siginfo& signal, pid_t command) const {
         const bool of_terminal = signal.ssi_code == SI_KERNEL;
-        // In a shared session the terminal has told the command's group already.
-        if (of_terminal && terminal_signals == TerminalSignals::shared) return;
         const int number = static_cast<int>(signal.ssi_signo);
         const pid_t group = group_of(command);
+        if (of_terminal && share.is_shared()) {
+            // The terminal has told the foreground group already, and the leader of its session that it is
+            // gone: that may be us alone.
+            if (number == SIGHUP && group > 0) (void)::kill(command, number);
+            return;
+        }
         if (number == SIGTSTP) {
             stop(group);
         } else {
@@ -96,24 +174,28 @@ struct ForegroundWait::State {
     }
 };
 
-ForegroundWait::ForegroundWait(TerminalSignals terminal_signals) : state_(std::make_unique<State>()) {
-    state_->terminal_signals = terminal_signals;
-    state_->has_terminal = ::tcgetattr(STDIN_FILENO, &state_->terminal) == 0;
+ForegroundWait::ForegroundWait(const TerminalShare& share) : state_(std::make_unique<State>(share)) {
+    state_->was_foreground = share.is_foreground();
+    state_->has_settings = ::tcgetattr(STDIN_FILENO, &state_->settings) == 0;
     sigset_t set;
     (void)::sigemptyset(&set);
     for (const int number : kPassedOn)
         (void)::sigaddset(&set, number);
-    if (terminal_signals == TerminalSignals::forward) (void)::sigaddset(&set, SIGTSTP);
+    (void)::sigaddset(&set, SIGCONT);
+    if (!share.is_shared()) (void)::sigaddset(&set, SIGTSTP);
     state_->signals = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!state_->signals) throw Error::from_errno("listen for signals", "");
-    // Blocked, so that settings can be restored from the background too.
-    (void)::sigaddset(&set, SIGTTOU);
     (void)::pthread_sigmask(SIG_BLOCK, &set, &state_->mask_before);
 }
 
 ForegroundWait::~ForegroundWait() {
-    state_->restore_terminal();
+    state_->settle_terminal();
     (void)::pthread_sigmask(SIG_SETMASK, &state_->mask_before, nullptr);
+}
+
+bool ForegroundWait::is_input_of_others() {
+    const pid_t group = ::tcgetpgrp(STDIN_FILENO);
+    return group > 0 && group != ::getpgrp();
 }
 
 int ForegroundWait::wait(pid_t monitor, int status, std::string& status_text) {

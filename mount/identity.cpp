@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "store/base/error.hpp"
+#include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 
 namespace pwstore {
@@ -49,6 +51,25 @@ bool is_taken(std::string_view text, std::string_view name, uint32_t number) {
     return false;
 }
 
+/// Whether a line of /etc/hosts has that name.
+bool names_host(std::string_view text, std::string_view name) {
+    constexpr std::string_view kBlank = " \t";
+    while (!text.empty()) {
+        std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        line = line.substr(0, line.find('#'));
+        bool is_address = true;
+        for (;;) {
+            line.remove_prefix(std::min(line.find_first_not_of(kBlank), line.size()));
+            if (line.empty()) break;
+            const std::string_view word = line.substr(0, line.find_first_of(kBlank));
+            line.remove_prefix(word.size());
+            if (!std::exchange(is_address, false) && word == name) return true;
+        }
+    }
+    return false;
+}
+
 std::string free_name(const std::optional<std::string>& text, const std::string& wanted, uint32_t number) {
     return text && is_taken(*text, wanted, number) ? wanted + "-user" : wanted;
 }
@@ -70,6 +91,25 @@ std::vector<GeneratedFile> identity_files(const std::string& root, const std::st
             {"/etc/group", fmt::format("{}:x:{}:\n{}", free_name(group, container, gid), gid, *group)});
     }
     return files;
+}
+
+std::vector<GeneratedFile> name_files(const std::string& root, const std::string& container) {
+    std::vector<GeneratedFile> files;
+    if (auto hosts = file_of(root, names::kHosts)) {
+        if (!hosts->empty() && !hosts->ends_with('\n')) *hosts += '\n';
+        if (!names_host(*hosts, "localhost"))
+            *hosts += "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+        if (!names_host(*hosts, container)) *hosts += fmt::format("127.0.1.1\t{}\n", container);
+        files.push_back({std::string("/") + names::kHosts, std::move(*hosts)});
+    }
+    if (file_of(root, names::kHostName))
+        files.push_back({std::string("/") + names::kHostName, container + "\n"});
+    return files;
+}
+
+bool is_empty_file(const std::string& root, const std::string& path) {
+    const auto content = file_of(root, path);
+    return content && content->empty();
 }
 
 std::string user_name_in(const std::string& root, const std::string& container, uint32_t uid) {

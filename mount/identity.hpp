@@ -18,6 +18,13 @@ struct GeneratedFile {
 [[nodiscard]] std::vector<GeneratedFile> identity_files(const std::string& root, const std::string& container,
                                                         uint32_t uid, uint32_t gid);
 
+/// The root's /etc/hosts with what it lacks of localhost and the container's own name, and /etc/hostname;
+/// those that the root does not have (as plain files) are left alone.
+[[nodiscard]] std::vector<GeneratedFile> name_files(const std::string& root, const std::string& container);
+
+/// A plain file without content, reached without a symlink: a place for a generated one.
+[[nodiscard]] bool is_empty_file(const std::string& root, const std::string& path);
+
 /// The user's name inside: the container's, unless the root knows another user by it; "root" for uid 0.
 [[nodiscard]] std::string user_name_in(const std::string& root, const std::string& container, uint32_t uid);
 

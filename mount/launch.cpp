@@ -2,6 +2,7 @@
 #include "mount/launch.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -14,6 +15,8 @@
 #include "mount/executable.hpp"
 #include "mount/guard.hpp"
 #include "mount/process.hpp"
+#include "mount/start_directory.hpp"
+#include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 
 namespace pwstore {
@@ -64,14 +67,29 @@ struct CommandError : Error {
 };
 
 void check_command(const SandboxSpec& spec, const BindSources& sources, const std::string& name) {
-    switch (look_up_command(spec, sources, name)) {
-        case CommandLookup::found:
-        case CommandLookup::unknown:
-            return;
-        case CommandLookup::not_found:
-            throw CommandError(spec, name, "there is no such program in the container", kExitNotFound);
-        case CommandLookup::not_executable:
-            throw CommandError(spec, name, "it is there, but it cannot be executed", kExitNotExecutable);
+    CommandLookup lookup = look_up_command(spec, sources, name);
+    using Verdict = CommandLookup::Verdict;
+    if (lookup.verdict == Verdict::found || lookup.verdict == Verdict::unknown) return;
+    CommandError error(spec, name, lookup.cause,
+                       lookup.verdict == Verdict::not_found ? kExitNotFound : kExitNotExecutable);
+    if (!lookup.hint.empty()) error.with_hint(lookup.hint);
+    throw error;
+}
+
+void start_where_the_caller_stands(SandboxSpec& spec, const BindSources& sources, const Say& say) {
+    if (!spec.follows_caller) return;
+    StartDirectory start = find_start_directory(spec, sources);
+    if (start.inside) {
+        spec.working_directory = std::move(*start.inside);
+        return;
+    }
+    // Nobody stands there on purpose: it is where services start.
+    if (!say || start.outside == "/") return;
+    if (start.outside.empty()) {
+        say(fmt::format("the current directory is gone: starting in {}", printable(spec.working_directory)));
+    } else {
+        say(fmt::format("'{}' does not see {}: starting in {} (--here shows it)", printable(spec.container),
+                        printable(start.outside), printable(spec.working_directory)));
     }
 }
 
@@ -107,29 +125,37 @@ int launch_exit_code(const Error& error) noexcept {
     return command != nullptr ? command->exit_code : kExitOwnFailure;
 }
 
-int launch(const SandboxSpec& spec, const std::vector<std::string>& argv, Fd lease) {
-    return launch(BwrapProgram::find(), spec, argv, std::move(lease));
+int launch(SandboxSpec spec, const std::vector<std::string>& argv, Fd lease, const Say& say) {
+    return launch(BwrapProgram::find(), std::move(spec), argv, std::move(lease), say);
 }
 
-int launch(const BwrapProgram& program, const SandboxSpec& spec, const std::vector<std::string>& argv,
-           Fd lease) {
+int launch(const BwrapProgram& program, SandboxSpec spec, const std::vector<std::string>& argv, Fd lease,
+           const Say& say) {
     if (argv.empty()) throw Error("run in", spec.container, "no command").as(Fault::usage);
     if (spec.root.kind == RootMount::Kind::overlay) {
         throw Error("run in", spec.container, "an overlay needs the namespace helper").as(Fault::refused);
     }
     BindSources sources = open_bind_sources(spec);
+    start_where_the_caller_stands(spec, sources, say);
     check_command(spec, sources, argv.front());
+    TerminalShare share = spec.new_session ? TerminalShare() : TerminalShare::of_our_session();
     const Fd held = lease ? second_lease(lease.get()) : Fd();
     auto [status, status_end] = make_pipe();
-    const BwrapCommand command =
-        bwrap_command(program, spec, std::move(sources), {std::move(status_end), std::move(lease)}, argv);
+    BwrapChannels channels{std::move(status_end), std::move(lease), share.take_starter()};
+    channels.leads = share.is_for_a_person() && spec.is_shell(argv);
+    const BwrapCommand command = bwrap_command(program, spec, std::move(sources), std::move(channels), argv);
     SpawnRequest request{.program = program.path, .arguments = command.arguments(), .environment = {}};
     for (const Fd& fd : command.descriptors)
         request.descriptors.push_back(fd.get());
     request.die_with_parent = spec.die_with_parent;
-    if (spec.new_session) request.process_group = 0;
+    request.block_signals = share.is_shared();
+    if (!share.is_shared()) request.process_group = 0;
+    const Fd no_input = !share.is_shared() && ForegroundWait::is_input_of_others()
+                            ? open_at(AT_FDCWD, "/dev/null", O_RDONLY)
+                            : Fd();
+    if (no_input) request.streams[0] = no_input.get();
     const Adoption adoption(!spec.die_with_parent);
-    ForegroundWait foreground(spec.new_session ? TerminalSignals::forward : TerminalSignals::shared);
+    ForegroundWait foreground(share);
     std::string text;
     const Guarded sandbox = spec.die_with_parent ? spawn_guarded(request) : Guarded{spawn(request), Fd()};
     const int wait_status = foreground.wait(sandbox.guard, status.get(), text);

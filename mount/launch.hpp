@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,12 +34,15 @@ inline constexpr int kExitNotFound = 127;
 /// lease is held by the sandbox's first process until its last one has ended, and by a second open
 /// description of this process until this returns. The store guard looks at every bind again. One thread
 /// only.
+/// @param say gets what the person should know before the program starts: one line each
 /// @param lease the shared flock on the root's lock file; invalid Fd for roots that are private to the caller
 /// @throws Error; launch_exit_code() tells what the shell should see
-[[nodiscard]] int launch(const SandboxSpec& spec, const std::vector<std::string>& argv, Fd lease);
+using Say = std::function<void(const std::string&)>;
+[[nodiscard]] int launch(SandboxSpec spec, const std::vector<std::string>& argv, Fd lease,
+                         const Say& say = {});
 /// The same without looking for the sandbox program.
-[[nodiscard]] int launch(const BwrapProgram& program, const SandboxSpec& spec,
-                         const std::vector<std::string>& argv, Fd lease);
+[[nodiscard]] int launch(const BwrapProgram& program, SandboxSpec spec, const std::vector<std::string>& argv,
+                         Fd lease, const Say& say = {});
 
 /// Take the run lease of roots/NAME@N and check that N is still current; start over with the new N otherwise.
 /// Returns the held descriptor and the generation. nullopt when the root is missing (it must be rebuilt

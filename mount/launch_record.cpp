@@ -57,10 +57,15 @@ bool is_fresh(const LaunchRecord& record, const Directories& directories, const 
 void pass_variables(LaunchRecord& record, const HostContext& host) {
     for (const std::string& name : record.passed_variables) {
         const auto value = host.variable(name);
+        if (!value) continue;
         const auto place =
             std::find_if(record.spec.environment.begin(), record.spec.environment.end(),
                          [&](const EnvironmentVariable& variable) { return variable.name == name; });
-        if (value && place != record.spec.environment.end()) place->value = *value;
+        if (place != record.spec.environment.end()) {
+            place->value = *value;
+        } else {
+            record.spec.environment.push_back({name, *value});
+        }
     }
     for (const std::string& name : record.expected_variables) {
         if (!host.variable(name)) record.warnings.push_back(missing_variable_warning(name));

@@ -312,7 +312,9 @@ bool read_words(int fd, char** words, int count) {
         passed[count++] = message.descriptors[i];
     const int first = pwstore::child::kFirstDescriptor - (with_root ? 1 : 0);
     const int report = ::fcntl(error_pipe, F_DUPFD_CLOEXEC, 512);
-    pwstore::child::reset_signals();
+    const bool shares_session = (message.request.flags & pwstore::ns::kShareSession) != 0;
+    if (!shares_session) (void)::setpgid(0, 0);
+    pwstore::child::reset_signals(shares_session);
     (void)::umask(022);
     if (pwstore::child::die_with(parent) && read_words(message.descriptors[3], words, 4) &&
         pwstore::child::place_descriptors(message.descriptors, passed, count, first) && ::chdir("/") == 0) {
@@ -336,6 +338,9 @@ Reply run(const Helper& helper, Message& message) {
     const pid_t sandbox = ::fork();
     if (sandbox == 0) become_sandbox(helper, message, self, report[1]);
     const int fork_error = errno;
+    // As its parent in the same session we would keep the kernel from seeing that nobody is there who could
+    // continue what ^Z stops.
+    if ((message.request.flags & pwstore::ns::kShareSession) != 0) (void)::setsid();
     (void)::close(report[1]);
     // The reader of the output waits for its end: we must not hold it open.
     for (size_t i = 0; i < message.descriptor_count; ++i)

@@ -23,12 +23,16 @@ LaunchRecord make_launch_record(const Layout& layout, const ContainerName& name,
     record.host_dependent = composition.host_dependent || host.variable("PWSTORE_HOME").has_value();
     record.warnings = std::move(composition.warnings);
     record.expected_variables = std::move(composition.expected_variables);
+    // It is not served, and what was there now is nobody's business later (cookies of a display).
+    if (record.host_dependent) record.spec = {};
     // What this process has in its environment does not belong into the record.
-    for (const EnvironmentVariable& passed : composition.passed_variables) {
+    for (const PassedVariable& passed : composition.passed_variables) {
         record.passed_variables.push_back(passed.name);
-        for (EnvironmentVariable& variable : record.spec.environment) {
-            if (variable.name == passed.name) variable.value = passed.value;
-        }
+        std::erase_if(record.spec.environment, [&](EnvironmentVariable& variable) {
+            if (variable.name != passed.name) return false;
+            if (passed.otherwise) variable.value = *passed.otherwise;
+            return !passed.otherwise;
+        });
     }
     for (const std::string& name_expected : record.expected_variables) {
         std::erase(record.warnings, missing_variable_warning(name_expected));

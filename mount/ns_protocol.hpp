@@ -27,6 +27,9 @@ enum class Verb : uint8_t {
 inline constexpr uint8_t kOverlay = 1;  ///< Request::flags of set_up
 inline constexpr uint8_t kPassRoot =
     1;  ///< of run: the sandbox program gets the root as descriptor kRootSlot
+/// Of run, once at most: the sandbox program stays in the client's terminal session and process group, with
+/// every signal blocked; the helper leaves the session.
+inline constexpr uint8_t kShareSession = 2;
 
 /// Followed by NUL-terminated texts.
 struct Request {

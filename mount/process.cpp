@@ -60,9 +60,9 @@ int child_main(void* argument) noexcept {
                        child::place_descriptors(request.streams.data(), request.descriptors.data(),
                                                 request.descriptors.size(), child::kFirstDescriptor);
     if (ready) {
-        sigset_t none;
-        (void)::sigemptyset(&none);
-        (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
+        sigset_t blocked;
+        (void)(request.block_signals ? ::sigfillset(&blocked) : ::sigemptyset(&blocked));
+        (void)::sigprocmask(SIG_SETMASK, &blocked, nullptr);
         (void)::execve(request.program.c_str(), plan.arguments, plan.environment);
     }
     plan.error_number = errno != 0 ? errno : ESRCH;
@@ -135,9 +135,11 @@ pid_t spawn(const SpawnRequest& request) {
 
 namespace {
 
-/// What the guard does: start the program, say so, and see to its end. `line` hangs up with our parent.
+/// What the guard does: start the program, say so, and see to its end. `line` hangs up with our parent. No
+/// signal reaches it but KILL and STOP. It leaves the session once the program is in it: as its parent in the
+/// session it would keep the kernel from seeing that nobody is there who could continue the program's group
+/// (^Z in a terminal that was opened for it alone).
 [[noreturn]] void guard(const SpawnRequest& request, const Fd& line, Fd report) {
-    (void)::setpgid(0, 0);
     (void)::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     pid_t child = -1;
     try {
@@ -147,6 +149,7 @@ namespace {
         (void)!::write(report.get(), &cause, sizeof cause);
         ::_exit(127);
     }
+    (void)::setsid();
     report.reset();
     ::_exit(exit_code_of(child::guard_sandbox(child, line.get())));
 }
@@ -156,8 +159,6 @@ namespace {
 Guarded spawn_guarded(const SpawnRequest& request) {
     auto [line_end, line] = make_pipe();
     auto [report_end, report] = make_pipe();
-    SpawnRequest by_guard = request;
-    if (!request.process_group) by_guard.process_group = ::getpgrp();
     pid_t child = -1;
     int error_number = 0;
     {
@@ -166,7 +167,7 @@ Guarded spawn_guarded(const SpawnRequest& request) {
         error_number = errno;
         if (child == 0) {
             line.reset();
-            guard(by_guard, line_end, std::move(report));
+            guard(request, line_end, std::move(report));
         }
     }
     if (child < 0) throw Error::from_errno("start", request.program, error_number);
@@ -222,7 +223,7 @@ std::optional<std::string> find_program(std::string_view name) {
     return std::nullopt;
 }
 
-std::string find_own_program(const std::string& name) {
+std::optional<std::string> try_find_own_program(const std::string& name) {
     const std::string self = read_link_at(AT_FDCWD, "/proc/self/exe");
     const std::string here(split_path(self).first);
     const std::array<std::string, 4> places{here, here + "/../libexec/pwstore", here + "/../bin",
@@ -232,6 +233,11 @@ std::string find_own_program(const std::string& name) {
         path.append("/").append(name);
         if (is_executable_file(path)) return path;
     }
+    return std::nullopt;
+}
+
+std::string find_own_program(const std::string& name) {
+    if (auto path = try_find_own_program(name)) return std::move(*path);
     throw Error("find program", name, "it is neither beside this program nor in " PWSTORE_LIBEXEC_DIR)
         .as(Fault::unsupported)
         .with_hint("install pwstore again");

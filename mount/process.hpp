@@ -30,9 +30,10 @@ struct SpawnRequest {
     /// The process group it joins; 0 = one of its own, which signals of the terminal do not reach.
     std::optional<pid_t> process_group{};
     bool default_signals = false;  ///< ignored signals are not inherited
+    bool block_signals = false;    ///< it starts with every signal blocked, not with none
 };
 
-/// Start it; the child has no signals blocked. @throws Error with the errno of what failed
+/// Start it. @throws Error with the errno of what failed
 [[nodiscard]] pid_t spawn(const SpawnRequest& request);
 
 /// A sandbox program in the care of a guard: a process that ends the program and all that it has started once
@@ -70,6 +71,8 @@ struct Pipe {
 /// installed.
 /// @throws Error (unsupported) naming the places
 [[nodiscard]] std::string find_own_program(const std::string& name);
+/// nullopt when it is not installed.
+[[nodiscard]] std::optional<std::string> try_find_own_program(const std::string& name);
 
 // --- A running sandbox
 // ---------------------------------------------------------------------------------------
@@ -84,23 +87,53 @@ struct SandboxStatus {
 /// The command that runs under `init`, nullopt when it is not there (any more).
 [[nodiscard]] std::optional<pid_t> command_of(pid_t init);
 
-enum class TerminalSignals {
-    forward,  ///< the sandbox has a terminal session of its own: what the terminal tells us, we tell its
-              ///< command
-    shared,   ///< the command is in our session and hears of it by itself
+/// What a sandbox has of the terminal of our session.
+class TerminalShare {
+ public:
+    /// Nothing: the sandbox gets a session of its own.
+    TerminalShare() = default;
+    /// The whole session, where it has a terminal and there is a program that can start the command in it
+    /// (pwstore-start).
+    static TerminalShare of_our_session();
+
+    [[nodiscard]] bool is_shared() const noexcept { return static_cast<bool>(terminal_); }
+    /// The program that starts the command, to be passed to the sandbox program; once.
+    [[nodiscard]] Fd take_starter() noexcept { return std::move(starter_); }
+    /// The terminal's foreground process group is ours.
+    [[nodiscard]] bool is_foreground() const noexcept;
+    /// It is, and nothing but the terminal is read and written.
+    [[nodiscard]] bool is_for_a_person() const noexcept;
+    /// Make our process group the foreground one again, if the one that is has no process any more: a shell
+    /// inside cannot give the terminal back to a group that it does not see.
+    void take_back() const noexcept;
+
+ private:
+    Fd terminal_;
+    Fd starter_;
 };
 
-/// Pass signals that this thread receives on to a sandbox's command while waiting for `monitor`, and keep the
-/// terminal's settings as they were. HUP, INT, QUIT, TERM, USR1, USR2 are passed on; those that the terminal
-/// made go to the command's whole group, as a terminal would do. TSTP and CONT stop and continue it, WINCH is
-/// passed on.
+/// Pass signals that this thread receives on to a sandbox's command while waiting for `monitor`. HUP, INT,
+/// QUIT, TERM, USR1, USR2 are passed on; of those that the terminal made, what the command has not heard of
+/// itself.
+///
+/// In a shared session the sandbox's programs stop, go on and read from the terminal as ordinary jobs of the
+/// caller's shell do, and so do we. Otherwise what the terminal made goes to the command's whole group, as a
+/// terminal would do, and TSTP stops, CONT continues it.
+///
+/// The terminal's settings are put back at the end where they are ours to put back: we were never stopped
+/// (then a shell minds them), and are in the foreground.
 class ForegroundWait {
  public:
     /// Blocks the signals; the child must be started after this. One thread only.
-    explicit ForegroundWait(TerminalSignals terminal_signals);
+    /// @param share outlives this
+    explicit ForegroundWait(const TerminalShare& share);
     ~ForegroundWait();
     ForegroundWait(const ForegroundWait&) = delete;
     ForegroundWait& operator=(const ForegroundWait&) = delete;
+
+    /// Standard input is a terminal that is somebody else's at the moment: a sandbox with a session of its
+    /// own would read what is meant for that one, for nothing stops it.
+    [[nodiscard]] static bool is_input_of_others();
 
     /// Wait for `monitor`, our child. `status` is the read end of the sandbox's status pipe; what was read
     /// from it is appended to `status_text`. Returns the wait status.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "mount/sandbox_spec.hpp"
 
+#include <algorithm>
+
 #include "store/base/bytes.hpp"
 #include "store/base/error.hpp"
 
@@ -8,7 +10,7 @@ namespace pwstore {
 
 namespace {
 
-constexpr uint8_t kSpecVersion = 1;
+constexpr uint8_t kSpecVersion = 2;
 constexpr size_t kSmallestMount = 1 + 4 + 4 + 4 + 1 + 4;
 
 template <typename Enum>
@@ -51,6 +53,12 @@ MountOp get_mount(ByteReader& reader) {
 
 }  // namespace
 
+bool SandboxSpec::is_shell(const std::vector<std::string>& argv) const {
+    return argv.size() == 1 && std::any_of(environment.begin(), environment.end(), [&](const auto& variable) {
+               return variable.name == "SHELL" && variable.value == argv.front();
+           });
+}
+
 std::string SandboxSpec::encode() const {
     ByteWriter writer;
     writer.put(kSpecVersion);
@@ -73,7 +81,7 @@ std::string SandboxSpec::encode() const {
     writer.put(gid);
     writer.put(network);
     writer.put(user_namespace);
-    for (const bool flag : {root_powers, new_session, die_with_parent})
+    for (const bool flag : {root_powers, new_session, die_with_parent, follows_caller})
         writer.put(flag);
     writer.put(static_cast<uint32_t>(protected_directories.size()));
     for (const std::string& directory : protected_directories)
@@ -105,7 +113,7 @@ SandboxSpec SandboxSpec::decode(std::string_view bytes) {
     spec.gid = reader.get<uint32_t>();
     spec.network = checked_enum(reader, NetworkMode::none, NetworkMode::host);
     spec.user_namespace = checked_enum(reader, UserNamespace::none, UserNamespace::open);
-    for (bool* flag : {&spec.root_powers, &spec.new_session, &spec.die_with_parent})
+    for (bool* flag : {&spec.root_powers, &spec.new_session, &spec.die_with_parent, &spec.follows_caller})
         *flag = checked_bool(reader);
     spec.protected_directories.resize(reader.get_count(sizeof(uint32_t)));
     for (std::string& directory : spec.protected_directories)
@@ -134,8 +142,8 @@ void check_isolation(const SandboxSpec& spec) {
         refuse(spec, "a writable root needs a user namespace in which no further ones can be made");
     }
     if (spec.root_powers && spec.seccomp.empty()) refuse(spec, "root powers need the system call filter");
-    if (spec.root_powers && !spec.new_session)
-        refuse(spec, "root powers need a terminal session of their own");
+    if (spec.seccomp.empty() && !spec.new_session)
+        refuse(spec, "without the system call filter programs could type into the terminal that they share");
     if (spec.root.kind == RootMount::Kind::overlay && (spec.root.upper.empty() || spec.root.work.empty())) {
         refuse(spec, "an overlay needs an upper and a work directory");
     }

@@ -72,17 +72,24 @@ struct SandboxSpec {
     std::vector<EnvironmentVariable> environment;
     std::string hostname;
     std::string working_directory;  ///< inside
-    uint32_t uid = 0;               ///< inside
+    /// Start where the caller stands, if the sandbox has that place; else in working_directory.
+    bool follows_caller = false;
+    uint32_t uid = 0;  ///< inside
     uint32_t gid = 0;
     NetworkMode network = NetworkMode::none;
     bool root_powers = false;  ///< CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID and root emulation
     UserNamespace user_namespace = UserNamespace::sealed;
+    /// A terminal session of its own. False: the caller's, if it has a terminal; then the filter keeps
+    /// programs from typing into it.
     bool new_session = true;
     bool die_with_parent = true;
     /// What the store guard keeps out of the sandbox: the data directory (first), the configuration, the
     /// cache. Absolute.
     std::vector<std::string> protected_directories;
     std::string seccomp;  ///< compiled BPF program, empty = no filter (said aloud)
+
+    /// `argv` is nothing but the shell that its environment names.
+    [[nodiscard]] bool is_shell(const std::vector<std::string>& argv) const;
 
     [[nodiscard]] std::string encode() const;
     /// @throws Error (corrupt)

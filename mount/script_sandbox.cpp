@@ -72,14 +72,14 @@ class NamespaceHelper {
         socket_ = Fd(ends[0]);
         const Fd theirs(ends[1]);
         const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR);
-        // Its own process group: an interrupt of the terminal is our business.
+        // An interrupt of the terminal is our business.
         process_ = spawn({.program = find_own_program("pwstore-ns"),
                           .arguments = {"pwstore-ns"},
                           .environment = {},
                           .streams = {null.get(), null.get(), null.get()},
                           .descriptors = {theirs.get()},
-                          .process_group = 0,
-                          .default_signals = true});
+                          .default_signals = true,
+                          .block_signals = true});
     }
     ~NamespaceHelper() {
         socket_.reset();
@@ -274,7 +274,9 @@ struct ScriptSandbox::State {
                             {"LANG", "C.UTF-8"}};
         for (const EnvironmentVariable& variable : command.environment)
             set_variable(spec.environment, variable);
-        spec.hostname = hostname;
+        spec.hostname = command.hostname.empty() ? hostname : command.hostname;
+        spec.network = command.network;
+        spec.mounts.insert(spec.mounts.end(), command.binds.begin(), command.binds.end());
         spec.working_directory = "/";
         spec.root_powers = true;
         spec.seccomp = filter;
@@ -283,17 +285,24 @@ struct ScriptSandbox::State {
 
     /// Ask the helper to start the sandbox; descriptors of ours that the sandbox holds are closed again on
     /// return.
-    void start(const ScriptCommand& command, std::array<int, 3> streams, Fd status) {
+    void start(const ScriptCommand& command, std::array<int, 3> streams, BwrapChannels channels) {
         if (!begun)
             throw Error("run script", command.argv.empty() ? "" : command.argv.front(),
                         "the root is not mounted");
         if (command.argv.empty()) throw Error("run script", "", "no command").as(Fault::usage);
-        const SandboxSpec spec = spec_of(command);
+        SandboxSpec spec = spec_of(command);
+        spec.new_session = !channels.starter;
+        channels.leads = channels.leads && spec.is_shell(command.argv);
         BindSources sources;
         sources.root_slot = ns::kRootSlot;
         sources.root_path = mode == ScriptMode::overlay ? scratch + "/merged" : root;
+        for (const MountOp& mount : spec.mounts) {
+            auto source = mount.kind == MountOp::Kind::bind_ro ? try_open_at(AT_FDCWD, mount.source, O_PATH)
+                                                               : std::nullopt;
+            sources.mounts.push_back(source ? std::move(*source) : Fd());
+        }
         const BwrapCommand sandbox =
-            bwrap_command(program, spec, std::move(sources), {std::move(status), Fd()}, command.argv);
+            bwrap_command(program, spec, std::move(sources), std::move(channels), command.argv);
         const Fd words = memory_file("command", joined(sandbox.command));
         std::vector<int> descriptors(streams.begin(), streams.end());
         descriptors.push_back(words.get());
@@ -301,8 +310,10 @@ struct ScriptSandbox::State {
             descriptors.push_back(fd.get());
         if (descriptors.size() > ns::kMaxDescriptors)
             throw Error("run script", "", "too many files").as(Fault::usage);
-        helper.send(ns::Verb::run, program.binds_descriptors ? ns::kPassRoot : uint8_t{0},
-                    places_of_command(command.argv.front(), spec), descriptors);
+        const unsigned flags =
+            (program.binds_descriptors ? ns::kPassRoot : 0U) | (spec.new_session ? 0U : ns::kShareSession);
+        helper.send(ns::Verb::run, static_cast<uint8_t>(flags), places_of_command(command.argv.front(), spec),
+                    descriptors);
     }
 
     /// What came of it. `complaint` is the first thing that was printed: the sandbox program's own words if
@@ -364,7 +375,7 @@ ScriptResult ScriptSandbox::run(const ScriptCommand& command,
     auto [status, status_end] = make_pipe();
     const Fd input = command.input.empty() ? open_at(AT_FDCWD, "/dev/null", O_RDONLY)
                                            : memory_file("input", command.input);
-    state_->start(command, {input.get(), output_end.get(), output_end.get()}, std::move(status_end));
+    state_->start(command, {input.get(), output_end.get(), output_end.get()}, {std::move(status_end), Fd()});
     output_end.reset();
     LineReader reader(on_output);
     reader.read_to_end(output.get());
@@ -377,8 +388,11 @@ ScriptResult ScriptSandbox::run(const ScriptCommand& command,
 ScriptResult ScriptSandbox::run_interactive(const ScriptCommand& command) {
     auto [status, status_end] = make_pipe();
     std::string status_text;
-    ForegroundWait foreground(TerminalSignals::forward);
-    state_->start(command, {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}, std::move(status_end));
+    TerminalShare share = TerminalShare::of_our_session();
+    ForegroundWait foreground(share);
+    BwrapChannels channels{std::move(status_end), Fd(), share.take_starter()};
+    channels.leads = share.is_for_a_person();
+    state_->start(command, {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}, std::move(channels));
     foreground.wait_readable(state_->helper.socket(), status.get(), status_text);
     const ns::Reply reply = state_->helper.receive();
     return state_->result(reply, parse_sandbox_status(status_text), "", command.argv.front());

@@ -17,7 +17,8 @@ enum class ScriptMode {
     private_copy,  ///< the root was assembled with LinkPolicy::private_copies and is bound read-write
 };
 
-/// One program to run as root of a container, without network, home, host environment or input of the host.
+/// One program to run as root of a container, without network, home, host environment or input of the host
+/// where nothing else is said.
 struct ScriptCommand {
     struct File {
         std::string path;  ///< absolute, inside; below /tmp or /run
@@ -27,6 +28,9 @@ struct ScriptCommand {
     std::string input;        ///< its standard input; empty = /dev/null
     std::vector<File> files;  ///< bound read-only and executable (0755) for this program
     std::vector<EnvironmentVariable> environment;
+    std::string hostname{};  ///< empty: the sandbox's
+    NetworkMode network = NetworkMode::none;
+    std::vector<MountOp> binds{};  ///< read-only, over places that the root has
 };
 
 struct ScriptResult {

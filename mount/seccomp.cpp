@@ -112,7 +112,8 @@ void add_namespaces(Filter& filter) {
     filter.add(SCMP_SYS(clone), SCMP_ACT_ERRNO(EPERM), masked_equal(flags, CLONE_NEWUSER, CLONE_NEWUSER));
 }
 
-void add_terminal_control(Filter& filter) {
+/// Sandboxes may share the caller's terminal: these would put words into its input.
+void refuse_typing(Filter& filter) {
     for (const scmp_datum_t request : {scmp_datum_t{TIOCSTI}, scmp_datum_t{TIOCLINUX}}) {
         filter.add(SCMP_SYS(ioctl), SCMP_ACT_ERRNO(EPERM), masked_equal(1, kLowHalf, request));
     }
@@ -132,7 +133,7 @@ std::string compile_seccomp(const SeccompPolicy& policy) {
     Filter filter;
     add_standard(filter);
     if (!policy.user_namespaces) add_namespaces(filter);
-    if (!policy.terminal_control) add_terminal_control(filter);
+    refuse_typing(filter);
     if (policy.root_emulation) add_root_emulation(filter);
     return filter.program();
 }

@@ -7,9 +7,8 @@ namespace pwstore {
 
 /// Which rule sets a filter has beside the standard one. docs/security.md lists the calls of each.
 struct SeccompPolicy {
-    bool user_namespaces = false;   ///< leave out the namespace rules (`enable_userns`)
-    bool terminal_control = false;  ///< leave out the TIOCSTI and TIOCLINUX rules (`retain_session`)
-    bool root_emulation = false;    ///< answer success to ownership and identity changes and to device nodes
+    bool user_namespaces = false;  ///< leave out the namespace rules (`enable_userns`)
+    bool root_emulation = false;   ///< answer success to ownership and identity changes and to device nodes
 };
 
 /// The classic BPF program of `policy` for this machine's architecture (x86_64: its 32-bit calls too), as the

@@ -19,7 +19,7 @@ void Sink::add(MountOp::Kind kind, std::string source, std::string destination, 
 
 void Sink::set_variable(const std::string& name, std::string value) {
     std::erase_if(result_.passed_variables,
-                  [&](const EnvironmentVariable& passed) { return passed.name == name; });
+                  [&](const PassedVariable& passed) { return passed.name == name; });
     for (EnvironmentVariable& variable : result_.spec.environment) {
         if (variable.name != name) continue;
         variable.value = std::move(value);
@@ -28,8 +28,23 @@ void Sink::set_variable(const std::string& name, std::string value) {
     result_.spec.environment.push_back({name, std::move(value)});
 }
 
-void Sink::pass_variable(const std::string& name, std::string otherwise) {
-    set_variable(name, host.variable(name).value_or(otherwise));
+std::optional<std::string> Sink::without_caller(const std::string& name) const {
+    for (const PassedVariable& passed : result_.passed_variables) {
+        if (passed.name == name) return passed.otherwise;
+    }
+    for (const EnvironmentVariable& variable : result_.spec.environment) {
+        if (variable.name == name) return variable.value;
+    }
+    return std::nullopt;
+}
+
+void Sink::pass_variable(const std::string& name, std::optional<std::string> otherwise) {
+    if (!otherwise) otherwise = without_caller(name);
+    auto value = host.variable(name);
+    if (!value) value = otherwise;
+    if (value) set_variable(name, *value);
+    std::erase_if(result_.passed_variables,
+                  [&](const PassedVariable& passed) { return passed.name == name; });
     result_.passed_variables.push_back({name, std::move(otherwise)});
 }
 

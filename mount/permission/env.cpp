@@ -14,7 +14,7 @@ void add(Sink& sink, const PermissionModule& module) {
         if (value) {
             sink.set_variable(name, *value);
         } else {
-            sink.pass_variable(name, "");
+            sink.pass_variable(name);
             sink.expect_variable(name);
         }
     }

@@ -47,8 +47,9 @@ class Sink {
     void add(MountOp::Kind kind, std::string source, std::string destination, uint32_t mode = 0755,
              bool optional = false);
     void set_variable(const std::string& name, std::string value);
-    /// The caller's value, now and at each later launch; `otherwise` when it has none.
-    void pass_variable(const std::string& name, std::string otherwise);
+    /// The caller's value, now and at each later launch. When it has none: `otherwise`, else what the variable was
+    /// before, else it is left out.
+    void pass_variable(const std::string& name, std::optional<std::string> otherwise = std::nullopt);
     /// Say so when the caller does not have it.
     void expect_variable(const std::string& name);
     void share_network() { result_.spec.network = NetworkMode::host; }
@@ -56,6 +57,8 @@ class Sink {
     void warn(const std::string& text) { result_.warnings.push_back(rule_ + ": " + text); }
 
  private:
+    [[nodiscard]] std::optional<std::string> without_caller(const std::string& name) const;
+
     Composition& result_;
     std::string rule_;
 };

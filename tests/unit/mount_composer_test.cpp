@@ -11,6 +11,7 @@
 
 #include "mount/composer.hpp"
 #include "store/base/error.hpp"
+#include "store/base/names.hpp"
 #include "store/base/path_at.hpp"
 #include "tests/support/busybox_root.hpp"
 #include "tests/support/test_dir.hpp"
@@ -75,8 +76,9 @@ TEST_F(ComposerTest, DefaultsExposeNothing) {
     EXPECT_FALSE(composition.host_dependent);
     EXPECT_EQ(spec.network, NetworkMode::none);
     EXPECT_EQ(spec.user_namespace, UserNamespace::sealed);
-    EXPECT_TRUE(spec.new_session);
+    EXPECT_FALSE(spec.new_session);
     EXPECT_TRUE(spec.die_with_parent);
+    EXPECT_TRUE(spec.follows_caller);
     EXPECT_FALSE(spec.root_powers);
     EXPECT_FALSE(spec.seccomp.empty());
     EXPECT_EQ(spec.uid, 1234U);
@@ -124,12 +126,12 @@ TEST_F(ComposerTest, WeakenedIsolationIsSaidAloud) {
         "xdg_portal\n");
     const Composition composition = compose();
     EXPECT_EQ(composition.spec.user_namespace, UserNamespace::open);
-    EXPECT_FALSE(composition.spec.new_session);
+    EXPECT_TRUE(composition.spec.new_session) << "nothing else would keep programs from typing";
     EXPECT_FALSE(composition.spec.die_with_parent);
     EXPECT_TRUE(composition.spec.seccomp.empty());
     EXPECT_THAT(composition.warnings,
                 AllOf(Contains(HasSubstr("seccomp")), Contains(HasSubstr("enable_userns")),
-                      Contains(HasSubstr("CVE-2017-5226")), Contains(HasSubstr("D-Bus"))));
+                      Contains(HasSubstr("retain_session")), Contains(HasSubstr("D-Bus"))));
 }
 
 TEST_F(ComposerTest, RootRunsAreAlwaysSealed) {
@@ -141,7 +143,7 @@ TEST_F(ComposerTest, RootRunsAreAlwaysSealed) {
     const SandboxSpec spec = compose().spec;
     EXPECT_TRUE(spec.root_powers);
     EXPECT_EQ(spec.user_namespace, UserNamespace::sealed);
-    EXPECT_TRUE(spec.new_session);
+    EXPECT_FALSE(spec.new_session);
     EXPECT_TRUE(spec.die_with_parent);
     EXPECT_FALSE(spec.seccomp.empty());
     EXPECT_EQ(spec.uid, 0U);
@@ -160,13 +162,60 @@ TEST_F(ComposerTest, NetIsSharedWithResolverReadOnly) {
     if (::access("/etc/resolv.conf", F_OK) != 0) PWSTORE_CANNOT_RUN("this machine has no resolv.conf");
     ASSERT_NE(mount_at(spec, "/etc/resolv.conf"), nullptr);
     EXPECT_EQ(mount_at(spec, "/etc/resolv.conf")->kind, MountOp::Kind::bind_ro);
-    // Without a place for it there is a warning, and no attempt that would fail.
+    EXPECT_THAT(compose().warnings, IsEmpty());
+    // Without a place for it, in a root of before, there is a warning, and no attempt that would fail.
     (void)remove_file(AT_FDCWD, root_ + "/etc/resolv.conf");
-    EXPECT_THAT(compose().warnings, Contains(HasSubstr("resolv.conf")));
+    EXPECT_THAT(compose().warnings, ElementsAre(HasSubstr("pwstore rebuild box")));
     EXPECT_EQ(mount_at(compose().spec, "/etc/resolv.conf"), nullptr);
     // A link of the root is resolved inside the root.
     ASSERT_EQ(::symlink("../run/systemd/resolve/stub-resolv.conf", (root_ + "/etc/resolv.conf").c_str()), 0);
     EXPECT_NE(mount_at(compose().spec, "/run/systemd/resolve/stub-resolv.conf"), nullptr);
+}
+
+TEST_F(ComposerTest, NamesOfTheMachineAreGenerated) {
+    EXPECT_EQ(mount_at(compose().spec, "/etc/hosts"), nullptr) << "a root of before has no place for it";
+    for (const char* name : names::kMountPointFiles)
+        (void)dir_.write(std::string("data/roots/box@3/") + name, "");
+    const SandboxSpec spec = compose().spec;
+    ASSERT_NE(mount_at(spec, "/etc/hosts"), nullptr);
+    EXPECT_EQ(mount_at(spec, "/etc/hosts")->source,
+              "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tbox\n");
+    EXPECT_EQ(mount_at(spec, "/etc/hostname")->source, "box\n");
+    EXPECT_EQ(mount_at(spec, "/etc/localtime")->source, "/etc/localtime");
+    EXPECT_TRUE(mount_at(spec, "/etc/localtime")->optional);
+    EXPECT_EQ(mount_at(spec, "/etc/resolv.conf"), nullptr) << "there is no network";
+    // What the root says of itself stays.
+    (void)dir_.write("data/roots/box@3/etc/hosts",
+                     "10.0.0.5 db box # localhost\n127.0.0.1 localhost.localdomain");
+    EXPECT_EQ(mount_at(compose().spec, "/etc/hosts")->source,
+              "10.0.0.5 db box # localhost\n127.0.0.1 localhost.localdomain\n"
+              "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    (void)dir_.write("data/roots/box@3/etc/hosts", "127.0.0.1 a localhost\n127.0.1.1\tbox");
+    EXPECT_EQ(mount_at(compose().spec, "/etc/hosts")->source, "127.0.0.1 a localhost\n127.0.1.1\tbox\n");
+    (void)dir_.write("data/roots/box@3/etc/localtime", "TZif");
+    EXPECT_EQ(mount_at(compose().spec, "/etc/localtime"), nullptr);
+    // Never over what a link leads to.
+    for (const char* name : {"hosts", "hostname", "localtime"}) {
+        (void)remove_file(AT_FDCWD, root_ + "/etc/" + name);
+        ASSERT_EQ(::symlink("app.conf", (root_ + "/etc/" + name).c_str()), 0);
+        EXPECT_EQ(mount_at(compose().spec, std::string("/etc/") + name), nullptr) << name;
+    }
+}
+
+TEST_F(ComposerTest, RootShellsHaveNetworkAndVariables) {
+    configure("permissions:\n- module: net\n- module: env\n  variables:\n  - var: SECRET\n- module: gpu\n");
+    request_.kind = RunKind::root;
+    request_.root = {RootMount::Kind::overlay, root_, "", ""};
+    const Composition composition = compose_root_shell(layout_, request_, host_);
+    EXPECT_EQ(composition.spec.network, NetworkMode::host);
+    EXPECT_EQ(value(composition.spec, "SECRET"), "s");
+    EXPECT_EQ(value(composition.spec, "HOME"), "/root");
+    EXPECT_EQ(value(composition.spec, "HISTFILE"), "");
+    ASSERT_EQ(composition.spec.mounts.size(), 1U);
+    EXPECT_EQ(composition.spec.mounts[0].destination, "/etc/resolv.conf");
+    configure("");
+    EXPECT_EQ(compose_root_shell(layout_, request_, host_).spec.network, NetworkMode::none);
+    EXPECT_THAT(compose_root_shell(layout_, request_, host_).spec.mounts, IsEmpty());
 }
 
 TEST_F(ComposerTest, Environment) {
@@ -175,13 +224,34 @@ TEST_F(ComposerTest, Environment) {
         "set: vt100\n");
     const Composition composition = compose();
     EXPECT_EQ(value(composition.spec, "SECRET"), "s");
-    EXPECT_EQ(value(composition.spec, "ABSENT"), "");
+    EXPECT_EQ(value(composition.spec, "ABSENT"), "(unset)");
     EXPECT_EQ(value(composition.spec, "TERM"), "vt100");
     EXPECT_THAT(composition.warnings, ElementsAre(HasSubstr("ABSENT")));
     std::vector<std::string> passed;
-    for (const EnvironmentVariable& variable : composition.passed_variables)
+    for (const PassedVariable& variable : composition.passed_variables)
         passed.push_back(variable.name);
-    EXPECT_THAT(passed, ElementsAre("LANG", "SECRET", "ABSENT"));
+    EXPECT_THAT(passed, ElementsAre("COLORTERM", "LANG", "SECRET", "ABSENT"));
+}
+
+TEST_F(ComposerTest, AVariableThatIsPassedOnKeepsWhatItIsWithoutTheCaller) {
+    configure(
+        "permissions:\n- module: env\n  variables:\n  - var: PATH\n  - var: TERM\n  - var: EMPTY\n    set: "
+        "\"\"\n");
+    host_.environment.push_back({"PATH", "/caller"});
+    host_.environment.push_back({"EMPTY", "leak"});
+    const Composition composition = compose();
+    EXPECT_EQ(value(composition.spec, "PATH"), "/caller");
+    EXPECT_EQ(value(composition.spec, "EMPTY"), "") << "a value that is set is never the caller's";
+    const auto otherwise = [&](const std::string& name) -> std::string {
+        for (const PassedVariable& passed : composition.passed_variables) {
+            if (passed.name == name) return passed.otherwise.value_or("(left out)");
+        }
+        return "(fixed)";
+    };
+    EXPECT_THAT(otherwise("PATH"), HasSubstr("/usr/bin"));
+    EXPECT_EQ(otherwise("TERM"), "dumb");
+    EXPECT_EQ(otherwise("COLORTERM"), "(left out)");
+    EXPECT_EQ(otherwise("EMPTY"), "(fixed)");
 }
 
 TEST_F(ComposerTest, VolumesOfTheHome) {
@@ -292,12 +362,50 @@ TEST_F(ComposerTest, SocketsThatNobodyServesAreLeftOut) {
     host_.environment.push_back({"WAYLAND_DISPLAY", path});
     EXPECT_EQ(mount_at(compose().spec, "/run/user/1234/wayland-0")->source, path);
     EXPECT_EQ(value(compose().spec, "WAYLAND_DISPLAY"), "wayland-0");
-    host_.environment.back() = {"DISPLAY", "remote:0"};
-    EXPECT_THAT(complaint(), HasSubstr("network is not supported"));
+    // Unset, it is looked for where clients look.
+    host_.environment.back() = {"XDG_RUNTIME_DIR", dir_.path()};
+    ASSERT_EQ(::rename(path.c_str(), dir_.path("wayland-0").c_str()), 0);
+    EXPECT_EQ(mount_at(compose().spec, "/run/user/1234/wayland-0")->source, dir_.path("wayland-0"));
+    ASSERT_EQ(::rename(dir_.path("wayland-0").c_str(), path.c_str()), 0);
+    // A program may need none.
+    host_.environment.push_back({"DISPLAY", "remote:0"});
+    EXPECT_THAT(compose().warnings, ElementsAre(HasSubstr("network is not supported")));
     host_.environment.back() = {"DISPLAY", ":4711"};
-    EXPECT_THAT(complaint(), HasSubstr("XAUTHORITY"));
+    EXPECT_THAT(compose().warnings, ElementsAre(HasSubstr("nothing listens")));
     host_.environment.pop_back();
-    EXPECT_THAT(complaint(), HasSubstr("no display was found"));
+    EXPECT_THAT(compose().warnings, ElementsAre(HasSubstr("no display was found")));
+    EXPECT_TRUE(compose().host_dependent) << "there may be one the next time";
+}
+
+TEST_F(ComposerTest, TheCookieOfADisplayIsForAnyHost) {
+    make_directories(AT_FDCWD, "/tmp/.X11-unix");
+    const Fd server(::socket(AF_UNIX, SOCK_STREAM, 0));
+    struct sockaddr_un address {};
+    address.sun_family = AF_UNIX;
+    std::string number = std::to_string(::getpid() % 10000 + 20000);
+    const std::string path = "/tmp/.X11-unix/X" + number;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    (void)::unlink(path.c_str());
+    ASSERT_EQ(::bind(server.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(::listen(server.get(), 5), 0);
+    configure("permissions:\n- module: display\n");
+    host_.environment.push_back({"DISPLAY", ":" + number + ".0"});
+    Composition composition = compose();
+    EXPECT_THAT(composition.warnings, Contains(HasSubstr("no X cookie")));
+    EXPECT_EQ(value(composition.spec, "XAUTHORITY"), "(unset)");
+    EXPECT_NE(mount_at(composition.spec, path), nullptr);
+    const auto counted = [](const std::string& text) {
+        return std::string(1, '\0') + static_cast<char>(text.size()) + text;
+    };
+    (void)dir_.write("user/.Xauthority",
+                     "\xff\xff" + counted("") + counted(number) + counted("MIT") + counted("ab"));
+    composition = compose();
+    EXPECT_THAT(composition.warnings, Not(Contains(HasSubstr("no X cookie"))));
+    EXPECT_EQ(value(composition.spec, "XAUTHORITY"), "/run/user/1234/Xauthority");
+    ASSERT_NE(mount_at(composition.spec, "/run/user/1234/Xauthority"), nullptr);
+    EXPECT_EQ(mount_at(composition.spec, "/run/user/1234/Xauthority")->mode, 0600U);
+    EXPECT_THAT(mount_at(composition.spec, "/run/user/1234/Xauthority")->source, HasSubstr("MIT"));
+    (void)::unlink(path.c_str());
 }
 
 TEST_F(ComposerTest, TheCurrentDirectoryAsOnlyVolume) {

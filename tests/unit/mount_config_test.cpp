@@ -74,6 +74,22 @@ std::string complaint(const std::string& yaml) {
     return "";
 }
 
+TEST(ContainerConfig, AnEmptyValueIsAValue) {
+    const auto config = ContainerConfig::parse(
+        "permissions:\n- module: env\n  variables:\n  - var: EMPTY\n    set: \"\"\n  - var: NOTHING\n    "
+        "set:\n  - var: CALLERS\n",
+        "x");
+    const auto& variables = config.permissions.at(0).variables;
+    ASSERT_EQ(variables.size(), 3U);
+    EXPECT_EQ(variables[0].second, "");
+    EXPECT_EQ(variables[1].second, "");
+    EXPECT_EQ(variables[2].second, std::nullopt);
+    EXPECT_EQ(ContainerConfig::parse(config.to_yaml(), "again"), config);
+    EXPECT_NE(ContainerConfig::parse("permissions:\n- module: env\n  var: EMPTY\n", "x").policy_digest(),
+              ContainerConfig::parse("permissions:\n- module: env\n  var: EMPTY\n  set: \"\"\n", "x")
+                  .policy_digest());
+}
+
 TEST(ContainerConfig, ReadsTheOriginalsFile) {
     const auto config = ContainerConfig::parse(kOriginal, "c.yml");
     EXPECT_EQ(config.type, ContainerType::aggregate);

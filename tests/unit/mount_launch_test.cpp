@@ -154,6 +154,104 @@ TEST_F(LaunchTest, CommandsAreLookedUpInsideNotOnTheHost) {
     EXPECT_EQ(run(spec(), {"loop"}).code, 127);
 }
 
+TEST_F(LaunchTest, WhatCannotBeExecutedIsNamed) {
+    const auto tool = [&](const std::string& content) {
+        (void)dir_.write("data/home/box/tool", content);
+        EXPECT_EQ(::chmod(dir_.path("data/home/box/tool").c_str(), 0755), 0);
+        return run(spec(), {"/home/box/tool"});
+    };
+    const auto refused = [&](const std::string& content, const std::string& cause) {
+        const Outcome outcome = tool(content);
+        EXPECT_EQ(outcome.code, 126) << cause;
+        EXPECT_THAT(outcome.output, HasSubstr(cause));
+        EXPECT_THAT(outcome.output, Not(HasSubstr("bwrap")));
+    };
+    // A program that asks for a loader, in a root that has none.
+    const std::string dynamic = read_file(AT_FDCWD, "/usr/bin/env");
+    refused(dynamic, "its loader '/lib");
+    std::string program = read_file(AT_FDCWD, "/bin/busybox");
+    EXPECT_EQ(tool(program).code, 127) << "no applet of that name";
+    const auto machine = [&](unsigned char number) {
+        std::string other = program;
+        other[18] = static_cast<char>(number);
+        return other;
+    };
+    refused(machine(243), "it is a program for riscv, this machine is ");
+    refused(machine(0xfe), "it is a program for machine 254");
+    program[16] = 1;  // an object file
+    refused(program, "neither a program");
+    refused(program.substr(0, 20), "neither a program");
+    refused(std::string("\x01\0 data\n", 8), "neither a program");
+    refused("#!/no/interpreter -x\n", "its interpreter '/no/interpreter' is not in the container");
+    refused("#!/bin/sh\r\necho x\r\n", "CR LF");
+    refused("#!/etc/app.conf\n", "its interpreter '/etc/app.conf': it is not executable");
+    refused("#!/home/box/tool\n", "");
+    EXPECT_EQ(tool("echo text\n").output, "text\n") << "as shells do";
+    EXPECT_EQ(tool("#! /bin/sh -e\necho script\n").output, "script\n");
+    EXPECT_THAT(run(spec(), {"/etc"}).output, HasSubstr("it is a directory"));
+    ASSERT_EQ(::chmod(dir_.path("data/home/box/tool").c_str(), 0644), 0);
+    EXPECT_THAT(run(spec(), {"./tool"}).output, HasSubstr("it is not executable"));
+    // A root without anything.
+    make_directories(AT_FDCWD, dir_.path("data/roots/box@2/etc"));
+    for (const char* name : {"proc", "dev", "sys", "run", "tmp", "home", "home/box", "mnt"})
+        make_directories(AT_FDCWD, dir_.path("data/roots/box@2") + "/" + name);
+    root_ = dir_.path("data/roots/box@2");
+    const Outcome nothing = run(spec(), {"true"});
+    EXPECT_EQ(nothing.code, 127);
+    EXPECT_THAT(nothing.output, HasSubstr("no directory for programs"));
+}
+
+TEST_F(LaunchTest, ProgramsStartWhereTheCallerStands) {
+    make_directories(AT_FDCWD, dir_.path("work/deep"));
+    make_directories(AT_FDCWD, dir_.path("other"));
+    ASSERT_EQ(::symlink("work", dir_.path("link").c_str()), 0);
+    const std::string yaml =
+        "filesystems:\n- mount: root\n- mount: home\n- mount: to_root\n  volumes:\n  - path: " +
+        dir_.path("link") + "\n    dest: /mnt/work\n";
+    const auto pwd_from = [&](const std::string& place, const std::string& configuration) {
+        return in_child([&] {
+            if (::chdir(place.c_str()) != 0) return 99;
+            ::setenv("PWD", place.c_str(), 1);
+            const Say say = [](const std::string& text) {
+                (void)!::write(1, (text + "\n").data(), text.size() + 1);
+            };
+            return launch(spec(configuration), {"pwd"}, Fd(), say);
+        });
+    };
+    EXPECT_EQ(pwd_from(dir_.path("work"), yaml).output, "/mnt/work\n");
+    EXPECT_EQ(pwd_from(dir_.path("link/deep"), yaml).output, "/mnt/work/deep\n");
+    EXPECT_EQ(pwd_from(dir_.path("data/home/box"), yaml).output, "/home/box\n");
+    const Outcome hidden = pwd_from(dir_.path("other"), yaml);
+    EXPECT_THAT(hidden.output,
+                AllOf(HasSubstr("does not see " + dir_.path("other")), HasSubstr("\n/home/box\n")));
+    // A directory of the same name is not the same place.
+    EXPECT_THAT(pwd_from("/usr", yaml).output, HasSubstr("does not see /usr"));
+    EXPECT_EQ(pwd_from("/", yaml).output, "/home/box\n");
+    // Under its own path, if that is there; relative commands are found from there.
+    const std::string same = "filesystems:\n- mount: root\n- mount: home\n- mount: dir\n  path: /srv\n";
+    SandboxSpec there = spec(same);
+    there.mounts.push_back({MountOp::Kind::tmpfs, "", "/opt", 0755, false, "test"});
+    there.mounts.push_back(
+        {MountOp::Kind::bind_ro, dir_.path("work"), "/opt" + dir_.path("work"), 0755, false, "test"});
+    (void)dir_.write("work/deep/tool", "#!/bin/sh\npwd\n");
+    ASSERT_EQ(::chmod(dir_.path("work/deep/tool").c_str(), 0755), 0);
+    EXPECT_EQ(in_child([&] {
+                  if (::chdir(dir_.path("work/deep").c_str()) != 0) return 99;
+                  return launch(there, {"./tool"}, Fd());
+              }).output,
+              "/opt" + dir_.path("work/deep") + "\n");
+    make_directories(AT_FDCWD, dir_.path("gone"));
+    EXPECT_THAT(in_child([&] {
+                    if (::chdir(dir_.path("gone").c_str()) != 0 || ::rmdir(dir_.path("gone").c_str()) != 0)
+                        return 99;
+                    const Say say = [](const std::string& text) {
+                        (void)!::write(1, text.data(), text.size());
+                    };
+                    return launch(spec(), {"pwd"}, Fd(), say);
+                }).output,
+                AllOf(HasSubstr("directory is gone"), HasSubstr("/home/box\n")));
+}
+
 TEST_F(LaunchTest, TheSandboxIsWhatTheSpecSays) {
     const Outcome outcome = shell(spec(),
                                   "id -u; id -g; pwd; hostname; echo $HOME; umask; ls /home; whoami; echo x "
@@ -607,14 +705,14 @@ TEST_F(LaunchTest, InterruptOfTheTerminalReachesTheWholeCommand) {
     ::close(terminal);
 }
 
-TEST_F(LaunchTest, NothingCanBeTypedIntoTheTerminal) {
+TEST_F(LaunchTest, WithoutTheFilterTheTerminalIsNotTheControllingOne) {
     int terminal = -1;
     const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
     ASSERT_GE(child, 0);
     if (child == 0) {
         int code = 1;
         try {
-            code = launch(spec(),
+            code = launch(spec("seccomp: false\nretain_session: true\n"),
                           {"sh", "-c", "test -c /dev/tty && (: < /dev/tty) 2>/dev/null && exit 3; exit 0"},
                           Fd());
         } catch (const std::exception&) {
@@ -748,7 +846,7 @@ TEST_F(RecordTest, ServesWithTheCallersVariables) {
     auto run = prepare(host);
     ASSERT_TRUE(run);
     EXPECT_EQ(value(run->spec, "TERM"), "dumb") << "not what the process had that made the record";
-    EXPECT_EQ(value(run->spec, "PWSTORE_TEST_WORD"), "");
+    EXPECT_EQ(value(run->spec, "PWSTORE_TEST_WORD"), "(unset)");
     EXPECT_THAT(run->warnings, ElementsAre(HasSubstr("PWSTORE_TEST_WORD")));
     host.environment.push_back({"PWSTORE_TEST_WORD", "word"});
     host.environment.push_back({"TERM", "vt52"});

@@ -51,7 +51,7 @@ int under_filter(const SeccompPolicy& policy, const std::function<long()>& act) 
 }
 
 constexpr SeccompPolicy kUser{};
-constexpr SeccompPolicy kRoot{.user_namespaces = false, .terminal_control = false, .root_emulation = true};
+constexpr SeccompPolicy kRoot{.user_namespaces = false, .root_emulation = true};
 
 // --- The program itself, on arguments of our choice: what the kernel would answer by itself does not matter
 // -----------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ int answer_of(const SeccompPolicy& policy, uint32_t architecture, long call,
     return -2;
 }
 
-constexpr SeccompPolicy kOpen{.user_namespaces = true, .terminal_control = true, .root_emulation = false};
+constexpr SeccompPolicy kOpen{.user_namespaces = true, .root_emulation = false};
 
 /// Calls as numbers of x86_64, then of i386 (-1: there is none).
 struct Call {
@@ -175,7 +175,7 @@ TEST(SeccompProgram, TerminalControlInBothArchitectures) {
             EXPECT_EQ(answer_of(kUser, architecture, ioctl, {0, request}), EPERM);
             EXPECT_EQ(answer_of(kUser, architecture, ioctl, {0, request | 0x5500000000ULL}), EPERM);
             EXPECT_EQ(answer_of(kRoot, architecture, ioctl, {0, request}), EPERM);
-            EXPECT_EQ(answer_of(kOpen, architecture, ioctl, {0, request}), kAllowed);
+            EXPECT_EQ(answer_of(kOpen, architecture, ioctl, {0, request}), EPERM);
         }
         EXPECT_EQ(answer_of(kUser, architecture, ioctl, {0, TIOCGWINSZ}), kAllowed);
     }
@@ -293,8 +293,8 @@ TEST(Seccomp, TerminalControlIsRefusedExactly) {
         EXPECT_EQ(under_filter(kUser, request(static_cast<unsigned long>(number))), EBADF)
             << std::hex << number;
     }
-    EXPECT_EQ(under_filter({.terminal_control = true}, request(TIOCSTI)), EBADF);
-    EXPECT_EQ(under_filter({.terminal_control = true}, request(TIOCLINUX)), EBADF);
+    EXPECT_EQ(under_filter({.user_namespaces = true}, request(TIOCSTI)), EPERM);
+    EXPECT_EQ(under_filter({.root_emulation = true}, request(TIOCLINUX)), EPERM);
 }
 
 TEST(Seccomp, RootEmulationAnswersSuccess) {

@@ -100,9 +100,11 @@ TEST(SandboxSpec, IsolationRules) {
     spec = root_sample();
     spec.seccomp.clear();
     expect_refused(spec, "system call filter");
-    spec = root_sample();
+    spec = sample();
     spec.new_session = false;
-    expect_refused(spec, "terminal session");
+    EXPECT_NO_THROW(check_isolation(spec));
+    spec.seccomp.clear();
+    expect_refused(spec, "type into the terminal");
     spec = root_sample();
     spec.root.work.clear();
     expect_refused(spec, "work directory");

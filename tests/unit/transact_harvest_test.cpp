@@ -127,6 +127,25 @@ TEST_F(Harvest, LeavesOutWhatDiffersByNatureAndTheDatabase) {
     EXPECT_FALSE(exists_at(AT_FDCWD, root("var/cache/ldconfig/aux-cache")));
 }
 
+TEST_F(Harvest, LeavesOutWhatAPersonTyped) {
+    for (const char* path :
+         {"root/.bash_history", "root/.python_history", "root/.lesshst", "root/.viminfo",
+          "root/.local/state/nvim/shada/main.shada", "root/.local/share/fish/fish_history"}) {
+        dir_.write(std::string("upper/") + path, "secret");
+    }
+    for (const char* path : {"root/.bashrc", "root/history", "root/sub/.bash_history", "srv/.bash_history"})
+        dir_.write(std::string("upper/") + path, "kept");
+    apply();
+    std::vector<std::string> files;
+    for (const auto& [path, touch] : log_.paths()) {
+        if (path.find("ist") != std::string::npos || path.find("rc") != std::string::npos)
+            files.push_back(path);
+    }
+    EXPECT_THAT(files, ::testing::ElementsAre("root/.bashrc", "root/history", "root/sub/.bash_history",
+                                              "srv/.bash_history"));
+    EXPECT_FALSE(exists_at(AT_FDCWD, root("root/.bash_history")));
+}
+
 TEST_F(Harvest, LimitsEndIt) {
     dir_.write("upper/a/b/c/d", "x");
     HarvestLimits limits;
