@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -38,6 +39,11 @@ constexpr std::array<std::string_view, 11> kLeftOut{
 };
 constexpr std::array<std::string_view, 5> kLeftOutTrees{"var/lib/pacman", "var/log/apt", "dev", "proc",
                                                         "sys"};
+// Below /root, what programs note about who used them: commands as they were typed, passwords among them.
+constexpr std::string_view kRootHome = "root/";
+constexpr std::array<std::string_view, 9> kHistories{".histfile",    ".zhistory",         ".lesshst",
+                                                     ".viminfo",     ".wget-hsts",        ".history",
+                                                     ".octave_hist", ".local/share/fish", ".local/state"};
 
 std::string joined(const std::string& prefix, const std::string& name) {
     return prefix.empty() ? name : prefix + "/" + name;
@@ -222,7 +228,21 @@ class UpperApplier {
 
 }  // namespace
 
+namespace {
+
+/// .bash_history, .python_history and the like.
+bool is_history(std::string_view path) {
+    if (!path.starts_with(kRootHome)) return false;
+    path.remove_prefix(kRootHome.size());
+    if (path.starts_with('.') && path.ends_with("_history") && path.find('/') == std::string_view::npos)
+        return true;
+    return std::find(kHistories.begin(), kHistories.end(), path) != kHistories.end();
+}
+
+}  // namespace
+
 bool is_left_out(std::string_view path) {
+    if (is_history(path)) return true;
     for (const std::string_view exact : kLeftOut) {
         if (path == exact) return true;
     }

@@ -21,8 +21,8 @@ struct HarvestLimits {
 };
 
 /// A path that scripts change but that is never part of a container: it differs by nature (ldconfig's
-/// aux-cache, password lock and backup files, logs of package tools), or belongs to the engine (the package
-/// database).
+/// aux-cache, password lock and backup files, logs of package tools), is the history of a person in a root
+/// shell, or belongs to the engine (the package database).
 [[nodiscard]] bool is_left_out(std::string_view path);
 
 /// Take over what scripts did: apply the upper directory of an overlay to the root it lay over, as private

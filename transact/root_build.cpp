@@ -617,6 +617,10 @@ void RootBuild::report_missing_libraries() const {
     }
 }
 
+std::string RootBuild::root_path() const {
+    return state_.store.layout().path(state_.staging->name()) + "/" + directory_;
+}
+
 int RootBuild::run_shell(const ScriptCommand& command) {
     return scripts_->run_interactive("root shell", command);
 }

@@ -33,6 +33,8 @@ class RootBuild {
     void start();
     /// Hooks, scriptlets and files of the plan, in pacman's order.
     void run_plan();
+    /// Where it is built, absolute.
+    [[nodiscard]] std::string root_path() const;
     /// A person's command on the root, with the caller's terminal; returns its exit code. What it changed is
     /// logged.
     int run_shell(const ScriptCommand& command);

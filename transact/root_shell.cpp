@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <functional>
 
+#include "mount/composer.hpp"
+#include "mount/container_config.hpp"
 #include "mount/probe.hpp"
 #include "store/base/error.hpp"
 #include "transact/delta_builder.hpp"
@@ -32,14 +33,21 @@ class SinkDialogue final : public Dialogue {
     ProgressSink& sink_;
 };
 
-ScriptCommand shell_command(const RootShellRequest& request) {
+ScriptCommand shell_command(const Store& store, const RootShellRequest& request, const std::string& root,
+                            ProgressSink& sink) {
+    ComposeRequest wanted{request.container, 0, {}, RunKind::root, {}, {}, {}, false};
+    if (auto config = load_config(store.layout().directories().config, request.container))
+        wanted.config = std::move(*config);
+    wanted.root = {RootMount::Kind::overlay, root, {}, {}};
+    Composition granted = compose_root_shell(store.layout(), wanted, HostContext::current());
+    for (const std::string& warning : granted.warnings)
+        sink.message(Severity::warning, warning);
     ScriptCommand command;
     command.argv = request.argv;
-    command.environment = {{"HOME", "/root"}, {"USER", "root"}, {"LOGNAME", "root"}};
-    for (const char* name : {"TERM", "COLORTERM", "LANG"}) {
-        if (const char* value = std::getenv(name); value != nullptr)
-            command.environment.push_back({name, value});
-    }
+    command.environment = std::move(granted.spec.environment);
+    command.hostname = request.container.str();
+    command.network = granted.spec.network;
+    command.binds = std::move(granted.spec.mounts);
     return command;
 }
 
@@ -102,9 +110,11 @@ RootShellResult change_container(const Store& store, const ContainerName& name, 
 }  // namespace
 
 RootShellResult run_root_shell(const Store& store, const RootShellRequest& request, ProgressSink& sink) {
-    return change_container(store, request.container, fmt::format("shell -r {}", request.container.str()),
-                            request.discard, sink,
-                            [&](RootBuild& build) { return build.run_shell(shell_command(request)); });
+    return change_container(
+        store, request.container, fmt::format("shell -r {}", request.container.str()), request.discard, sink,
+        [&](RootBuild& build) {
+            return build.run_shell(shell_command(store, request, build.root_path(), sink));
+        });
 }
 
 RootShellResult put_files(const Store& store, const ContainerName& container,

@@ -165,7 +165,10 @@ void ScriptRunner::run_required(const Touch& who, const std::string& agent, cons
 
 int ScriptRunner::run_interactive(const std::string& agent, const ScriptCommand& command) {
     ScriptCommand program = command;
-    if (program.argv.empty()) program.argv = {shell_of(root_)};
+    if (program.argv.empty()) {
+        program.argv = {shell_of(root_)};
+        program.environment.push_back({"SHELL", program.argv.front()});
+    }
     ScriptResult result;
     in_area({Cause::user, agent, {}},
             [&] { result = checked(agent, program, sandbox().run_interactive(program)); });
