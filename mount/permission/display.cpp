@@ -70,6 +70,7 @@ Check check(const Sink& sink, const PermissionModule&) {
 }
 
 void add(Sink& sink, const PermissionModule&) {
+    sink.depend_on_host();
     if (const std::string socket = wayland_socket(sink); !socket.empty()) {
         sink.add(MountOp::Kind::bind_ro, socket, sink.runtime_directory() + "/wayland-0");
         sink.set_variable("WAYLAND_DISPLAY", "wayland-0");

@@ -84,6 +84,7 @@ def job_control_inside(world: World) -> None:
     terminal.see("Stopped")
     terminal.type("jobs", "sleep 1000")
     terminal.type("fg", "sleep 1000")
+    time.sleep(0.5)
     terminal.key("c")
     terminal.type("echo al''ive > /dev/tty", "alive")
     terminal.type("exit 7", "status=7", PROMPT)
@@ -108,13 +109,13 @@ def interrupt_reaches_the_command_alone(world: World) -> None:
 
 def stop_and_go_on(world: World) -> None:
     terminal = Terminal(world)
-    terminal.type("pwstore run base sh -c 'echo rea''dy; read x; echo got=$x'", "ready")
+    terminal.type("pwstore run base sh -c 'echo rea''dy; x=$(head -n 1); echo got=$x'", "ready")
     time.sleep(0.2)
     terminal.key("z")
     terminal.see("Stopped", PROMPT)
     terminal.type("echo sh''ell", "shell", PROMPT)
     terminal.type("bg; sleep 0.5; jobs", "Stopped")  # it wants to read: stopped again
-    terminal.type("fg", "read x")
+    terminal.type("fg", "got=")
     terminal.type("word", "got=word", PROMPT)
     terminal.close()
 
@@ -211,7 +212,11 @@ def root_shells(world: World) -> None:
     time.sleep(0.5)
     terminal.key("z")
     terminal.see("Stopped")
-    terminal.type("hostname; exit", "base", "nothing was changed", PROMPT)
+    terminal.type("fg", "sleep 1000")
+    time.sleep(0.5)
+    terminal.key("c")
+    terminal.type("hostname", "base")
+    terminal.type("exit", "nothing was changed", PROMPT)
     terminal.type("pwstore run -r base sh -c 'trap \"echo cau''ght; exit 3\" INT; echo rea''dy; sleep 1000'; echo st''atus=$?", "ready")
     time.sleep(0.3)
     terminal.key("c")
@@ -223,7 +228,7 @@ def root_shells(world: World) -> None:
 def where_one_stands(world: World) -> None:
     terminal = Terminal(world)
     terminal.type("mkdir hidden; cd hidden; pwstore run base pwd", "does not see", "/home/base", PROMPT)
-    terminal.type("pwstore -q run base pwd", "/home/base")
+    terminal.type("pwstore run -q base pwd", "/home/base")
     if "does not see" in terminal.child.before:
         raise Failure("-q talks")
     terminal.type("rmdir ../hidden; pwstore run base pwd", "directory is gone", "/home/base", PROMPT)
@@ -269,7 +274,7 @@ def configuration_holds_in_root_shells(world: World) -> None:
 
 
 def test(world: World, _arguments: list[str]) -> None:
-    world.repository("1", packages=2, files=3)
+    world.repository("1-1", packages=2, files=3)
     world.run("create", "base", "--base", "--noconfirm", "base")
     for case in (job_control_inside, interrupt_reaches_the_command_alone, stop_and_go_on, background_runs_do_not_read,
                  background_ends_under_an_editor, settings_are_restored, scripts_read_after_a_shell,

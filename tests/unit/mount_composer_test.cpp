@@ -349,7 +349,7 @@ TEST_F(ComposerTest, SocketsThatNobodyServesAreLeftOut) {
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
     ASSERT_EQ(::bind(server.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof address), 0);
     EXPECT_THAT(compose().warnings, ElementsAre(HasSubstr("nothing listens"))) << "a file is not a server";
-    ASSERT_EQ(::listen(server.get(), 5), 0);
+    ASSERT_EQ(::listen(server.get(), 100), 0);
     const Composition composition = compose();
     EXPECT_THAT(composition.warnings, IsEmpty());
     EXPECT_EQ(mount_at(composition.spec, "/run/user/1234/pipewire-0")->source, path);
@@ -387,13 +387,14 @@ TEST_F(ComposerTest, TheCookieOfADisplayIsForAnyHost) {
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
     (void)::unlink(path.c_str());
     ASSERT_EQ(::bind(server.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(::listen(server.get(), 5), 0);
+    ASSERT_EQ(::listen(server.get(), 100), 0);
     configure("permissions:\n- module: display\n");
     host_.environment.push_back({"DISPLAY", ":" + number + ".0"});
     Composition composition = compose();
     EXPECT_THAT(composition.warnings, Contains(HasSubstr("no X cookie")));
     EXPECT_EQ(value(composition.spec, "XAUTHORITY"), "(unset)");
     EXPECT_NE(mount_at(composition.spec, path), nullptr);
+    EXPECT_TRUE(composition.host_dependent);
     const auto counted = [](const std::string& text) {
         return std::string(1, '\0') + static_cast<char>(text.size()) + text;
     };

@@ -94,9 +94,6 @@ TEST(Transaction, APackageTakesThePlacesThatARootHasForGeneratedFiles) {
     const auto place = [&](const std::string& path) { return fleet.root("base") + "/" + path; };
     EXPECT_EQ(fleet.read("base", "etc/hosts"), "");
     EXPECT_EQ(fleet.read("base", "etc/resolv.conf"), "");
-    // A root of before lacks them, and is sound.
-    ASSERT_EQ(::unlink(place("etc/hosts").c_str()), 0);
-    fleet.expect_sound();
     TransactionRequest install = fleet.request("base");
     install.containers[0].packages.install = {"hosts"};
     EXPECT_TRUE(fleet.run(install).changed);
@@ -115,9 +112,27 @@ TEST(Transaction, APackageTakesThePlacesThatARootHasForGeneratedFiles) {
     fleet.expect_sound();
     // What somebody wrote there is in the way, as everywhere.
     fleet.user_edit("base", "etc/hosts", "10.0.0.5 db\n");
-    EXPECT_THROW(fleet.run(install), Error);
+    EXPECT_TRUE(fleet.run(install).changed);
     EXPECT_EQ(fleet.read("base", "etc/hosts"), "10.0.0.5 db\n");
+    EXPECT_TRUE(exists_at(AT_FDCWD, place("etc/hosts.pacnew"))) << "it is a configuration file";
+    EXPECT_TRUE(fleet.run(removal).changed);
+    fleet.user_edit("base", "etc/hostname", "mine\n");
+    EXPECT_THROW(fleet.run(install), Error);
+    EXPECT_EQ(fleet.read("base", "etc/hostname"), "mine\n");
     fleet.expect_sound();
+}
+
+TEST(Transaction, ARootThatWasMadeBeforeThereWereSuchPlacesIsSound) {
+    Fleet fleet;
+    fleet.repository({library()});
+    fleet.run(fleet.create_base("base", {"library"}));
+    for (const char* name : names::kMountPointFiles)
+        ASSERT_EQ(::unlink((fleet.root("base") + "/" + name).c_str()), 0);
+    ASSERT_EQ(::rmdir((fleet.root("base") + "/etc").c_str()), 0);
+    const timespec times[2] = {{kObjectTime, 0}, {kObjectTime, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, fleet.root("base").c_str(), times, 0), 0);
+    SilentSink silent;
+    EXPECT_THAT(verify(Store::open(fleet.directories()), {}, silent).findings, ::testing::IsEmpty());
 }
 
 TEST(Transaction, ARootShellThatCannotStartSaysWhy) {
