@@ -22,7 +22,7 @@ namespace {
 
 using Verdict = CommandLookup::Verdict;
 
-constexpr unsigned kMostInterpreters = 4;  // the kernel's limit
+constexpr unsigned kMostInterpreters = 6;  // as the kernel
 
 bool may_execute(int fd, bool root_powers) {
     if (root_powers) return (stat_fd(fd, "").st_mode & 0111) != 0;
@@ -88,7 +88,9 @@ class Lookup {
 
     /// What runs it has to be there as well. A relative name depends on where it is started.
     [[nodiscard]] CommandLookup behind(const std::string& path, std::string_view role, unsigned depth) const {
-        if (!path.starts_with('/') || depth == kMostInterpreters) return {};
+        if (!path.starts_with('/')) return {};
+        if (depth == kMostInterpreters)
+            return {Verdict::not_executable, "its interpreter is a script, and so on"};
         CommandLookup other = look_at(path, depth + 1);
         if (other.verdict == Verdict::not_found) {
             return {Verdict::not_executable,
