@@ -47,8 +47,8 @@ class Sink {
     void add(MountOp::Kind kind, std::string source, std::string destination, uint32_t mode = 0755,
              bool optional = false);
     void set_variable(const std::string& name, std::string value);
-    /// The caller's value, now and at each later launch. When it has none: `otherwise`, else what the variable was
-    /// before, else it is left out.
+    /// The caller's value, now and at each later launch. When it has none: `otherwise`, else what the
+    /// variable was before, else it is left out.
     void pass_variable(const std::string& name, std::optional<std::string> otherwise = std::nullopt);
     /// Say so when the caller does not have it.
     void expect_variable(const std::string& name);
