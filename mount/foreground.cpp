@@ -81,8 +81,11 @@ bool TerminalShare::is_foreground() const noexcept {
 }
 
 bool TerminalShare::is_for_a_person() const noexcept {
-    return is_foreground() && ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0 &&
-           ::isatty(STDERR_FILENO) != 0;
+    if (!terminal_) return false;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::tcgetpgrp(fd) != ::getpgrp()) return false;
+    }
+    return true;
 }
 
 void TerminalShare::take_back() const noexcept {
