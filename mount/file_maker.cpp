@@ -2,6 +2,7 @@
 #include "mount/file_maker.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/spill.hpp"
+#include "store/verify/verify.hpp"
 
 namespace pwstore {
 
@@ -97,6 +99,18 @@ bool copy_in_kernel(int from, int to, uint64_t size, const std::string& path) {
     return true;
 }
 
+/// What is damaged is said in the words of the root.
+template <typename Act>
+bool naming_the_file(const TreeEntry& entry, Act&& act) {
+    try {
+        return std::forward<Act>(act)();
+    } catch (Error& error) {
+        if (error.fault() == Fault::corrupt)
+            error.within(fmt::format("make '{}'", printable(entry.entry.path)));
+        throw;
+    }
+}
+
 }  // namespace
 
 FileMaker::FileMaker(const Store& store, LinkPolicy policy) : store_(store), policy_(policy) {}
@@ -118,6 +132,11 @@ bool FileMaker::is_object(const ObjectKey& key, const struct stat& info) const {
 
 bool FileMaker::make(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir, const char* name,
                      AssembleStats& stats) {
+    return naming_the_file(entry, [&] { return make_it(entry, key, linked, dir, name, stats); });
+}
+
+bool FileMaker::make_it(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir, const char* name,
+                        AssembleStats& stats) {
     if (linked) {
         const LinkOutcome outcome = link(entry.entry.object, key, dir, {&name, 1}, stats);
         if (outcome == LinkOutcome::linked) {
@@ -131,6 +150,11 @@ bool FileMaker::make(const TreeEntry& entry, const ObjectKey& key, bool linked, 
 }
 
 bool FileMaker::make_group(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir,
+                           const std::vector<std::string>& names, AssembleStats& stats) {
+    return naming_the_file(entry, [&] { return make_names(entry, key, linked, dir, names, stats); });
+}
+
+bool FileMaker::make_names(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir,
                            const std::vector<std::string>& names, AssembleStats& stats) {
     if (linked) {
         std::vector<const char*> pointers(names.size());
@@ -165,7 +189,11 @@ LinkOutcome FileMaker::link(ObjectId id, const ObjectKey& key, int dir, std::spa
 LinkOutcome FileMaker::try_copy(const ObjectKey& key, uint16_t copy, int dir,
                                 std::span<const char* const> names) const {
     for (size_t made = 0; made < names.size(); ++made) {
-        const LinkOutcome outcome = store_.objects().link(key, copy, dir, names[made]);
+        LinkOutcome outcome = store_.objects().link(key, copy, dir, names[made]);
+        if (outcome == LinkOutcome::not_as_named) {
+            make_sound(store_, key, copy);
+            outcome = store_.objects().link(key, copy, dir, names[made]);
+        }
         if (outcome == LinkOutcome::linked) continue;
         for (size_t i = 0; i < made; ++i)
             remove_file(dir, names[i]);

@@ -42,6 +42,10 @@ class FileMaker {
     [[nodiscard]] ObjectKey key_of(ObjectId id) const;
 
  private:
+    bool make_it(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir, const char* name,
+                 AssembleStats& stats);
+    bool make_names(const TreeEntry& entry, const ObjectKey& key, bool linked, int dir,
+                    const std::vector<std::string>& names, AssembleStats& stats);
     LinkOutcome link(ObjectId id, const ObjectKey& key, int dir, std::span<const char* const> names,
                      AssembleStats& stats);
     LinkOutcome link_elsewhere(ObjectId id, const ObjectKey& key, int dir, std::span<const char* const> names,

@@ -16,6 +16,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "store/lost_index.hpp"
 #include "store/replacements.hpp"
 
 namespace pwstore {
@@ -83,6 +84,41 @@ std::map<std::string, std::set<uint64_t>> roots_on_disk(const Store& store) {
     return found;
 }
 
+/// The highest generation of `name` that the index has ever known; what was deleted is in the record of
+/// transactions.
+uint64_t last_known(const ReadTxn& txn, const std::string& name) {
+    uint64_t last = 0;
+    if (const auto row = txn.container(ContainerName(name))) last = row->last_number;
+    for (uint64_t id = txn.last_transaction(); id > 0; --id) {
+        const auto transaction = txn.transaction(id);
+        if (!transaction) continue;
+        for (const ReadTxn::Switch& one : transaction->switches) {
+            if (one.container == name) last = std::max({last, one.from, one.to});
+        }
+    }
+    return last;
+}
+
+/// By container the generation whose root is there and that roots/NAME leads to: it was committed, whatever
+/// an index says. `with_unlinked`: any root that is there.
+std::map<std::string, uint64_t> committed_roots(const Store& store, bool with_unlinked) {
+    std::map<std::string, uint64_t> found;
+    const Fd roots = open_dir(store.layout().data(), names::kRoots);
+    for (const DirectoryItem& item : list_directory(roots.get())) {
+        const bool is_link = item.type == DT_LNK;
+        if (!is_link && !(with_unlinked && item.type == DT_DIR)) continue;
+        const std::string target =
+            is_link ? try_read_link_at(roots.get(), item.name).value_or("") : item.name;
+        const auto name = parse_root_name(target);
+        if (!name || target.ends_with(kLeaseSuffix) || !is_container_name(name->container)) continue;
+        if (is_link && name->container != item.name) continue;  // not in its place yet
+        if (!is_directory(roots.get(), target)) continue;
+        uint64_t& number = found[name->container];
+        number = std::max(number, name->generation);
+    }
+    return found;
+}
+
 /// Which of a container's roots may go.
 struct Retirement {
     std::vector<uint64_t> recorded;  ///< of numbers that were committed once; newest first
@@ -111,6 +147,25 @@ void remove_unknown_roots(const Store& store, const ContainerName& name, const s
 }
 
 }  // namespace
+
+void refuse_older_index(const Store& store) {
+    const auto is_empty = [&] {
+        const ReadTxn txn = store.index().read();
+        return txn.last_object_id() == 0 && txn.last_transaction() == 0;
+    };
+    const auto roots = committed_roots(store, is_empty());
+    const ReadTxn txn = store.index().read();  // later than what was seen of the roots
+    for (const auto& [name, number] : roots) {
+        const auto row = txn.container(ContainerName(name));
+        if (row && number <= row->last_number) continue;
+        const uint64_t last = last_known(txn, name);
+        if (number <= last) continue;
+        throw older_index(store.layout().directories(),
+                          fmt::format("'{}' is there, and of '{}' it knows {}",
+                                      Layout::root_name(ContainerName(name), number), name,
+                                      last == 0 ? "nothing" : fmt::format("no generation after {}", last)));
+    }
+}
 
 // --- Publish ---
 
@@ -202,6 +257,7 @@ LinkRepair plan_link_repair(const Store& store, int roots) {
 }  // namespace
 
 void repair_root_links(const Store& store) {
+    refuse_older_index(store);
     const int data = store.layout().data();
     const FileLock lock =
         FileLock::acquire(data, kLinksLock, LockMode::exclusive, kLinksPatience, "repair links of roots");
@@ -214,6 +270,7 @@ void repair_root_links(const Store& store) {
 }
 
 bool are_root_links_behind(const Store& store) {
+    refuse_older_index(store);
     const Fd roots = open_dir(store.layout().data(), names::kRoots);
     const LinkRepair repair = plan_link_repair(store, roots.get());
     return !repair.stale.empty() || !repair.missing.empty();
@@ -250,6 +307,7 @@ std::optional<uint64_t> newest_retired_root(const Store& store, const ContainerN
 }
 
 void remove_retired_roots(const Store& store, bool keep_twin) {
+    refuse_older_index(store);
     const int data = store.layout().data();
     for (const auto& [container, numbers] : roots_on_disk(store)) {
         std::optional<ContainerName> name;

@@ -133,7 +133,7 @@ std::unique_ptr<PackedBuffer> Ingestor::State::take_buffer() {
 }
 
 void Ingestor::State::read_archive(const ArchiveSource& source, size_t result) {
-    if (source.expected) {
+    if (source.expected && !source.again) {
         if (const auto before = ingested_before(*source.expected)) {
             const std::scoped_lock lock_results(guard);
             results[result] = *before;
@@ -152,13 +152,15 @@ void Ingestor::State::read_archive_with(const PackedBuffer& buffer, const Archiv
     const PackedFile file(fd.get(), source.path, buffer);
     const Fingerprint print = fingerprint(file);
     check_expected(source, print.sha256);
-    if (is_known(print.sha256, result)) return;
+    const bool was_known = is_known(print.sha256, result);
+    if (was_known && !source.again) return;
     ArchiveReader reader(file, options.limits);
     PackageIntake contents(intake, history, store.objects());
     Manifest manifest = read_package(reader, contents, options.limits);
     if (!reader.was(print)) {
         throw Error("read archive", source.path, "it changed while it was read").as(Fault::corrupt);
     }
+    if (was_known) return;
     manifest.origin = Origin::archive;
     manifest.archive_sha256 = print.sha256;
     const std::scoped_lock lock_results(guard);

@@ -33,6 +33,8 @@ struct ArchiveSource {
     std::string path;
     /// When known: a different archive is an Error (corrupt). One that was ingested before is not read again.
     std::optional<Sha256> expected;
+    /// Even then: its contents are compared with what is stored, and damaged files replaced.
+    bool again = false;
 };
 
 struct IngestedArchive {

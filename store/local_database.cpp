@@ -218,7 +218,7 @@ namespace {
 
 std::vector<DatabaseFile> files_of(const Manifest& manifest, const ObjectKey& pkginfo,
                                    const ObjectStore& objects, const InstalledPackage& installed) {
-    const PackageDescription package = parse_pkginfo(read_all(objects.open(pkginfo).get(), pkginfo.path(0)));
+    const PackageDescription package = parse_pkginfo(objects.content(pkginfo));
     const std::string directory = database_entry_name(installed) + "/";
     std::vector<DatabaseFile> files;
     files.push_back({directory + "desc", format_desc(package, installed), 0, installed.install_date});

@@ -2,11 +2,13 @@
 #include "store/object_store.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,10 +46,14 @@ bool is_same_inode(const struct stat& a, const struct stat& b) {
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+int64_t inode_time(const ObjectKey& key) {
+    return key.mtime == ObjectKey::kNoTime ? kObjectTime : key.mtime;
+}
+
 /// Give an object's inode the mode and time of its key.
 void finish_inode(int fd, const ObjectKey& key, const std::string& path) {
     if (::fchmod(fd, key.mode) != 0) throw Error::from_errno("set mode of object", path);
-    const timespec time{key.mtime == ObjectKey::kNoTime ? kObjectTime : key.mtime, 0};
+    const timespec time{inode_time(key), 0};
     const std::array<timespec, 2> times{time, time};
     if (::futimens(fd, times.data()) != 0) throw Error::from_errno("set time of object", path);
 }
@@ -90,6 +96,29 @@ bool has_metadata(int fd, const ObjectKey& key) {
     return key.mtime == ObjectKey::kNoTime || info.st_mtim.tv_sec == key.mtime;
 }
 
+/// Whatever changes a stored file, a program or an accident, changes one of these; only a failing disk does
+/// not.
+bool is_as_named(const struct stat& info, const ObjectKey& key) {
+    return S_ISREG(info.st_mode) && (info.st_mode & 07777U) == key.mode &&
+           static_cast<uint64_t>(info.st_size) == key.size && info.st_mtim.tv_sec == inode_time(key) &&
+           info.st_mtim.tv_nsec == 0;
+}
+
+bool has_bytes(int fd, const ObjectKey& key, const DigestFunction& function) {
+    Buffer& buffer = thread_buffer();
+    DigestStream stream(function);
+    uint64_t total = 0;
+    for (;;) {
+        const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return false;
+        if (got == 0) break;
+        total += static_cast<uint64_t>(got);
+        stream.update({buffer.data(), static_cast<size_t>(got)});
+    }
+    return total == key.size && stream.finish() == key.digest;
+}
+
 void copy_content(int from, int to, const std::string& path) {
     if (::ioctl(to, FICLONE, from) == 0) return;
     copy_all(from, to, path);
@@ -97,13 +126,56 @@ void copy_content(int from, int to, const std::string& path) {
 
 }  // namespace
 
-ObjectStore::ObjectStore(Fd objects, unsigned link_limit)
-    : objects_(std::move(objects)), link_limit_(link_limit), checks_links_(!links_truly(objects_.get())) {}
+Error damaged_object(const ObjectKey& key, uint16_t copy, std::string_view what) {
+    return Error("use stored file", key.path(copy), fmt::format("it {}", what))
+        .as(Fault::corrupt)
+        .with_hint("pwstore verify --heal");
+}
+
+ObjectStore::ObjectStore(Fd objects, unsigned link_limit, const DigestFunction& digest)
+    : objects_(std::move(objects)),
+      link_limit_(link_limit),
+      digest_(digest),
+      checks_links_(!links_truly(objects_.get())) {}
 
 // --- Read ----------------------------------------------------------------------------------------
 
 Fd ObjectStore::open(const ObjectKey& key, uint16_t copy) const {
-    return open_at(objects_.get(), key.path(copy), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const std::string path = key.path(copy);
+    Fd file(::openat(objects_.get(), path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file && errno == ENOENT) throw damaged_object(key, copy, "is missing");
+    if (!file) throw Error::from_errno("open stored file", path).with_hint("pwstore verify --heal");
+    const struct stat info = stat_fd(file.get(), path);
+    if (is_as_named(info, key)) return file;
+    if (static_cast<uint64_t>(info.st_size) != key.size)
+        throw damaged_object(key, copy, fmt::format("has {} bytes instead of {}", info.st_size, key.size));
+    if (!S_ISREG(info.st_mode) || !has_bytes(file.get(), key, digest_))
+        throw damaged_object(key, copy, "has other bytes than its name says");
+    if (::lseek(file.get(), 0, SEEK_SET) != 0) throw Error::from_errno("read stored file", path);
+    return file;
+}
+
+void ObjectStore::read(const ObjectKey& key, std::span<char> buffer,
+                       const std::function<void(std::string_view)>& take) const {
+    const Fd file = open(key);
+    DigestStream digest(digest_);
+    uint64_t done = 0;
+    while (done < key.size) {
+        const size_t got = read_some(file.get(), buffer, key.path(0));
+        if (got == 0) break;
+        const std::string_view piece(buffer.data(), std::min<uint64_t>(got, key.size - done));
+        digest.update(piece);
+        take(piece);
+        done += piece.size();
+    }
+    if (done != key.size || digest.finish() != key.digest)
+        throw damaged_object(key, 0, "has other bytes than its name says");
+}
+
+std::string ObjectStore::content(const ObjectKey& key) const {
+    std::string all;
+    read(key, thread_buffer(), [&](std::string_view piece) { all += piece; });
+    return all;
 }
 
 std::optional<Fd> ObjectStore::try_open(const ObjectKey& key) const {
@@ -149,18 +221,7 @@ bool ObjectStore::is_intact(const ObjectKey& key, uint16_t copy, const DigestFun
     const Fd file(
         ::openat(objects_.get(), key.path(copy).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!file || !has_metadata(file.get(), key)) return false;
-    Buffer& buffer = thread_buffer();
-    DigestStream stream(function);
-    uint64_t total = 0;
-    for (;;) {
-        const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return false;
-        if (got == 0) break;
-        total += static_cast<uint64_t>(got);
-        stream.update({buffer.data(), static_cast<size_t>(got)});
-    }
-    return total == key.size && stream.finish() == key.digest;
+    return has_bytes(file.get(), key, function);
 }
 
 // --- Write ---------------------------------------------------------------------------------------
@@ -201,12 +262,30 @@ bool ObjectStore::remove(const ObjectKey& key, uint16_t copy) const {
     return remove_file(objects_.get(), key.path(copy));
 }
 
+void ObjectStore::mend_metadata(const ObjectKey& key, uint16_t copy) const {
+    const std::string path = key.path(copy);
+    if (::fchmodat(objects_.get(), path.c_str(), key.mode | S_IWUSR, 0) != 0)
+        throw Error::from_errno("set mode of object", path);
+    const Fd file = open_at(objects_.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (key.xattrs == 0) {
+        for (const auto& [name, value] : user_xattrs_of(file.get(), path)) {
+            if (::fremovexattr(file.get(), name.c_str()) != 0)
+                throw Error::from_errno("remove attribute of", path);
+        }
+    }
+    finish_inode(file.get(), key, path);
+}
+
 // --- Link ----------------------------------------------------------------------------------------
 
 LinkOutcome ObjectStore::link(const ObjectKey& key, uint16_t copy, int dir, const char* name) const {
     const std::string path = key.path(copy);
     struct stat object {};
-    if (link_limit_ != 0 || checks_links_) object = stat_at(objects_.get(), path);
+    if (::fstatat(objects_.get(), path.c_str(), &object, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) throw damaged_object(key, copy, "is missing");
+        throw Error::from_errno("look at stored file", path);
+    }
+    if (!is_as_named(object, key)) return LinkOutcome::not_as_named;
     if (link_limit_ != 0 && object.st_nlink >= link_limit_) return LinkOutcome::too_many_links;
     if (::linkat(objects_.get(), path.c_str(), dir, name, 0) != 0) {
         const int error_number = errno;

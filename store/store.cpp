@@ -13,6 +13,7 @@
 #include "store/base/random_id.hpp"
 #include "store/boot_mark.hpp"
 #include "store/lease.hpp"
+#include "store/lost_index.hpp"
 
 namespace pwstore {
 
@@ -75,6 +76,10 @@ void remove_unsynced(const Index& index, const ObjectStore& objects) {
     }
 }
 
+void refuse_lost_index(const Directories& directories) {
+    if (const auto lost = lost_index(directories)) throw Error(*lost);
+}
+
 }  // namespace
 
 // --- Store ---------------------------------------------------------------------------------------
@@ -83,28 +88,34 @@ Store Store::open(const Directories& directories, const StoreOptions& options) {
     Store store;
     store.layout_ = std::make_unique<Layout>(Layout::create(directories));
     const int data = store.layout_->data();
+    if (!Index::exists(data)) refuse_lost_index(directories);
     store.index_ = std::make_unique<Index>(Index::open(data, Index::Mode::read_write));
-    store.objects_ = std::make_unique<ObjectStore>(open_dir(data, names::kObjects), options.link_limit);
     store.digest_ = DigestFunction(options.digest_bits);
+    store.objects_ =
+        std::make_unique<ObjectStore>(open_dir(data, names::kObjects), options.link_limit, store.digest_);
+    store.may_change_ = true;
     store.recover();
     return store;
 }
 
 std::optional<Store> Store::open_read_only(const Directories& directories, const StoreOptions& options) {
-    struct stat info {};
-    const std::string index = fmt::format("{}/{}", directories.data, names::kIndex);
-    if (::stat(index.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
+    if (!exists_at(AT_FDCWD, fmt::format("{}/{}", directories.data, names::kIndex))) {
+        refuse_lost_index(directories);
+        return std::nullopt;
+    }
     Store store;
     store.layout_ = std::make_unique<Layout>(Layout::open(directories));
     const int data = store.layout_->data();
     try {
         store.index_ = std::make_unique<Index>(Index::open(data, Index::Mode::read_only));
     } catch (const Error& error) {
-        if (error.error_number() == ENOENT) return std::nullopt;
-        throw;
+        if (error.error_number() != ENOENT) throw;
+        refuse_lost_index(directories);
+        return std::nullopt;
     }
-    store.objects_ = std::make_unique<ObjectStore>(open_dir(data, names::kObjects), options.link_limit);
     store.digest_ = DigestFunction(options.digest_bits);
+    store.objects_ =
+        std::make_unique<ObjectStore>(open_dir(data, names::kObjects), options.link_limit, store.digest_);
     return store;
 }
 

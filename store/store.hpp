@@ -24,8 +24,9 @@ struct StoreOptions {
 class Store {
  public:
     /// Open for change: makes what is missing, then recovers (see recover()).
+    /// @throws Error (corrupt) where files of a store are and their index is not (lost_index.hpp)
     static Store open(const Directories& directories, const StoreOptions& options = {});
-    /// Open without writing anything; nullopt when there is no store yet.
+    /// Open without writing anything; nullopt when there is no store yet. @throws as open()
     static std::optional<Store> open_read_only(const Directories& directories,
                                                const StoreOptions& options = {});
 
@@ -33,6 +34,8 @@ class Store {
     [[nodiscard]] const Index& index() const noexcept { return *index_; }
     [[nodiscard]] const ObjectStore& objects() const noexcept { return *objects_; }
     [[nodiscard]] const DigestFunction& digest() const noexcept { return digest_; }
+    /// Opened by open().
+    [[nodiscard]] bool may_change() const noexcept { return may_change_; }
 
     /// What a dead process or another boot left is put right: rows marked unsynced by another boot and their
     /// files, staging folders whose lock is free, dead leases. Called by open(). Lock: ingest (skipped while
@@ -55,6 +58,7 @@ class Store {
     std::unique_ptr<Index> index_;
     std::unique_ptr<ObjectStore> objects_;
     DigestFunction digest_;
+    bool may_change_ = false;
 };
 
 /// A private working folder store/staging/ID of one transaction, held by a flock on "store/staging/ID.lock";

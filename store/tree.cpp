@@ -195,7 +195,7 @@ void LayerStack::read_manifests(const Generation& generation) {
 
 std::string LayerStack::text_of(const ObjectStore& objects, ObjectId id) const {
     const ObjectKey key = txn_.object(id).first;
-    return read_all(objects.open(key).get(), key.path(0));
+    return objects.content(key);
 }
 
 /// What the last package that has it brings.

@@ -24,9 +24,7 @@ struct Candidate {
 };
 
 Candidate candidate(const Store& store, const ReadTxn& txn, const InstalledPackage& package) {
-    const auto text = [&](ObjectId id) {
-        return read_all(store.objects().open(txn.object(id).first).get(), package.name);
-    };
+    const auto text = [&](ObjectId id) { return store.objects().content(txn.object(id).first); };
     const Manifest manifest = txn.manifest(package.manifest);
     const PackageDescription description = parse_pkginfo(text(manifest.pkginfo));
     Candidate result{description.depends, description.provides, false};

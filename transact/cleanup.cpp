@@ -42,11 +42,13 @@ bool remove_unrecorded_roots(const Store& store, const ContainerName& name) {
 }
 
 bool is_switch_unfinished(const Store& store) {
-    return !unsettled_configurations(store.layout().directories().config).empty() ||
-           !unsettled_homes(store).empty() || are_root_links_behind(store);
+    return are_root_links_behind(store) ||
+           !unsettled_configurations(store.layout().directories().config).empty() ||
+           !unsettled_homes(store).empty();
 }
 
 void finish_switches(const Store& store) {
+    refuse_older_index(store);
     const std::string& config = store.layout().directories().config;
     std::vector<std::string> unsettled = unsettled_configurations(config);
     const std::vector<std::string> homes = unsettled_homes(store);

@@ -16,7 +16,8 @@ bool remove_unrecorded_roots(const Store& store, const ContainerName& name);
 
 /// What follows a switching commit, for commands that were killed before they had done it: configurations
 /// and homes that were about to be published are, or are dropped, and links in roots/ point to what is
-/// current. Skips a name whose lock is held: its holder is alive.
+/// current. @throws as refuse_older_index(), before anything is done. Skips a name whose lock is held: its
+/// holder is alive.
 void finish_switches(const Store& store);
 
 /// What killed commands left: unfinished switches, and roots that nobody needs. Call it before taking locks.

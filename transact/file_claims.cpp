@@ -65,7 +65,7 @@ bool FileClaims::replaces(const Manifest& package, const Manifest& other) const 
     if (!record) return false;
     const Entry* control = record->find(kDpkgControlExtension);
     const ObjectKey key = store_.index().read().object(control->object).first;
-    const std::string text = read_all(store_.objects().open(key).get(), control->path);
+    const std::string text = store_.objects().content(key);
     const std::vector<DebRelation> all = parse_deb_control(text, control->path).replaces;
     return std::any_of(all.begin(), all.end(), [&](const DebRelation& relation) {
         return relation.name == other.name && satisfies(deb_version(other.version), relation);

@@ -33,6 +33,8 @@ std::optional<Sha256> deciding_digest(const PacmanConfig& config, const PlanStep
 
 struct Known {
     Sha256 archive;
+    ManifestId id = 0;
+    bool is_there = false;  ///< it is installed over itself
     Manifest manifest;
     std::optional<Manifest> old;  ///< of the version that is there
 };
@@ -46,13 +48,36 @@ std::optional<std::vector<Known>> known_packages(const TransactionState& state, 
         if (!digest) return std::nullopt;
         const auto id = txn.manifest_of_archive(*digest);
         if (!id) return std::nullopt;
-        Known& known = found.emplace_back(Known{*digest, txn.manifest(*id), {}});
+        Known& known =
+            found.emplace_back(Known{*digest, *id, step.kind == StepKind::reinstall, txn.manifest(*id), {}});
         if (known.manifest.name != step.package.name || known.manifest.version != step.package.version)
             return std::nullopt;
         if (const auto* old = work.before ? work.before->find_package(step.package.name) : nullptr)
             known.old = txn.manifest(old->manifest);
     }
     return found;
+}
+
+/// Who installs a package over itself wants its files to be right: the store has them just as the archive
+/// has.
+bool is_intact(const Store& store, const Known& package) {
+    if (!package.is_there) return true;
+    std::vector<std::pair<ObjectKey, ObjectRow>> objects;
+    {
+        const ReadTxn txn = store.index().read();
+        std::vector<ObjectId> ids;
+        Manifest::for_each_object(
+            txn.manifest_front(package.id),
+            [](void* list, ObjectId id) { static_cast<std::vector<ObjectId>*>(list)->push_back(id); }, &ids);
+        for (const ObjectId id : ids)
+            objects.push_back(txn.object(id));
+    }
+    return std::all_of(objects.begin(), objects.end(), [&](const auto& object) {
+        for (uint16_t copy = 0; copy < object.second.copies; ++copy) {
+            if (!store.objects().is_intact(object.first, copy, store.digest())) return false;
+        }
+        return true;
+    });
 }
 
 bool has(const std::optional<Manifest>& manifest, const Entry& entry) {
@@ -101,6 +126,9 @@ bool is_nothing_to_decide(TransactionState& state, const Work& work, const std::
 bool take_known_packages(TransactionState& state, Work& work) {
     const auto packages = known_packages(state, work);
     if (!packages || !is_nothing_to_decide(state, work, *packages)) return false;
+    if (!std::all_of(packages->begin(), packages->end(),
+                     [&](const Known& package) { return is_intact(state.store, package); }))
+        return false;
     Ingestor ingestor(state.store, state.dialogue);
     for (const Known& package : *packages) {
         if (!ingestor.add_known(package.archive)) return false;  // collected meanwhile

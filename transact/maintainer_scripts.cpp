@@ -74,7 +74,7 @@ std::set<std::string> named_by(std::string_view directive, const std::string& tr
 std::string content_of(const Store& store, const Entry* entry) {
     if (entry == nullptr || entry->object == 0) return {};
     const ObjectKey key = store.index().read().object(entry->object).first;
-    return read_all(store.objects().open(key).get(), entry->path);
+    return store.objects().content(key);
 }
 
 }  // namespace

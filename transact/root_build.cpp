@@ -35,7 +35,7 @@ namespace {
 
 std::string object_text(const Store& store, const ReadTxn& txn, ObjectId id) {
     const auto [key, row] = txn.object(id);
-    return read_all(store.objects().open(key).get(), "side object");
+    return store.objects().content(key);
 }
 
 const InstalledPackage* find_planned(const std::vector<PlannedPackage>& packages, const std::string& name) {

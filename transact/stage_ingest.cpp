@@ -29,7 +29,11 @@ std::vector<ArchiveSource> archives_of(const TransactionState& state) {
     for (const Work& work : state.works) {
         for (const PlanStep& step : work.plan.steps) {
             if (step.kind == StepKind::remove || work.known.contains(step.package.name)) continue;
-            by_path[step.archive] = {step.archive, expected_digest(step)};
+            ArchiveSource& source = by_path[step.archive];
+            source.path = step.archive;
+            source.expected = expected_digest(step);
+            // Who asks for what is there already wants its files to be right.
+            source.again = source.again || step.kind == StepKind::reinstall;
         }
     }
     std::vector<ArchiveSource> sources;
@@ -153,6 +157,11 @@ void ingest_stage(TransactionState& state) {
         assign_manifests(state, work, ingested);
     for (const std::string& finding : state.stats.findings)
         state.dialogue.message(Severity::warning, finding);
+    if (state.stats.healed != 0) {
+        state.dialogue.message(
+            Severity::warning,
+            "'pwstore verify --heal' puts the good files into the other containers as well");
+    }
     for (const Work& work : state.works) {
         check_layer_conflicts(state, work);
         warn_of_overlaps(state, work);

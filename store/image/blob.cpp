@@ -2,6 +2,7 @@
 #include "store/image/blob.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -156,22 +157,6 @@ TarEntry header_of(const LayerMember& member) {
     return header;
 }
 
-void append_content(TarWriter& tar, const Fd& content, uint64_t size, const std::string& path,
-                    std::span<char> buffer) {
-    uint64_t done = 0;
-    while (done < size) {
-        const size_t got = read_some(content.get(), buffer, path);
-        if (got == 0) break;
-        tar.append({buffer.data(), got});
-        done += got;
-    }
-    if (done != size) {
-        throw Error("export", path, "the stored file is shorter than it was")
-            .as(Fault::corrupt)
-            .with_hint("'pwstore verify --heal' may bring it back");
-    }
-}
-
 }  // namespace
 
 Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory, LayerPacking packing) {
@@ -193,8 +178,10 @@ Blob write_layer(const Layer& layer, const ContentSource& contents, int director
             if (member.entry.object == 0) {
                 tar.append(member.inlined);
             } else {
-                append_content(tar, contents(member.entry.object - 1), header.size, header.path,
-                               {buffer.get(), kPiece});
+                in_step(fmt::format("export '{}'", printable(header.path)), [&] {
+                    contents(member.entry.object - 1, {buffer.get(), kPiece},
+                             [&](std::string_view piece) { tar.append(piece); });
+                });
             }
         }
     };

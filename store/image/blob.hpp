@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,8 +25,10 @@ struct Blob {
     uint64_t unpacked = 0;  ///< bytes of that
 };
 
-/// Opens a content by its place (from 0).
-using ContentSource = std::function<Fd(uint32_t place)>;
+/// Gives all bytes of a content by its place (from 0) to `take`, through `buffer`. @throws Error (corrupt)
+/// when they are not those that were stored
+using ContentSource = std::function<void(uint32_t place, std::span<char> buffer,
+                                         const std::function<void(std::string_view)>& take)>;
 
 /// What `fill` puts into a tar archive (pax), compressed as `zstd -T1 -3` or `gzip -n` does: the same members
 /// give the same bytes, with one version of the library, whatever the number of processors.
@@ -33,7 +36,7 @@ using ContentSource = std::function<Fd(uint32_t place)>;
 [[nodiscard]] Blob write_archive(const std::function<void(TarWriter&)>& fill, int directory,
                                  LayerPacking packing = LayerPacking::zstd);
 
-/// `layer` as such an archive. Contents are not checked here.
+/// `layer` as such an archive.
 [[nodiscard]] Blob write_layer(const Layer& layer, const ContentSource& contents, int directory,
                                LayerPacking packing = LayerPacking::zstd);
 

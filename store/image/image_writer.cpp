@@ -344,7 +344,9 @@ ExportResult write_image(const Store& store, const ExportRequest& request, int o
     sink.progress("export", request.generation.container, 0, 0);
     const Source source = read_source(store, request);
     const Staging staging = Staging::create(store, "export");
-    const ContentSource contents = [&](uint32_t place) { return store.objects().open(source.keys[place]); };
+    const ContentSource contents = [&](uint32_t place, std::span<char> buffer, const auto& take) {
+        store.objects().read(source.keys[place], buffer, take);
+    };
     const unsigned threads = request.threads != 0 ? request.threads : default_threads();
     const Workshop shop{contents, staging.fd(), threads, sink};
     OuterArchive outer(out);

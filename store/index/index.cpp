@@ -273,6 +273,10 @@ Index Index::open(int data_dir, Mode mode) {
     return index;
 }
 
+bool Index::exists(int data_dir) {
+    return lmdb::Environment::open(data_dir, Access::read_only) != nullptr;
+}
+
 ReadTxn Index::read() const {
     return ReadTxn(std::make_unique<ReadTxn::State>(state_->environment, Access::read_only));
 }

@@ -196,6 +196,8 @@ class Index {
     /// refuses it; dead readers are cleared. read_only works in a folder that nobody can write. @throws Error
     /// (unsupported) for another format version; with error_number() ENOENT when read_only finds none.
     static Index open(int data_dir, Mode mode);
+    /// Something was ever written to it.
+    [[nodiscard]] static bool exists(int data_dir);
     Index(Index&&) noexcept;
     Index& operator=(Index&&) = delete;
     ~Index();

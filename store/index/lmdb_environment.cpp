@@ -34,6 +34,10 @@ constexpr std::array<const char*, kTables> kTableNames{
     "meta",        "objects", "ids",    "unsynced", "manifests",    "archives", "containers",
     "generations", "deltas",  "unused", "leases",   "transactions", "launch",   "snapshots"};
 
+constexpr const char* kDamaged =
+    "the index is damaged, nothing was changed: put store/index of the data directory back from a backup; "
+    "without one, what is in roots beside it can be copied out";
+
 constexpr const char* kRetiredTable = "delta_users";  ///< of format 1
 
 const char* name_of(Table table) {
@@ -45,7 +49,7 @@ Error lmdb_error(int result, std::string_view step, std::string_view path) {
     Error error(step, path, mdb_strerror(result));
     if (result == MDB_CORRUPTED || result == MDB_PAGE_NOTFOUND || result == MDB_INVALID ||
         result == MDB_PANIC) {
-        error.as(Fault::corrupt);
+        error.as(Fault::corrupt).with_hint(kDamaged);
     }
     if (result == MDB_READERS_FULL) error.as(Fault::busy).with_hint("wait for other pwstore commands to end");
     if (result == MDB_MAP_FULL || result == MDB_MAP_RESIZED) {
@@ -90,7 +94,8 @@ std::string_view verified(Table table, std::string_view key, const MDB_val& stor
         if (recorded == checksum_of(table, key, value)) return value;
     }
     throw Error(fmt::format("read index table {}, key", name_of(table)), key, "wrong checksum")
-        .as(Fault::corrupt);
+        .as(Fault::corrupt)
+        .with_hint(kDamaged);
 }
 
 std::string with_checksum(Table table, std::string_view key, std::string_view value) {
@@ -118,8 +123,7 @@ std::shared_ptr<Environment> Environment::open(int data_dir, Access access) {
         if (access == Access::read_only) return nullptr;
         throw Error::from_errno("open index", names::kIndex, ENOENT);
     }
-    const auto data = try_stat_at(found->get(), kDataFile);
-    if (access == Access::read_only && (!data || data->st_size == 0)) return nullptr;
+    if (access == Access::read_only && !exists(data_dir)) return nullptr;
     const struct stat info = stat_fd(found->get(), names::kIndex);
     const std::scoped_lock lock(registry_guard);
     std::weak_ptr<Environment>& known = registry()[{info.st_dev, info.st_ino}];
@@ -135,6 +139,11 @@ std::shared_ptr<Environment> Environment::open(int data_dir, Access access) {
     }
     known = made;
     return made;
+}
+
+bool Environment::exists(int data_dir) {
+    const auto data = try_stat_at(data_dir, fmt::format("{}/{}", names::kIndex, kDataFile));
+    return data && data->st_size != 0;
 }
 
 Environment::Environment(Fd directory, Access access)

@@ -48,6 +48,8 @@ class Environment {
     /// Open store/index below `data_dir`; read_write creates what is missing. Null when read_only finds no
     /// index.
     static std::shared_ptr<Environment> open(int data_dir, Access access);
+    /// Something was ever written to store/index.
+    [[nodiscard]] static bool exists(int data_dir);
     Environment(const Environment&) = delete;
     Environment& operator=(const Environment&) = delete;
     ~Environment();

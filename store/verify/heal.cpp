@@ -77,23 +77,8 @@ class Healer {
     }
 
     void mend_metadata(const ObjectKey& key, uint16_t copy) {
-        const std::string path = key.path(copy);
         attempt("what is there", [&] {
-            if (::fchmodat(store_.objects().fd(), path.c_str(), key.mode | S_IWUSR, 0) != 0) {
-                throw Error::from_errno("set mode of object", path);
-            }
-            const Fd file = store_.objects().open(key, copy);
-            if (key.xattrs == 0) {
-                for (const auto& [name, value] : user_xattrs_of(file.get(), path)) {
-                    if (::fremovexattr(file.get(), name.c_str()) != 0)
-                        throw Error::from_errno("remove attribute of", path);
-                }
-            }
-            if (::fchmod(file.get(), key.mode) != 0) throw Error::from_errno("set mode of object", path);
-            const timespec time{key.mtime == ObjectKey::kNoTime ? kObjectTime : key.mtime, 0};
-            const std::array<timespec, 2> times{time, time};
-            if (::futimens(file.get(), times.data()) != 0)
-                throw Error::from_errno("set time of object", path);
+            store_.objects().mend_metadata(key, copy);
             return true;
         });
     }

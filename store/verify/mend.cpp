@@ -136,6 +136,7 @@ class RootMender {
                 case LinkOutcome::not_linkable:
                     return false;
                 case LinkOutcome::too_many_links:
+                case LinkOutcome::not_as_named:
                     break;
             }
         }

@@ -14,6 +14,7 @@
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
 #include "store/base/path_at.hpp"
+#include "store/lost_index.hpp"
 #include "store/verify/parts.hpp"
 
 namespace pwstore {
@@ -387,21 +388,21 @@ VerifyReport verify(const Store& store, const VerifyOptions& options, ProgressSi
     return Verifier(store, options, sink).run();
 }
 
+void make_sound(const Store& store, const ObjectKey& key, uint16_t copy) {
+    const FileLock lock = store.lock_ingest(kHealPatience);
+    ObjectState state = look_at_object(store, key, copy, true);
+    if (state.fault == ObjectFault::metadata) {
+        store.objects().mend_metadata(key, copy);
+        state = look_at_object(store, key, copy, true);
+    }
+    if (state.fault != ObjectFault::none) throw damaged_object(key, copy, state.what);
+}
+
 VerifyReport verify_without_index(const std::string& data_directory) {
     VerifyReport report;
-    const std::string path = data_directory + "/" + names::kObjects;
-    const auto objects = try_open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
-    if (!objects) return report;
-    const std::vector<DirectoryItem> shards = list_directory(objects->get());
-    const bool has_files = std::any_of(shards.begin(), shards.end(), [&](const DirectoryItem& shard) {
-        const auto dir = try_open_at(objects->get(), shard.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        return dir && !list_directory(dir->get()).empty();
-    });
-    if (has_files) {
-        report.findings.push_back({FindingKind::bad_record, names::kIndex,
-                                   fmt::format("'{}' is missing or empty, but there are files in '{}'",
-                                               names::kIndex, names::kObjects),
-                                   false});
+    if (const auto lost = lost_index({data_directory, "", ""})) {
+        report.findings.push_back({FindingKind::bad_record, names::kIndex, lost->what(), false});
+        report.hint = lost->hint();
     }
     return report;
 }

@@ -51,6 +51,7 @@ struct VerifyReport {
     uint64_t objects = 0;
     uint64_t bytes = 0;
     uint64_t roots = 0;
+    std::string hint = {};  ///< what can be done where healing cannot help
     /// No finding is left unhealed (strays and missing roots are not damage).
     [[nodiscard]] bool clean() const;
 };
@@ -58,6 +59,11 @@ struct VerifyReport {
 /// Check objects ↔ index ↔ roots. Reading only, unless healing: then damaged objects are replaced under the
 /// ingest lock and every root that linked the old inode is relinked.
 [[nodiscard]] VerifyReport verify(const Store& store, const VerifyOptions& options, ProgressSink& sink);
+
+/// A stored file that LinkOutcome::not_as_named was said of: where its bytes are right, mode and time are put
+/// right in place. Lock: ingest, for a moment.
+/// @throws Error (corrupt) saying what is wrong, with the hint that brings it back
+void make_sound(const Store& store, const ObjectKey& key, uint16_t copy);
 
 /// Of a data directory that Store::open_read_only() finds no store in, existing or not: a finding when files
 /// are stored there all the same, for their index is lost.

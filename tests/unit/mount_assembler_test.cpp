@@ -418,6 +418,35 @@ TEST_F(AssemblerTest, ShortObjectIsNotCopiedInSilence) {
     EXPECT_THROW(build(tree, "root"), Error);
 }
 
+TEST_F(AssemblerTest, ADamagedObjectIsNotLinked) {
+    const Tree tree = RootFixture::tree({fixture_.file("usr/bin/tool", "content")});
+    const std::string object = fixture_.object_path(tree.find("usr/bin/tool")->entry.object);
+    write_all(open_at(AT_FDCWD, object, O_WRONLY | O_TRUNC).get(), "CONTENT", object);
+    try {
+        build(tree, "root");
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.fault(), Fault::corrupt);
+        EXPECT_THAT(error.what(), AllOf(HasSubstr("'usr/bin/tool'"), HasSubstr("other bytes")));
+        EXPECT_EQ(error.hint(), "pwstore verify --heal");
+    }
+    remove_file(AT_FDCWD, object);
+    EXPECT_THROW(build(tree, "another"), Error);
+}
+
+TEST_F(AssemblerTest, AnObjectThatWasOnlyTouchedIsPutRight) {
+    const Tree tree = RootFixture::tree({fixture_.file("usr/bin/tool", "content", 0755)});
+    const std::string object = fixture_.object_path(tree.find("usr/bin/tool")->entry.object);
+    const uint64_t inode = test::inode_of(object);
+    ASSERT_EQ(::chmod(object.c_str(), 0600), 0);
+    ASSERT_EQ(::utimensat(AT_FDCWD, object.c_str(), nullptr, 0), 0);
+    build(tree, "root");
+    EXPECT_EQ(test::inode_of(at("root/usr/bin/tool")), inode);
+    const struct stat info = stat_at(AT_FDCWD, object);
+    EXPECT_EQ(info.st_mode & 07777U, 0755U);
+    EXPECT_EQ(info.st_mtim.tv_sec, kObjectTime);
+}
+
 // --- Removal ---
 
 TEST_F(AssemblerTest, RemovesATreeWithoutFollowingSymlinks) {

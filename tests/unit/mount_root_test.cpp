@@ -273,5 +273,63 @@ TEST_F(RootTest, RootsWithoutARecordGoUnlessTheirContainerIsBeingChanged) {
                 UnorderedElementsAre("base@1", "base@1.lock", "not-a-root", "base@x", "base@01", "-bad@1"));
 }
 
+// --- An index that is older than the roots ---
+
+class OlderIndexTest : public RootTest {
+ protected:
+    [[nodiscard]] std::string refusal() const {
+        try {
+            refuse_older_index(fixture_.store);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.fault(), Fault::corrupt);
+            EXPECT_THAT(error.hint(), testing::HasSubstr("store/index"));
+            return error.what();
+        }
+        return "";
+    }
+    void link_to(const std::string& name, const std::string& root) {
+        fixture_.dir.write("data/roots/" + root + "/etc/own", "mine");
+        ASSERT_EQ(::symlink(root.c_str(), at(name).c_str()), 0);
+    }
+};
+
+TEST_F(OlderIndexTest, NoRootGoesOnItsWord) {
+    record("base", {1}, 1);
+    ensure("base", 1);
+    link_to("base", "base@2");
+    link_to("app", "app@1");
+    EXPECT_THAT(refusal(), testing::HasSubstr("'roots/app@1' is there, and of 'app' it knows nothing"));
+    EXPECT_THROW(repair_root_links(fixture_.store), Error);
+    EXPECT_THROW(remove_retired_roots(fixture_.store, true), Error);
+    EXPECT_THROW((void)are_root_links_behind(fixture_.store), Error);
+    EXPECT_EQ(test::content_of(at("base/etc/own")), "mine");
+    EXPECT_EQ(test::content_of(at("app/etc/own")), "mine");
+    remove_tree(AT_FDCWD, at("app@1"));
+    EXPECT_THAT(refusal(), testing::HasSubstr("of 'base' it knows no generation after 1"));
+    record("base", {2}, 1);
+    EXPECT_EQ(refusal(), "") << "it was undone";
+}
+
+TEST_F(OlderIndexTest, WhatItSawDeletedIsGarbage) {
+    record("base", {1}, 1);
+    link_to("gone", "gone@4");
+    ASSERT_NE(refusal(), "");
+    {
+        WriteTxn txn = fixture_.store.index().write();
+        txn.put_transaction(txn.next_transaction(), {1, "delete gone", {{"gone", 4, 0}}});
+        txn.commit();
+    }
+    EXPECT_EQ(refusal(), "");
+    remove_retired_roots(fixture_.store, true);
+    EXPECT_FALSE(exists_at(AT_FDCWD, at("gone@4")));
+}
+
+TEST(EmptyIndex, TakesNoRoot) {
+    RootFixture fixture;
+    fixture.dir.write("data/roots/base@1/etc/own", "mine");
+    EXPECT_THROW(remove_retired_roots(fixture.store, true), Error);
+    EXPECT_TRUE(exists_at(AT_FDCWD, fixture.dir.path("data/roots/base@1/etc/own")));
+}
+
 }  // namespace
 }  // namespace pwstore

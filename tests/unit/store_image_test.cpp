@@ -16,6 +16,7 @@
 #include "store/image/image_writer.hpp"
 #include "store/image/layers.hpp"
 #include "store/package/tar_io.hpp"
+#include "tests/support/damage.hpp"
 #include "tests/support/packaged_store.hpp"
 
 namespace pwstore::image {
@@ -251,6 +252,19 @@ TEST_F(ImageTest, AnExportOfAShortenedObjectEnds) {
     ASSERT_EQ(::chmod(object.c_str(), 0644), 0);
     ASSERT_EQ(::truncate(object.c_str(), 8'000'000), 0);
     EXPECT_THROW((void)write(from_.store, "base"), Error);
+}
+
+TEST_F(ImageTest, AnExportComparesWhatItWrites) {
+    const ObjectKey key = from_.key_of(a_, "usr/bin/tool");
+    test::flip_byte(from_.object_path(key), 2);  // size, mode and time are as they were
+    try {
+        (void)write(from_.store, "base");
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.fault(), Fault::corrupt);
+        EXPECT_THAT(error.what(), HasSubstr("'usr/bin/tool'"));
+        EXPECT_EQ(error.hint(), "pwstore verify --heal");
+    }
 }
 
 TEST_F(ImageTest, AnImportedTreeIsTheTree) {

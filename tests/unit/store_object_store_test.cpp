@@ -6,6 +6,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "store/base/error.hpp"
@@ -265,6 +266,57 @@ TEST_F(ObjectStoreTest, AnotherFileSystemIsNotLinkable) {
         return;
     }
     PWSTORE_CANNOT_RUN("every writable directory here is on one file system");
+}
+
+// --- Damage --------------------------------------------------------------------------------------
+
+TEST_F(ObjectStoreTest, LinksOnlyWhatIsAsNamed) {
+    const ObjectStore store = make();
+    const ObjectKey key = key_of("content");
+    EXPECT_THROW((void)store.link(key, 0, root_.get(), "missing"), Error);
+    store.create(key, 0, "content");
+    EXPECT_EQ(store.link(key, 0, root_.get(), "good"), LinkOutcome::linked);
+    overwrite(key, "CONTENT");  // has another time now
+    EXPECT_EQ(store.link(key, 0, root_.get(), "touched"), LinkOutcome::not_as_named);
+    overwrite(key, "");
+    EXPECT_EQ(store.link(key, 0, root_.get(), "empty"), LinkOutcome::not_as_named);
+    store.create(key, 0, "content");
+    ASSERT_EQ(::chmod(path(key).c_str(), 0600), 0);
+    EXPECT_EQ(store.link(key, 0, root_.get(), "mode"), LinkOutcome::not_as_named);
+    EXPECT_EQ(list_directory(root_.get()).size(), 1U);
+}
+
+TEST_F(ObjectStoreTest, GivesOutOnlyTheRightBytes) {
+    const ObjectStore store = make();
+    const ObjectKey key = key_of("content");
+    const auto refusal = [&](const auto& act) -> std::string {
+        try {
+            act();
+        } catch (const Error& error) {
+            EXPECT_EQ(error.fault(), Fault::corrupt);
+            EXPECT_EQ(error.hint(), "pwstore verify --heal");
+            return error.what();
+        }
+        return "";
+    };
+    const auto open = [&] { return refusal([&] { (void)store.open(key); }); };
+    EXPECT_NE(open().find("it is missing"), std::string::npos);
+    store.create(key, 0, "content");
+    EXPECT_EQ(open(), "");
+    EXPECT_EQ(store.content(key), "content");
+    overwrite(key, "content");
+    EXPECT_EQ(open(), "") << "another time, but the right bytes";
+    overwrite(key, "CONTENT");
+    EXPECT_NE(open().find("other bytes"), std::string::npos);
+    overwrite(key, "cont");
+    EXPECT_NE(open().find("has 4 bytes instead of 7"), std::string::npos);
+    // As a failing disk does it: nothing but the bytes is another.
+    overwrite(key, "CONTENT");
+    const timespec time{kObjectTime, 0};
+    const std::array<timespec, 2> times{time, time};
+    ASSERT_EQ(::utimensat(AT_FDCWD, path(key).c_str(), times.data(), 0), 0);
+    EXPECT_EQ(open(), "");
+    EXPECT_NE(refusal([&] { (void)store.content(key); }).find("other bytes"), std::string::npos);
 }
 
 }  // namespace

@@ -295,5 +295,83 @@ TEST_F(StoreTest, DeadLeasesAreSweptAtOpen) {
     EXPECT_TRUE(store.index().read().leases().empty());
 }
 
+// --- An index that is gone --------------------------------------------------------------------------
+
+class LostIndexTest : public StoreTest {
+ protected:
+    void SetUp() override { record(open(), "content"); }
+    [[nodiscard]] std::string index(const char* name) const {
+        return dir_.path(std::string("data/store/index/") + name);
+    }
+    /// What opening says, in both ways; empty when one of them opens.
+    [[nodiscard]] std::string refusal() const {
+        std::string said;
+        for (const bool read_only : {true, false}) {
+            try {
+                if (read_only) {
+                    (void)Store::open_read_only(dir_.directories());
+                } else {
+                    (void)open();
+                }
+                return "";
+            } catch (const Error& error) {
+                EXPECT_EQ(error.fault(), Fault::corrupt);
+                EXPECT_NE(error.hint().find("store/index"), std::string::npos) << error.hint();
+                said = error.what();
+            }
+        }
+        return said;
+    }
+};
+
+TEST_F(LostIndexTest, IsNoNewStore) {
+    for (const DirectoryItem& item : list_directory(open_dir(AT_FDCWD, index("")).get()))
+        remove_file(AT_FDCWD, index(item.name.c_str()));
+    EXPECT_NE(refusal().find("its index is lost"), std::string::npos);
+    EXPECT_EQ(items_in("store/index"), 0U) << "nothing was made";
+    ASSERT_EQ(::rmdir(index("").c_str()), 0);
+    EXPECT_NE(refusal().find("its index is lost"), std::string::npos);
+}
+
+TEST_F(LostIndexTest, AnEmptyFileIsNoIndex) {
+    ASSERT_EQ(::truncate(index("data.mdb").c_str(), 0), 0);
+    EXPECT_NE(refusal().find("its index is lost"), std::string::npos);
+    EXPECT_EQ(stat_at(AT_FDCWD, index("data.mdb")).st_size, 0);
+}
+
+TEST_F(LostIndexTest, AnIndexWithoutTablesIsNone) {
+    // The tree of tables, as both meta pages of LMDB have it: none.
+    const Fd file = open_at(AT_FDCWD, index("data.mdb"), O_WRONLY);
+    const std::string nothing(34, '\0'), no_root(8, '\xff');
+    for (const off_t page : {0, 4096}) {
+        ASSERT_EQ(::pwrite(file.get(), nothing.data(), nothing.size(), page + 94), 34);
+        ASSERT_EQ(::pwrite(file.get(), no_root.data(), no_root.size(), page + 128), 8);
+    }
+    EXPECT_NE(refusal().find("its index is lost"), std::string::npos);
+}
+
+TEST_F(LostIndexTest, RootsAloneAreEnough) {
+    remove_tree(AT_FDCWD, dir_.path("data/store/objects"));
+    remove_file(AT_FDCWD, index("data.mdb"));
+    dir_.write("data/roots/base@1/etc/own", "mine");
+    EXPECT_NE(refusal().find("'roots'"), std::string::npos);
+    EXPECT_TRUE(exists_at(AT_FDCWD, dir_.path("data/roots/base@1/etc/own")));
+}
+
+TEST_F(LostIndexTest, ADirectoryWithoutFilesIsANewStore) {
+    remove_tree(AT_FDCWD, dir_.path("data/store"));
+    EXPECT_FALSE(Store::open_read_only(dir_.directories()));
+    (void)open();
+    EXPECT_TRUE(Store::open_read_only(dir_.directories()));
+}
+
+TEST_F(LostIndexTest, ADamagedIndexSaysWhatCanBeDone) {
+    // Both meta pages: LMDB reads the newer one.
+    const Fd file = open_at(AT_FDCWD, index("data.mdb"), O_WRONLY);
+    const std::string noise(8192, 'x');
+    ASSERT_EQ(::pwrite(file.get(), noise.data(), noise.size(), 0), 8192);
+    EXPECT_NE(refusal(), "");
+}
+
 }  // namespace
 }  // namespace pwstore
