@@ -12,8 +12,8 @@
 
 namespace pwstore {
 
-/// An upper estimate of the disk space that a new root takes beside the objects that it links to: its
-/// directories, the files that it has copies of (is_copied()), its package database.
+/// An upper estimate of the disk space and inodes that a new root takes beside the objects that it links to:
+/// its directories, the files that it has copies of (is_copied()), its package database.
 class RootCost {
  public:
     /// @param mode with private copies, every file is copied while scripts run
@@ -26,6 +26,8 @@ class RootCost {
     /// again, and it is recorded then
     void add_delta(const Delta& delta, bool is_own);
     [[nodiscard]] uint64_t bytes() const;
+    /// Directories, symlinks and files of its own: each takes one inode.
+    [[nodiscard]] uint64_t inodes() const;
 
  private:
     void add(const Entry& entry);
@@ -34,6 +36,7 @@ class RootCost {
     std::unordered_set<std::string> directories_;
     uint64_t names_ = 0;  ///< bytes that names take in directories
     uint64_t copies_ = 0;
+    uint64_t own_inodes_ = 0;  ///< beside directories
 };
 
 }  // namespace pwstore

@@ -18,21 +18,34 @@ namespace pwstore {
 namespace {
 
 constexpr uint64_t kGiB = 1ULL << 30;
-constexpr uint64_t kNoSize = 1ULL << 50;     ///< what claims to be larger has no believable size
+constexpr uint64_t kNoSize = 1ULL << 50;  ///< what claims to be larger has no believable size
+constexpr uint64_t kManyFiles = 1ULL << 16;
+constexpr uint64_t kUsualFile = 16 << 10;    ///< bytes of a package per file; mostly there are more
 constexpr uint64_t kIndexBytes = 256 << 10;  ///< the index writes pages anew, at each of a few commits
 constexpr uint64_t kRecordBytes =
     512;  ///< of a new path in the index: an entry and an object, half-full pages
 
-struct FreeSpace {
-    uint64_t bytes = 0, block = kDiskBlock;
+struct Space {
+    uint64_t bytes = 0, inodes = 0;
+    [[nodiscard]] bool holds(const Space& needed) const {
+        return bytes >= needed.bytes && inodes >= needed.inodes;
+    }
+};
+
+struct FreeSpace : Space {
+    uint64_t block = kDiskBlock;
 };
 
 FreeSpace free_space(const Layout& layout) {
     struct statvfs status {};
     if (::fstatvfs(layout.data(), &status) != 0)
         throw Error::from_errno("look at free space", layout.directories().data);
-    const uint64_t block = std::max<uint64_t>(status.f_frsize, 1);
-    return {.bytes = status.f_bavail * block, .block = block};
+    FreeSpace free;
+    free.block = std::max<uint64_t>(status.f_frsize, 1);
+    free.bytes = status.f_bavail * free.block;
+    // A file system that makes inodes as they are needed has none to count.
+    free.inodes = status.f_files == 0 ? UINT64_MAX : status.f_favail;
+    return free;
 }
 
 bool brings_packages(const TransactionState& state) {
@@ -43,16 +56,22 @@ bool brings_packages(const TransactionState& state) {
 }
 
 /// So much is free that there is nothing to count: far more than the packages say that they take, and a GiB
-/// for every root.
-bool is_ample(const TransactionState& state, uint64_t free) {
-    uint64_t needed = kGiB;
+/// and many files for every root.
+bool is_ample(const TransactionState& state, const Space& free) {
+    Space needed{kGiB, kManyFiles};
     for (const Work& work : state.works) {
-        if (work.affected) needed += kGiB;
-        for (const PlanStep& step : work.plan.steps)
-            needed += 8 * std::min(step.package.installed_size, kNoSize);
-        if (needed >= kNoSize) return false;
+        if (work.affected) {
+            needed.bytes += kGiB;
+            needed.inodes += kManyFiles;
+        }
+        for (const PlanStep& step : work.plan.steps) {
+            const uint64_t bytes = 8 * std::min(step.package.installed_size, kNoSize);
+            needed.bytes += bytes;
+            needed.inodes += bytes / kUsualFile;
+        }
+        if (needed.bytes >= kNoSize) return false;
     }
-    return free >= needed;
+    return free.holds(needed);
 }
 
 /// Of what a package's entry in the database has beside its lists.
@@ -70,7 +89,7 @@ class SpaceEstimate {
     explicit SpaceEstimate(TransactionState& state)
         : state_(state), mode_(script_mode(state.store.layout())) {}
 
-    uint64_t needed() {
+    Space needed() {
         for (const Work& work : state_.works) {
             for (const PlanStep& step : work.plan.steps) {
                 if (step.kind != StepKind::remove && !work.known.contains(step.package.name))
@@ -78,17 +97,20 @@ class SpaceEstimate {
             }
         }
         const ReadTxn txn = state_.store.index().read();
-        uint64_t bytes =
-            kIndexBytes + new_paths_ * kRecordBytes + missing_bytes(txn, contents_) + unread_bytes_;
-        for (const Work& work : state_.works) {
-            if (work.affected) bytes += root_bytes(txn, work);
+        Space needed{kIndexBytes + new_paths_ * kRecordBytes + unread_bytes_, 0};
+        for (const auto& [identity, size] : missing_contents(txn, contents_)) {
+            needed.bytes += whole_blocks(size);
+            ++needed.inodes;
         }
-        return bytes;
+        for (const Work& work : state_.works) {
+            if (work.affected) add_root(txn, work, needed);
+        }
+        return needed;
     }
 
  private:
     void look_at_archive(const PlanStep& step);
-    [[nodiscard]] uint64_t root_bytes(const ReadTxn& txn, const Work& work);
+    void add_root(const ReadTxn& txn, const Work& work, Space& needed);
     void add_package(const ReadTxn& txn, RootCost& cost, const PlannedPackage& package,
                      const std::string& container) const;
 
@@ -141,7 +163,7 @@ void SpaceEstimate::add_package(const ReadTxn& txn, RootCost& cost, const Planne
     cost.add_package(read.entries, side_bytes(txn, read));
 }
 
-uint64_t SpaceEstimate::root_bytes(const ReadTxn& txn, const Work& work) {
+void SpaceEstimate::add_root(const ReadTxn& txn, const Work& work, Space& needed) {
     RootCost cost(mode_);
     for (const PlannedPackage& package : work.packages)
         add_package(txn, cost, package, work.name.str());
@@ -153,29 +175,37 @@ uint64_t SpaceEstimate::root_bytes(const ReadTxn& txn, const Work& work) {
         const auto below = row ? txn.generation(ContainerName(name), row->current) : std::nullopt;
         if (below) cost.add_delta(txn.delta(below->delta), false);
     }
-    return cost.bytes();
+    needed.bytes += cost.bytes();
+    needed.inodes += cost.inodes();
 }
 
 std::string mebibytes(uint64_t bytes) {
     return fmt::format("{:.2f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
-[[noreturn]] void refuse(const TransactionState& state, uint64_t needed, const FreeSpace& free) {
-    constexpr const char* kCause = "not enough free disk space";
+[[noreturn]] void refuse(const TransactionState& state, const Space& needed, const FreeSpace& free) {
+    const bool lacks_bytes = needed.bytes > free.bytes;
+    const char* cause = lacks_bytes ? "not enough free disk space" : "not enough free inodes";
     const std::string& data = state.store.layout().directories().data;
     const std::string figures =
-        fmt::format("{} are needed for files that are new to the store and for new roots, {} are free",
-                    mebibytes(needed), mebibytes(free.bytes));
+        lacks_bytes
+            ? fmt::format("{} are needed for files that are new to the store and for new roots, {} are free",
+                          mebibytes(needed.bytes), mebibytes(free.bytes))
+            : fmt::format("{} files and directories are new, the file system has room for {} more",
+                          needed.inodes, free.inodes);
     if (!state.request.as_pacman) {
-        throw Error("check disk space", data, fmt::format("{}: {}", kCause, figures))
+        throw Error("check disk space", data, fmt::format("{}: {}", cause, figures))
             .as(Fault::refused)
             .with_hint("nothing was changed; 'pwstore gc' removes what nothing uses any more");
     }
-    state.dialogue.message(Severity::error,
-                           fmt::format("Partition {} too full: {} blocks needed, {} blocks free", data,
-                                       (needed + free.block - 1) / free.block, free.bytes / free.block));
+    if (lacks_bytes) {
+        state.dialogue.message(
+            Severity::error,
+            fmt::format("Partition {} too full: {} blocks needed, {} blocks free", data,
+                        (needed.bytes + free.block - 1) / free.block, free.bytes / free.block));
+    }
     state.dialogue.message(Severity::error, figures);
-    throw pacman_commit_failure(kCause, Fault::refused);
+    throw pacman_commit_failure(cause, Fault::refused);
 }
 
 }  // namespace
@@ -184,9 +214,9 @@ void check_space(TransactionState& state) {
     if (state.request.as_pacman && state.config.check_space && brings_packages(state))
         state.dialogue.progress("check disk space", "", 0, 1);
     const FreeSpace free = free_space(state.store.layout());
-    if (is_ample(state, free.bytes)) return;
-    const uint64_t needed = in_step("check disk space", [&] { return SpaceEstimate(state).needed(); });
-    if (needed > free.bytes) refuse(state, needed, free);
+    if (is_ample(state, free)) return;
+    const Space needed = in_step("check disk space", [&] { return SpaceEstimate(state).needed(); });
+    if (!free.holds(needed)) refuse(state, needed, free);
 }
 
 }  // namespace pwstore

@@ -59,7 +59,10 @@ Error Error::from_errno(std::string_view step, std::string_view path, int error_
     Error error(step, path, std::strerror(error_number));
     error.error_number_ = error_number;
     if (error_number == ENOSPC || error_number == EDQUOT) {
-        error.with_hint("free some space on that file system, for example with 'pwstore gc', and try again");
+        error.with_hint(
+            "free some space on that file system, or files where 'df -i' says that its inodes are used up, "
+            "for "
+            "example with 'pwstore gc', and try again");
     }
     return error;
 }

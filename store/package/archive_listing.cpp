@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "store/base/error.hpp"
@@ -167,16 +166,18 @@ ArchiveListing list_archive(const std::string& path) {
     return Lister(reader).list();
 }
 
-uint64_t missing_bytes(const ReadTxn& txn, const std::map<FileIdentity, uint64_t>& contents) {
-    std::set<FileIdentity> stored;
+std::map<FileIdentity, uint64_t> missing_contents(const ReadTxn& txn,
+                                                  std::map<FileIdentity, uint64_t> contents) {
     txn.for_each_object([&](const ObjectKey& key, const ObjectRow& row) {
-        const FileIdentity identity{row.sha256, key.mode, key.mtime};
-        if (contents.contains(identity)) stored.insert(identity);
+        contents.erase({row.sha256, key.mode, key.mtime});
     });
+    return contents;
+}
+
+uint64_t missing_bytes(const ReadTxn& txn, const std::map<FileIdentity, uint64_t>& contents) {
     uint64_t bytes = 0;
-    for (const auto& [identity, size] : contents) {
-        if (!stored.contains(identity)) bytes += whole_blocks(size);
-    }
+    for (const auto& [identity, size] : missing_contents(txn, contents))
+        bytes += whole_blocks(size);
     return bytes;
 }
 

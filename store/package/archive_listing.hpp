@@ -39,7 +39,10 @@ struct ArchiveListing {
 /// @throws Error (corrupt, refused) as ArchiveReader
 [[nodiscard]] ArchiveListing list_archive(const std::string& path);
 
-/// Disk space of those of `contents` that are no objects yet. Looks at every object's row.
+/// Those of `contents` that are no objects yet. Looks at every object's row.
+[[nodiscard]] std::map<FileIdentity, uint64_t> missing_contents(const ReadTxn& txn,
+                                                                std::map<FileIdentity, uint64_t> contents);
+/// Disk space of these.
 [[nodiscard]] uint64_t missing_bytes(const ReadTxn& txn, const std::map<FileIdentity, uint64_t>& contents);
 
 }  // namespace pwstore

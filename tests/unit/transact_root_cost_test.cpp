@@ -39,6 +39,24 @@ TEST(TransactRootCost, LinksCostNothingCopiesDo) {
     EXPECT_EQ(cost_of({file("usr/a", 100 * kDiskBlock)}, ScriptMode::private_copy), base + 100 * kDiskBlock);
 }
 
+uint64_t inodes_of(const std::vector<Entry>& entries, ScriptMode mode = ScriptMode::overlay) {
+    RootCost cost(mode);
+    cost.add_package(entries, 0);
+    return cost.inodes();
+}
+
+TEST(TransactRootCost, WhatIsNoLinkTakesAnInode) {
+    const uint64_t base = inodes_of({});
+    EXPECT_GE(base, 3U) << "directory, desc and files of the database's entry";
+    EXPECT_EQ(inodes_of({file("usr/a", 1)}), base);
+    EXPECT_EQ(inodes_of({file("etc/a", 1)}), base + 1);
+    EXPECT_EQ(inodes_of({file("usr/a", 1)}, ScriptMode::private_copy), base + 1);
+    Entry link = file("usr/l", 0);
+    link.kind = EntryKind::symlink;
+    link.target = "a";
+    EXPECT_EQ(inodes_of({directory("usr"), directory("usr/bin"), link}), base + 3);
+}
+
 TEST(TransactRootCost, EachDirectoryCountsOnce) {
     RootCost cost(ScriptMode::overlay);
     cost.add_package({directory("usr"), directory("usr/bin")}, 0);
