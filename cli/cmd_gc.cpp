@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <numeric>
 #include <ostream>
 
 #include "cli/cmd.hpp"
@@ -54,10 +57,7 @@ int64_t now() {
 CollectRequest request_of(const Arguments& arguments) {
     CollectRequest request;
     request.now = now();
-    if (const auto keep = arguments.value("keep")) {
-        request.keep = RetentionPolicy::parse(*keep);
-        request.keep_is_promise = true;
-    }
+    if (const auto keep = arguments.value("keep")) request.keep = RetentionPolicy::parse(*keep);
     if (const auto text = arguments.value("min-dead")) request.min_dead = parse_duration(*text, "--min-dead");
     if (const auto text = arguments.value("budget")) request.budget = size_of(*text);
     request.package_cache = !arguments.has("no-cache");
@@ -72,27 +72,97 @@ std::chrono::milliseconds patience_of(const Arguments& arguments) {
 // --- What it says
 // --------------------------------------------------------------------------------------------
 
-void print_plan(const Context& context, const CollectPlan& plan) {
+/// "3 generations", "1 root"
+std::string counted(uint64_t count, const char* what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+/// Every single thing, for those who want to know.
+void print_items(const Context& context, const CollectPlan& plan) {
     std::ostream& out = context.io.out;
     for (const CollectPlan::Drop& one : plan.generations) {
         const GenerationRef& which = one.generation.generation;
-        out << fmt::format("generation {}@{}: {}\n", context.out.bold(which.container), which.generation,
-                           one.reason);
+        out << fmt::format("generation {}@{}: {}, {}\n", context.out.bold(which.container), which.generation,
+                           human_size(one.bytes), one.reason);
     }
     for (const GenerationRef& root : plan.roots)
         out << fmt::format("root {}@{}: not in use, can be rebuilt\n", root.container, root.generation);
     for (const CachedFile& file : plan.cache)
         out << fmt::format("archive {}: {}\n", shown(file.name), human_size(file.size));
+}
+
+/// What goes of one container.
+struct Share {
+    std::vector<uint64_t> generations;
+    uint64_t bytes = 0, roots = 0;
+};
+
+void print_shares(const Context& context, const CollectPlan& plan) {
+    std::map<std::string, Share> shares;
+    for (const CollectPlan::Drop& one : plan.generations) {
+        Share& share = shares[one.generation.generation.container];
+        share.generations.push_back(one.generation.generation.generation);
+        share.bytes += one.bytes;
+    }
+    for (const GenerationRef& root : plan.roots)
+        ++shares[root.container].roots;
+    for (const auto& [name, share] : shares) {
+        std::vector<std::string> parts;
+        if (!share.generations.empty()) {
+            parts.push_back(fmt::format("generation{} {} ({})", share.generations.size() == 1 ? "" : "s",
+                                        fmt::join(share.generations, ", "), human_size(share.bytes)));
+        }
+        if (share.roots != 0) parts.push_back(counted(share.roots, "unused root"));
+        context.io.out << fmt::format("{}: {}\n", context.out.bold(printable(name)), fmt::join(parts, ", "));
+    }
+}
+
+void print_plan(const Context& context, const CollectPlan& plan) {
+    std::ostream& out = context.io.out;
+    if (context.debug) {
+        print_items(context, plan);
+    } else {
+        print_shares(context, plan);
+    }
+    if (!plan.cache.empty()) {
+        const uint64_t bytes =
+            std::accumulate(plan.cache.begin(), plan.cache.end(), uint64_t{0},
+                            [](uint64_t sum, const CachedFile& file) { return sum + file.size; });
+        out << fmt::format("package cache: {} ({})\n", counted(plan.cache.size(), "archive"),
+                           human_size(bytes));
+    }
     const Garbage& garbage = plan.garbage;
     if (!garbage.objects.empty() || !garbage.manifests.empty()) {
-        out << fmt::format("{} objects, {} packages and {} deltas that nothing uses\n",
-                           garbage.objects.size(), garbage.manifests.size(), garbage.deltas.size());
+        out << fmt::format("{}, {} and {} that nothing uses\n", counted(garbage.objects.size(), "object"),
+                           counted(garbage.manifests.size(), "package"),
+                           counted(garbage.deltas.size(), "delta"));
     }
-    if (!garbage.strays.empty()) out << fmt::format("{} files without a record\n", garbage.strays.size());
+    if (!garbage.strays.empty())
+        out << fmt::format("{} without a record\n", counted(garbage.strays.size(), "file"));
     if (plan.held_inodes != 0) {
-        out << fmt::format("{} files ({}) stay on the disk: something outside the store links to them\n",
-                           plan.held_inodes, human_size(plan.held_bytes));
+        out << fmt::format("{} ({}) stay on the disk: something outside the store links to them\n",
+                           counted(plan.held_inodes, "file"), human_size(plan.held_bytes));
     }
+}
+
+/// What went, which may be less than the plan says.
+void print_report(const Context& context, const CollectPlan& plan, const CollectReport& report) {
+    std::ostream& out = context.io.out;
+    if (context.debug) print_items(context, plan);
+    std::vector<std::string> parts;
+    for (const auto& [count, what] :
+         std::initializer_list<std::pair<uint64_t, const char*>>{{report.generations, "generation"},
+                                                                 {report.roots, "root"},
+                                                                 {report.cached, "archive"},
+                                                                 {report.swept.manifests, "package"},
+                                                                 {report.swept.objects, "object"}}) {
+        if (count != 0) parts.push_back(counted(count, what));
+    }
+    if (!parts.empty()) out << fmt::format("removed: {}\n", fmt::join(parts, ", "));
+    if (report.gone != 0)
+        out << fmt::format("{} of the plan had gone before\n", counted(report.gone, "item"));
+    for (const std::string& text : report.skipped)
+        out << context.out.yellow("skipped: ") << shown(text) << '\n';
 }
 
 /// "1 834 229 760 bytes (1.8 GB), 21 204 files"
@@ -102,8 +172,11 @@ std::string freed_text(uint64_t bytes, uint64_t inodes) {
 
 void warn_over_budget(const Context& context, const CollectPlan& plan) {
     context.io.err << fmt::format(
-        "pwstore: warning: the budget is not reached: {} are left that are in use or kept by a rule\n",
+        "pwstore: warning: the budget is out of reach, so no generation is dropped: {} stay that are in use "
+        "or "
+        "kept by a rule\n",
         human_size(plan.stored));
+    context.io.err << "hint: give a larger budget, or keep fewer generations: --keep last=1\n";
 }
 
 // --- Plan and act
@@ -147,9 +220,7 @@ int carry_out(Context& context, const Arguments& arguments, const CollectPlan& p
     if (arguments.has("json")) {
         context.io.out << gc_report_json(plan, report);
     } else if (!context.quiet) {
-        print_plan(context, plan);
-        for (const std::string& text : report.skipped)
-            context.io.out << context.out.yellow("skipped: ") << shown(text) << '\n';
+        print_report(context, plan, report);
         context.io.out << (plan.is_empty() ? "nothing to do\n"
                                            : "freed " + freed_text(report.bytes, report.inodes) + "\n");
     }
@@ -270,11 +341,13 @@ Command gc_command() {
         "generations, snapshots, what a program runs on, what lies below one of these, homes. Installs, "
         "imports "
         "and running programs go on meanwhile.",
-        "--dry-run needs to read the store only. --plan writes down what would go; --apply FILE removes just "
+        "--dry-run needs to read the store only; with --debug it names every single thing. --plan writes "
+        "down what would go; --apply FILE removes just "
         "that, except what has come into use since. A file counts as freed when its last link goes.",
         "With --budget, generations are dropped only until the files of the store fit into it, those first "
-        "that "
-        "free most; what --keep names is never among them.",
+        "that free most; what the rules of --keep name is never among them, nor what frees nothing. Where "
+        "all "
+        "the others together would not be enough, none goes.",
         "Nothing is asked. Exit code 0: done, or nothing to do (--exit-code: then 1); 2: the budget cannot "
         "be met; "
         "3: a lock was not free in time; 4: the index is damaged, see 'pwstore verify'."};
@@ -288,7 +361,7 @@ Command gc_command() {
                   {"min-dead", 0, "TIME", "only what has been unused for so long: 14d, 36h"},
                   {"budget", 0, "SIZE", "drop generations only until the files of the store fit: 20G, 500M"},
                   {"no-cache", 0, "", "leave the package cache alone"},
-                  {"lock-wait", 0, "TIME", "wait so long for other commands (10s)"},
+                  {"lock-wait", 0, "TIME", "wait so long for other commands (10s; in a job 10m)"},
                   {"if-needed", 0, "",
                    "only when 1 GiB or a tenth of the store would be freed, or the disk is 90 % full"},
                   {"exit-code", 0, "", "exit with 1 when there is nothing to do"},

@@ -13,6 +13,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/cache_use.hpp"
 #include "transact/cleanup.hpp"
 #include "transact/link_census.hpp"
 
@@ -75,7 +76,9 @@ class Collection {
             if (!locks.at(which.container)) continue;
             const ContainerName name(which.container);
             const auto generation = txn.generation(name, which.generation);
-            if (!generation || generation->digest != one.digest) {
+            if (!generation) {
+                ++report_.gone;
+            } else if (generation->digest != one.digest) {
                 skip(fmt::format("{} is not what the plan saw", label_of(which)));
             } else if (!is_lock_free(store_.layout().data(),
                                      Layout::run_lease_name(name, which.generation))) {
@@ -119,7 +122,11 @@ class Collection {
                 continue;
             }
             const auto row = store_.index().read().container(name);
-            if ((row && row->current == which.generation) || !exists_at(data, path)) continue;
+            if (row && row->current == which.generation) continue;
+            if (!exists_at(data, path)) {
+                ++report_.gone;
+                continue;
+            }
             LinkCensus links;
             links.add_root(data, which);
             if (!remove_root(store_, name, which.generation)) {
@@ -142,9 +149,23 @@ class Collection {
         const auto cache =
             try_open_at(AT_FDCWD, store_.layout().directories().cache + "/pkg", O_RDONLY | O_DIRECTORY);
         if (!cache) return;
+        const auto needed = archives_of_other_stores(store_.layout().directories());
+        if (!needed) {
+            skip("the package cache, because another store that uses it cannot be read");
+            return;
+        }
         for (const CachedFile& file : plan_.cache) {
             const auto info = try_stat_at(cache->get(), file.name);
-            if (!info || static_cast<uint64_t>(info->st_size) != file.size || info->st_mtime != file.mtime) {
+            if (!info) {
+                ++report_.gone;
+                continue;
+            }
+            if (needed->contains(std::string_view(file.name).substr(0, file.name.find(".pkg.tar")))) {
+                skip(fmt::format("'{}' of the package cache is of use to another store",
+                                 printable(file.name)));
+                continue;
+            }
+            if (static_cast<uint64_t>(info->st_size) != file.size || info->st_mtime != file.mtime) {
                 skip(fmt::format("'{}' of the package cache is another file by now", printable(file.name)));
                 continue;
             }

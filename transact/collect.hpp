@@ -18,9 +18,9 @@ namespace pwstore {
 /// What a garbage collection is to do.
 struct CollectRequest {
     RetentionPolicy keep{.last = 3, .daily = 7, .weekly = 4};
-    bool keep_is_promise = false;    ///< the policy was asked for: a budget does not touch what it keeps
-    int64_t min_dead = 0;            ///< seconds that a thing must have been unused
-    std::optional<uint64_t> budget;  ///< bytes that the objects may take; generations go only to meet it
+    int64_t min_dead = 0;  ///< seconds that a thing must have been unused
+    std::optional<uint64_t>
+        budget;  ///< bytes that the objects may take; of what `keep` lets go, only that goes
     bool package_cache = true;
     int64_t now = 0;  ///< seconds since the epoch
 };
@@ -40,6 +40,7 @@ struct CollectPlan {
         DroppedGeneration generation;
         Sha256 digest;       ///< of the generation: another one of this number is not meant
         std::string reason;  ///< for people
+        uint64_t bytes = 0;  ///< of objects that only it, and those that go before it, needed
         bool operator==(const Drop&) const = default;
     };
     int64_t time = 0;
@@ -50,7 +51,7 @@ struct CollectPlan {
     uint64_t inodes = 0, bytes = 0;            ///< that are free afterwards, index and lock files apart
     uint64_t held_inodes = 0, held_bytes = 0;  ///< of garbage that something outside the store links to
     uint64_t stored = 0;                       ///< bytes of the objects that are left
-    bool is_over_budget = false;               ///< the budget cannot be met
+    bool is_over_budget = false;               ///< the budget cannot be met, so no generation goes
     [[nodiscard]] bool is_empty() const;
     bool operator==(const CollectPlan&) const = default;
 
@@ -71,6 +72,7 @@ struct CollectReport {
     uint64_t generations = 0, roots = 0, cached = 0;
     uint64_t inodes = 0, bytes = 0;    ///< freed, of all
     std::vector<std::string> skipped;  ///< one sentence each: what is in use again, or changed
+    uint64_t gone = 0;                 ///< generations, roots and archives of the plan that went before
     bool is_busy = false;              ///< some of it was skipped because a lock was not free in time
 };
 

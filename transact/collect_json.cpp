@@ -61,6 +61,7 @@ json drops_json(const std::vector<CollectPlan::Drop>& drops) {
         item["unused_since"] = one.generation.unused_since;
         item["digest"] = one.digest.hex();
         item["reason"] = one.reason;
+        item["bytes"] = one.bytes;
         list.push_back(std::move(item));
     }
     return list;
@@ -71,7 +72,8 @@ std::vector<CollectPlan::Drop> drops_from(const json& list) {
     for (const json& one : list) {
         drops.push_back({{ref_from(one), one.at("unused_since").get<int64_t>()},
                          Sha256::from_hex(one.at("digest").get<std::string>()),
-                         one.at("reason").get<std::string>()});
+                         one.at("reason").get<std::string>(),
+                         one.value("bytes", uint64_t{0})});
     }
     return drops;
 }

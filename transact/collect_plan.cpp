@@ -13,6 +13,7 @@
 #include "store/base/path_at.hpp"
 #include "store/gc/budget.hpp"
 #include "store/lease.hpp"
+#include "transact/cache_use.hpp"
 #include "transact/collect.hpp"
 #include "transact/link_census.hpp"
 
@@ -70,22 +71,10 @@ class Choice {
         keep_what_lies_below(stay_);
     }
 
-    /// Without a budget: all that the policy does not keep.
-    [[nodiscard]] std::vector<CollectPlan::Drop> by_policy() const {
+    /// All that the policy does not keep.
+    [[nodiscard]] std::vector<GenerationRef> candidates() const {
         std::set<GenerationRef> kept = kept_;
         kept.insert(stay_.begin(), stay_.end());
-        keep_what_lies_below(kept);
-        std::vector<CollectPlan::Drop> drops;
-        for (const auto& [which, generation] : all_) {
-            if (kept.contains(which)) continue;
-            drops.push_back(drop(which, fmt::format("last used {}, no rule keeps it", ago_of(which))));
-        }
-        return drops;
-    }
-
-    [[nodiscard]] std::vector<GenerationRef> candidates() const {
-        std::set<GenerationRef> kept = stay_;
-        if (request_.keep_is_promise) kept.insert(kept_.begin(), kept_.end());
         keep_what_lies_below(kept);
         std::vector<GenerationRef> found;
         for (const auto& [which, generation] : all_) {
@@ -94,12 +83,16 @@ class Choice {
         return found;
     }
 
-    [[nodiscard]] CollectPlan::Drop drop(const GenerationRef& which, std::string reason) const {
-        const Generation& generation = all_.at(which);
-        return {{which, unused_since(which)}, generation.digest, std::move(reason)};
+    [[nodiscard]] CollectPlan::Drop drop(const BudgetChoice::Drop& chosen, std::string_view why) const {
+        const GenerationRef& which = chosen.generation;
+        return {{which, unused_since(which)},
+                all_.at(which).digest,
+                fmt::format("last used {}, {}", ago(request_.now - unused_since(which)), why),
+                chosen.bytes};
     }
-    [[nodiscard]] std::string ago_of(const GenerationRef& which) const {
-        return ago(request_.now - unused_since(which));
+    /// It was current less than `min_dead` ago.
+    [[nodiscard]] bool is_young(const GenerationRef& which) const {
+        return request_.min_dead != 0 && unused_since(which) > request_.now - request_.min_dead;
     }
 
  private:
@@ -116,17 +109,18 @@ class Choice {
             const bool is_current = row && row->current == one.number;
             const bool is_running =
                 !is_lock_free(store.layout().data(), Layout::run_lease_name(name, one.number));
-            const bool is_young = unused_since(which) > request_.now - request_.min_dead;
-            if (is_current || is_running || (request_.min_dead != 0 && is_young)) stay_.insert(which);
+            if (is_current || is_running || is_young(which)) stay_.insert(which);
         }
         for (const auto& [number, rule] : kept_by(request_.keep, dated, request_.now))
             kept_.insert({name.str(), number});
     }
 
     [[nodiscard]] int64_t unused_since(const GenerationRef& which) const {
-        const auto next = std::next(all_.find(which));
+        const auto next = all_.upper_bound(which);
         const bool has_next = next != all_.end() && next->first.container == which.container;
-        return last_use_.of(which, has_next ? next->second.time : all_.at(which).time);
+        const auto self = all_.find(which);
+        const int64_t made = self != all_.end() ? self->second.time : 0;
+        return last_use_.of(which, has_next ? next->second.time : made);
     }
 
     void keep_what_lies_below(std::set<GenerationRef>& kept) const {
@@ -149,9 +143,9 @@ class Choice {
     std::set<GenerationRef> kept_;  ///< by the policy
 };
 
-/// Archives that no kept manifest was read from: `verify --heal` needs the others.
+/// Archives that no kept manifest was read from, here or in another store: `verify --heal` needs the others.
 std::vector<CachedFile> unneeded_archives(const ReadTxn& txn, const Store& store, const Garbage& garbage,
-                                          int64_t unused_before) {
+                                          int64_t unused_before, ProgressSink& sink) {
     std::vector<CachedFile> found;
     const auto cache = try_open_at(AT_FDCWD, store.layout().directories().cache + "/pkg",
                                    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -159,17 +153,18 @@ std::vector<CachedFile> unneeded_archives(const ReadTxn& txn, const Store& store
     std::set<ManifestId> going;
     for (const UnusedRecord& record : garbage.manifests)
         going.insert(record.id);
-    std::set<std::string, std::less<>> needed;
-    for (const ManifestId id : txn.manifest_ids()) {
-        if (going.contains(id)) continue;
-        const Manifest head = Manifest::decode_head(txn.manifest_bytes(id));
-        needed.insert(fmt::format("{}-{}-{}", head.name, head.version, head.arch));
+    auto needed = archives_of_other_stores(store.layout().directories());
+    if (!needed) {
+        sink.message(Severity::warning,
+                     "the package cache is left alone: another store that uses it cannot be read");
+        return found;
     }
+    needed->merge(archives_of(txn, going));
     for (const DirectoryItem& item : list_directory(cache->get())) {
         const size_t suffix = item.name.find(".pkg.tar");
         if (item.type != DT_REG || suffix == std::string::npos) continue;
         const auto info = try_stat_at(cache->get(), item.name);
-        if (!info || needed.contains(std::string_view(item.name).substr(0, suffix))) continue;
+        if (!info || needed->contains(std::string_view(item.name).substr(0, suffix))) continue;
         if (info->st_mtime > unused_before) continue;
         found.push_back({item.name, static_cast<uint64_t>(info->st_size), info->st_mtime});
     }
@@ -215,18 +210,18 @@ CollectPlan plan_collection(const Store& store, const CollectRequest& request, P
     plan.time = request.now;
     const ReadTxn txn = store.index().read();
     const Choice choice(store, txn, request);
+    std::vector<BudgetChoice::Drop> drops;
     if (request.budget) {
-        const BudgetChoice fit = fit_budget(txn, choice.candidates(), *request.budget);
+        BudgetChoice fit = fit_budget(txn, choice.candidates(), *request.budget);
         plan.is_over_budget = !fit.is_reachable;
         plan.stored = fit.stored;
-        for (const BudgetChoice::Drop& one : fit.drops) {
-            plan.generations.push_back(
-                choice.drop(one.generation, fmt::format("last used {}, frees {} bytes towards the budget",
-                                                        choice.ago_of(one.generation), one.bytes)));
-        }
+        drops = std::move(fit.drops);
     } else {
-        plan.generations = choice.by_policy();
+        drops = freed_by(txn, choice.candidates());
     }
+    for (const BudgetChoice::Drop& one : drops)
+        plan.generations.push_back(
+            choice.drop(one, request.budget ? "the budget needs it" : "no rule keeps it"));
     std::vector<DroppedGeneration> dropped;
     std::set<GenerationRef> gone;
     for (const CollectPlan::Drop& one : plan.generations) {
@@ -236,8 +231,9 @@ CollectPlan plan_collection(const Store& store, const CollectRequest& request, P
     sink.progress("look for garbage", "", 0, 0);
     plan.garbage = find_garbage(txn, store.objects(), dropped, request.now - request.min_dead);
     plan.roots = idle_roots(store);
+    std::erase_if(plan.roots, [&](const GenerationRef& root) { return choice.is_young(root); });
     if (request.package_cache)
-        plan.cache = unneeded_archives(txn, store, plan.garbage, request.now - request.min_dead);
+        plan.cache = unneeded_archives(txn, store, plan.garbage, request.now - request.min_dead, sink);
     count_freed(store, plan, sink);
     if (!request.budget) {
         ObjectSet unused;

@@ -96,23 +96,46 @@ class Budget {
             counts_.add_object(id);
     }
 
+    /// Everything goes that has to, then what turns out not to be needed for it comes back: two generations
+    /// may free only together what they share. Out of reach, nothing goes.
     BudgetChoice choose(uint64_t budget) {
-        BudgetChoice choice;
+        std::vector<GenerationRef> gone;
         while (counts_.stored() > budget) {
             const std::optional<GenerationRef> best = most_costly();
             if (!best) break;
             for (const GenerationRef& one : with_what_stands_on(*best)) {
-                const uint64_t before = counts_.stored();
-                for (const RecordId& record : records_.at(one))
-                    counts_.remove(record);
-                records_.erase(one);
-                candidates_.erase(one);
-                choice.drops.push_back({one, before - counts_.stored()});
+                remove(one);
+                gone.push_back(one);
             }
         }
+        BudgetChoice choice;
+        choice.is_reachable = counts_.stored() <= budget;
+        std::vector<GenerationRef> stay;
+        for (auto one = gone.rbegin(); one != gone.rend(); ++one) {
+            if (stands_on_any(*one, gone, stay)) continue;
+            add(*one);
+            if (choice.is_reachable && counts_.stored() > budget) {
+                remove(*one);
+            } else {
+                stay.push_back(*one);
+            }
+        }
+        std::erase_if(gone, [&](const GenerationRef& one) { return contains(stay, one); });
+        for (const GenerationRef& one : gone)
+            add(one);
+        choice.drops = removed(gone);
         choice.stored = counts_.stored();
-        choice.is_reachable = choice.stored <= budget;
         return choice;
+    }
+
+    std::vector<BudgetChoice::Drop> removed(const std::vector<GenerationRef>& generations) {
+        std::vector<BudgetChoice::Drop> drops;
+        for (const GenerationRef& one : generations) {
+            const uint64_t before = counts_.stored();
+            remove(one);
+            drops.push_back({one, before - counts_.stored()});
+        }
+        return drops;
     }
 
  private:
@@ -127,6 +150,29 @@ class Budget {
         for (const GenerationRef& below : generation.upstream)
             above_[below].push_back(self);
         times_[self] = generation.time;
+        there_.insert(self);
+    }
+
+    void add(const GenerationRef& one) {
+        there_.insert(one);
+        for (const RecordId& record : records_.at(one))
+            counts_.add(record);
+    }
+    void remove(const GenerationRef& one) {
+        there_.erase(one);
+        for (const RecordId& record : records_.at(one))
+            counts_.remove(record);
+    }
+    static bool contains(const std::vector<GenerationRef>& all, const GenerationRef& one) {
+        return std::find(all.begin(), all.end(), one) != all.end();
+    }
+    /// One of `gone` that does not `stay` lies below `one`.
+    [[nodiscard]] bool stands_on_any(const GenerationRef& one, const std::vector<GenerationRef>& gone,
+                                     const std::vector<GenerationRef>& stay) const {
+        return std::any_of(gone.begin(), gone.end(), [&](const GenerationRef& below) {
+            const auto above = above_.find(below);
+            return above != above_.end() && contains(above->second, one) && !contains(stay, below);
+        });
     }
 
     /// `one` and every generation on it that is still there, those on top first; empty when one of them
@@ -138,8 +184,7 @@ class Budget {
             const auto above = above_.find(found[at]);
             if (above == above_.end()) continue;
             for (const GenerationRef& other : above->second) {
-                if (records_.contains(other) && std::find(found.begin(), found.end(), other) == found.end())
-                    found.push_back(other);
+                if (there_.contains(other) && !contains(found, other)) found.push_back(other);
             }
         }
         std::reverse(found.begin(), found.end());
@@ -151,6 +196,7 @@ class Budget {
         std::optional<GenerationRef> best;
         uint64_t most = 0;
         for (const GenerationRef& one : candidates_) {
+            if (!there_.contains(one)) continue;
             const std::vector<GenerationRef> all = with_what_stands_on(one);
             if (all.empty()) continue;
             const uint64_t before = counts_.stored();
@@ -176,12 +222,18 @@ class Budget {
 
     UseCounts counts_;
     std::set<GenerationRef> candidates_;
-    std::map<GenerationRef, std::vector<RecordId>> records_;  ///< of all that are still there
+    std::set<GenerationRef> there_;
+    std::map<GenerationRef, std::vector<RecordId>> records_;
     std::map<GenerationRef, std::vector<GenerationRef>> above_;
     std::map<GenerationRef, int64_t> times_;
 };
 
 }  // namespace
+
+std::vector<BudgetChoice::Drop> freed_by(const ReadTxn& txn, const std::vector<GenerationRef>& generations) {
+    if (generations.empty()) return {};
+    return Budget(txn, generations).removed(generations);
+}
 
 BudgetChoice fit_budget(const ReadTxn& txn, const std::vector<GenerationRef>& candidates, uint64_t budget) {
     return Budget(txn, candidates).choose(budget);

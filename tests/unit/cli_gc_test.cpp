@@ -24,7 +24,11 @@ CollectPlan some_plan() {
     CollectPlan plan;
     plan.bytes = 1'834'229'760;
     plan.inodes = 21'204;
-    plan.generations.push_back({{{"gimp", 3}, 1000}, {}, "last used 20 days ago, no rule keeps it"});
+    plan.generations.push_back(
+        {{{"gimp", 3}, 1000}, {}, "last used 20 days ago, no rule keeps it", 7'000'000});
+    plan.generations.push_back({{{"gimp", 4}, 1000}, {}, "last used today, no rule keeps it", 5'000'000});
+    plan.roots = {{"gimp", 4}};
+    plan.cache = {{"a-1-1-any.pkg.tar.zst", 1'000'000, 5}, {"b-1-1-any.pkg.tar.zst", 2'000'000, 5}};
     plan.garbage.objects.push_back({7, "ab/cd-1-0644", 1});
     return plan;
 }
@@ -33,8 +37,10 @@ TEST(GcCommand, ADryRunShowsAndChangesNothing) {
     Cli cli;
     cli.backend.collection = some_plan();
     EXPECT_EQ(cli({"gc", "--dry-run"}), 0);
-    EXPECT_THAT(cli.out(), AllOf(HasSubstr("generation gimp@3"),
-                                 HasSubstr("would free 1834229760 bytes (1.8 GB), 21204 files")));
+    EXPECT_THAT(cli.out(), AllOf(HasSubstr("gimp: generations 3, 4 (12 MB), 1 unused root\n"),
+                                 HasSubstr("package cache: 2 archives (3.0 MB)\n"),
+                                 HasSubstr("would free 1834229760 bytes (1.8 GB), 21204 files"),
+                                 Not(HasSubstr("pkg.tar"))));
     EXPECT_THAT(cli.backend.collected, IsEmpty());
 }
 
@@ -48,13 +54,40 @@ TEST(GcCommand, DoesWhatThePlanSays) {
     EXPECT_THAT(cli.out(), HasSubstr("freed 12 bytes"));
 }
 
+TEST(GcCommand, NamesEverySingleThingOnRequest) {
+    Cli cli;
+    cli.backend.collection = some_plan();
+    EXPECT_EQ(cli({"gc", "--dry-run", "--debug"}), 0);
+    EXPECT_THAT(cli.out(), AllOf(HasSubstr("generation gimp@3: 7.0 MB, last used 20 days ago"),
+                                 HasSubstr("root gimp@4"), HasSubstr("archive b-1-1-any.pkg.tar.zst")));
+}
+
+TEST(GcCommand, SaysWhatWentAndNotWhatWasToGo) {
+    Cli cli;
+    cli.backend.collection = some_plan();
+    cli.backend.collect_report.generations = 1;
+    cli.backend.collect_report.gone = 4;
+    EXPECT_EQ(cli({"gc"}), 0);
+    EXPECT_EQ(cli.out(),
+              "removed: 1 generation\n4 items of the plan had gone before\n"
+              "freed 0 bytes (0 B), 0 files\n");
+}
+
+TEST(GcCommand, SaysThatABudgetIsOutOfReach) {
+    Cli cli;
+    cli.backend.collection.is_over_budget = true;
+    cli.backend.collection.stored = 154'000'000;
+    EXPECT_EQ(cli({"gc", "--budget=100M"}), 2);
+    EXPECT_THAT(cli.err(), AllOf(HasSubstr("out of reach"), HasSubstr("no generation is dropped"),
+                                 HasSubstr("154 MB"), HasSubstr("--keep last=1")));
+}
+
 TEST(GcCommand, ReadsItsOptions) {
     Cli cli;
     EXPECT_EQ(cli({"gc", "--keep", "last=2,daily=1", "--min-dead=14d", "--budget=1.5G", "--no-cache"}), 0);
     ASSERT_THAT(cli.backend.collect_requests, SizeIs(1));
     const CollectRequest& request = cli.backend.collect_requests[0];
     EXPECT_EQ(request.keep, (RetentionPolicy{.last = 2, .daily = 1}));
-    EXPECT_TRUE(request.keep_is_promise);
     EXPECT_EQ(request.min_dead, 14 * 86400);
     EXPECT_EQ(request.budget, (uint64_t{3} << 29U));
     EXPECT_FALSE(request.package_cache);

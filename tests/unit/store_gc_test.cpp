@@ -313,18 +313,48 @@ TEST_F(BudgetTest, TheOneThatFreesMostGoesFirst) {
                 ElementsAre(GenerationRef{"c", 2}, GenerationRef{"c", 1}));
 }
 
-TEST_F(BudgetTest, SaysWhenItCannotBeMet) {
+TEST_F(BudgetTest, OutOfReachNothingGoes) {
+    const uint64_t all = fit_budget(s_.store.index().read(), {}, 1U << 30U).stored;
     const BudgetChoice choice = fit_budget(s_.store.index().read(), {{"base", 1}}, 1);
     EXPECT_FALSE(choice.is_reachable);
-    EXPECT_THAT(choice.drops, SizeIs(1));
+    EXPECT_THAT(choice.drops, IsEmpty());
+    EXPECT_EQ(choice.stored, all);
+}
+
+TEST_F(BudgetTest, WhatFreesNothingStays) {
+    const InstalledPackage shared = s_.add(package("x", "1-1", {{"usr/x", std::string(500'000, '1')}}));
+    const InstalledPackage own = s_.add(package("y", "1-1", {{"usr/y", std::string(50'000, '2')}}));
+    s_.install("other", {shared});
+    s_.install("c", {shared});  // frees nothing: other@1 has all of it
+    s_.install("c", {shared, own});
+    s_.install("c", {shared});
+    const uint64_t all = fit_budget(s_.store.index().read(), {}, 1U << 30U).stored;
+    EXPECT_THAT(chosen({{"c", 1}, {"c", 2}}, all - 1), ElementsAre(GenerationRef{"c", 2}));
+    EXPECT_THAT(chosen({{"c", 1}}, all - 1), IsEmpty());
+}
+
+TEST_F(BudgetTest, TwoThatFreeOnlyTogetherGoTogether) {
+    const InstalledPackage old = s_.add(package("x", "1-1", {{"usr/x", std::string(500'000, '1')}}));
+    const InstalledPackage now = s_.add(package("x", "2-1", {{"usr/x", "now"}}));
+    s_.install("c", {old});
+    s_.install("c", {old});
+    s_.install("c", {now});
+    s_.install("a", {now});  // would go first, and nothing would be free by it
+    s_.install("a", {now});
+    const uint64_t all = fit_budget(s_.store.index().read(), {}, 1U << 30U).stored;
+    EXPECT_THAT(chosen({{"a", 1}, {"c", 1}, {"c", 2}}, all - 400'000),
+                testing::UnorderedElementsAre(GenerationRef{"c", 1}, GenerationRef{"c", 2}));
 }
 
 TEST_F(BudgetTest, WhatStandsOnAGenerationGoesWithItOrItStays) {
-    const InstalledPackage b = s_.add(package("b", "1-1", {{"usr/b", "b"}}));
-    s_.install("top", {b}, {}, {{"base", 1}});
-    EXPECT_THAT(chosen({{"base", 1}}, 1), IsEmpty());
-    EXPECT_THAT(chosen({{"base", 1}, {"top", 1}}, 1),
-                ElementsAre(GenerationRef{"top", 1}, GenerationRef{"base", 1}));
+    const InstalledPackage b = s_.add(package("b", "1-1", {{"usr/b", std::string(500'000, 'b')}}));
+    const InstalledPackage t = s_.add(package("t", "1-1", {{"usr/t", "t"}}));
+    s_.install("below", {b});
+    s_.install("top", {t}, {}, {{"below", 1}});
+    const uint64_t all = fit_budget(s_.store.index().read(), {}, 1U << 30U).stored;
+    EXPECT_THAT(chosen({{"below", 1}}, all - 400'000), IsEmpty());
+    EXPECT_THAT(chosen({{"below", 1}, {"top", 1}}, all - 400'000),
+                ElementsAre(GenerationRef{"top", 1}, GenerationRef{"below", 1}));
 }
 
 }  // namespace

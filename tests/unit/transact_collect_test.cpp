@@ -152,8 +152,10 @@ TEST_F(CollectTest, WhatWasCurrentALittleWhileAgoStays) {
     const CollectPlan plan = this->plan();
     EXPECT_THAT(names(plan), IsEmpty());
     EXPECT_THAT(plan.garbage.objects, IsEmpty());
+    EXPECT_THAT(plan.roots, IsEmpty());
     request_.now += 3600;
     EXPECT_THAT(names(this->plan()), SizeIs(4));
+    EXPECT_THAT(this->plan().roots, SizeIs(2));
 }
 
 TEST_F(CollectTest, ABusyContainerIsSkippedAndSaid) {
@@ -175,11 +177,27 @@ TEST_F(CollectTest, ABudgetDropsOnlyWhatItHasTo) {
     EXPECT_THAT(names(tight), SizeIs(::testing::AllOf(::testing::Ge(1U), ::testing::Le(2U))));
     EXPECT_FALSE(tight.is_over_budget);
     EXPECT_LE(tight.stored, *request_.budget);
+}
+
+TEST_F(CollectTest, ABudgetThatIsOutOfReachDropsNoGeneration) {
+    request_.keep = {};
     request_.budget = 1;
-    EXPECT_TRUE(plan().is_over_budget);
-    request_.keep = {.last = 9};
-    EXPECT_THAT(names(plan()), SizeIs(4));
-    request_.keep_is_promise = true;
+    const CollectPlan plan = this->plan();
+    EXPECT_TRUE(plan.is_over_budget);
+    EXPECT_THAT(names(plan), IsEmpty());
+    (void)carry_out(plan);
+    EXPECT_THAT(kept("base"), ElementsAre(1, 2, 3));
+    EXPECT_THAT(kept("work"), ElementsAre(1, 2, 3));
+}
+
+TEST_F(CollectTest, ABudgetTakesNothingThatTheRulesKeep) {
+    request_.keep = {.last = 2};
+    request_.budget = uint64_t{1} << 30U;
+    const uint64_t all = plan().stored;
+    request_.budget = all - 1;
+    EXPECT_THAT(names(plan()), ::testing::IsSubsetOf({"base@1", "work@1"}));
+    EXPECT_FALSE(plan().is_over_budget);
+    request_.keep = CollectRequest{}.keep;  // what the help says that holds unless something else is given
     EXPECT_THAT(names(plan()), IsEmpty());
     EXPECT_TRUE(plan().is_over_budget);
 }
@@ -195,6 +213,48 @@ TEST_F(CollectTest, ArchivesOfNoKeptPackageGo) {
         EXPECT_FALSE(exists_at(AT_FDCWD, cache + "/" + file.name));
     request_.package_cache = false;
     EXPECT_THAT(this->plan().cache, IsEmpty());
+}
+
+TEST_F(CollectTest, ArchivesOfAnotherStoreStay) {
+    Directories other = fleet_.directories();
+    other.data += "-other";
+    (void)Store::open(other);
+    const auto cache_of_other = [&] {
+        const auto store = Store::open_read_only(other);
+        return plan_collection(*store, request_, sink_).cache;
+    };
+    for (const CachedFile& file : cache_of_other())
+        EXPECT_THAT(file.name, ::testing::Not(HasSubstr("-3-1-"))) << "the first store keeps version 3";
+    EXPECT_THAT(cache_of_other(), IsEmpty()) << "it keeps all generations";
+    carry_out(plan());
+    const auto store = Store::open(other);
+    CollectPlan greedy;
+    greedy.time = request_.now;
+    const std::string cache = fleet_.directories().cache + "/pkg";
+    for (const DirectoryItem& item : list_directory(open_dir(AT_FDCWD, cache).get())) {
+        const struct stat info = stat_at(AT_FDCWD, cache + "/" + item.name);
+        greedy.cache.push_back({item.name, static_cast<uint64_t>(info.st_size), info.st_mtime});
+    }
+    EXPECT_FALSE(collect(store, greedy, kPatience, sink_).skipped.empty()) << "needed since the plan";
+    EXPECT_TRUE(exists_at(AT_FDCWD, cache + "/tool-3-1-any.pkg.tar.zst"));
+    remove_tree(AT_FDCWD, fleet_.directories().data + "/store/index");
+    EXPECT_THAT(cache_of_other(), IsEmpty()) << "what a damaged store needs is not known";
+    remove_tree(AT_FDCWD, fleet_.directories().data);
+    EXPECT_FALSE(cache_of_other().empty()) << "a store that is gone needs nothing";
+}
+
+TEST_F(CollectTest, SaysWhatEachGenerationFrees) {
+    for (const CollectPlan::Drop& one : plan().generations)
+        EXPECT_GE(one.bytes, 5000U) << one.generation.generation.container;
+}
+
+TEST_F(CollectTest, APlanThatWasCarriedOutLeavesNothingToDo) {
+    const CollectPlan plan = this->plan();
+    carry_out(plan);
+    const CollectReport again = carry_out(plan);
+    EXPECT_EQ(again.generations + again.roots + again.cached, 0U);
+    EXPECT_EQ(again.gone, plan.generations.size() + plan.roots.size() + plan.cache.size());
+    EXPECT_THAT(again.skipped, IsEmpty());
 }
 
 TEST_F(CollectTest, APlanIsWhatWasWritten) {
