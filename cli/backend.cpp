@@ -19,6 +19,7 @@
 #include "store/base/path_at.hpp"
 #include "transact/cleanup.hpp"
 #include "transact/databases.hpp"
+#include "transact/fetch_archives.hpp"
 #include "transact/new_container.hpp"
 #include "transact/no_such_container.hpp"
 #include "transact/policy_proposal.hpp"
@@ -71,6 +72,8 @@ GenerationStep step_of(const ReadTxn& txn, const ContainerName& name, const Gene
     step.upstream = generation.upstream;
     step.notes = generation.notes.size();
     const auto parent = txn.generation(name, generation.parent);
+    step.parent_kept = generation.parent == 0 || parent.has_value();
+    if (!step.parent_kept) return step;
     const std::vector<InstalledPackage> before = parent ? parent->packages : std::vector<InstalledPackage>{};
     for (const PackageChange& change : compare_packages(before, generation.packages)) {
         ++(change.before.empty() ? step.installed : change.after.empty() ? step.removed : step.changed);
@@ -89,6 +92,17 @@ Generation kept_generation(const ReadTxn& txn, const GenerationName& wanted) {
         number == 0 ? "nothing is installed in it yet" : fmt::format("there is no generation {}", number))
         .as(Fault::usage)
         .with_hint(fmt::format("'pwstore history {}' lists them", wanted.container.str()));
+}
+
+/// A path that a container had and has no longer.
+Error removed(const std::string& path, const LayerClaim& removal) {
+    const std::string& agent = removal.change->agent;
+    return Error("look for", "/" + path,
+                 fmt::format("{}{} removed {} in {}@{}", cause_word(removal.change->cause),
+                             agent.empty() ? "" : fmt::format(" ({})", agent),
+                             removal.entry.path == path ? "it" : fmt::format("'/{}'", removal.entry.path),
+                             removal.container, removal.generation))
+        .as(Fault::usage);
 }
 
 /// The last transaction that changed anything but containers of `try`.
@@ -240,7 +254,14 @@ class RealBackend final : public Backend {
         return lines;
     }
 
-    std::vector<Probe> probes() override { return probe_all(Layout::create(directories())); }
+    std::vector<Probe> probes() override {
+        try {
+            return probe_all(Layout::create(directories()));
+        } catch (const Error& error) {
+            if (error.error_number() != EROFS) throw;
+            return probe_all(Layout::open(directories()));
+        }
+    }
 
     std::vector<GenerationStep> history(const ContainerName& name) override {
         const Store store = look_at(name);
@@ -318,7 +339,12 @@ class RealBackend final : public Backend {
     }
 
     TransactionReport transact(const TransactionRequest& request, Dialogue& dialogue) override {
-        return run_in_worker(find_own_program("pwstore-transact"), request, dialogue);
+        try {
+            return run_in_worker(find_own_program("pwstore-transact"), request, dialogue);
+        } catch (const Error&) {
+            if (!request.in_place) recover_store();
+            throw;
+        }
     }
 
     TransactionReport roll_back(const RollbackRequest& request, const std::vector<ReadTxn::Switch>& expected,
@@ -406,7 +432,10 @@ class RealBackend final : public Backend {
                         "there is no such generation")
                 .as(Fault::usage);
         }
-        return story_of(txn, *found, path);
+        auto story = story_of(txn, *found, path);
+        if (story) return story;
+        if (const auto removal = removal_of(txn, *found, path)) throw removed(path, *removal);
+        return std::nullopt;
     }
 
     std::vector<ContentPlace> places(const std::string& text) override {
@@ -472,26 +501,17 @@ class RealBackend final : public Backend {
     }
 
     VerifyReport verify(const VerifyRequest& request, ProgressSink& sink) override {
-        if (!look()) return verify_without_index(directories().data);
-        const Store store = open_to_verify(request.heal);
-        VerifyOptions options;
-        options.contents = !request.quick;
-        options.sample = request.sample;
-        if (request.heal) {
-            options.heal_from = [cache = directories().cache + "/pkg"](const Manifest& manifest) {
-                return cached_archive(cache, manifest);
-            };
-        }
-        if (request.heal && request.bundle) {
-            options.contents_from = [&store, &sink, path = *request.bundle](const std::set<Sha256>& wanted,
-                                                                            const VerifyOptions::Give& give) {
-                const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
-                const Staging staging = Staging::create(store, "verify");
-                const auto image = image::Image::read(file.get(), staging.fd(), image::ImageLimits{}, sink);
-                image::extract_contents(image, wanted, staging.fd(), give);
-            };
-        }
-        return pwstore::verify(store, options, sink);
+        const auto data = try_open_at(AT_FDCWD, directories().data, O_RDONLY | O_DIRECTORY);
+        if (!data || !Index::exists(data->get())) return verify_without_index(directories().data);
+        (void)look();
+        const Store store = request.heal ? Store::open(directories()) : open_where_it_can_be();
+        std::vector<Manifest> lacking;
+        VerifyReport report = verify_store(store, request, lacking, sink);
+        if (report.clean() || !fetch_archives(store, lacking, sink)) return report;
+        VerifyReport again = verify_store(store, request, lacking, sink);
+        std::copy_if(report.findings.begin(), report.findings.end(), std::back_inserter(again.findings),
+                     [](const Finding& finding) { return finding.healed; });
+        return again;
     }
 
     void log(const std::string& line) override { write_log(directories().data + "/" + names::kLog, line); }
@@ -499,12 +519,13 @@ class RealBackend final : public Backend {
     RunOutcome run(const RunRequest& request, ProgressSink& sink) override {
         const ContainerName& name = request.container;
         (void)look_at(name);
-        const Store store = Store::open(directories());
-        prepare_launch(store, name, sink);
+        const Store store = open_where_it_can_be();
+        const bool may_change = store.may_change();
+        if (may_change) prepare_launch(store, name, sink);
         const int data = store.layout().data();
         Say say;
         if (request.says_where) say = [&](const std::string& text) { sink.message(Severity::info, text); };
-        if (!request.here) {
+        if (!request.here && may_change) {
             auto run = prepare_run(directories(), store.index(), data, name, HostContext::current());
             if (run) {
                 warn(run->warnings, sink);
@@ -548,18 +569,54 @@ class RealBackend final : public Backend {
         store.reset();  // an index is open once in a process
         try {
             finish_switches(Store::open(directories()));
-        } catch (const Error&) {  // see above
+        } catch (const Error& error) {
+            if (error.fault() == Fault::corrupt) throw;
         }
         return Store::open_read_only(directories());
     }
 
+    /// `lacking` becomes the packages of damaged files that no archive was there of.
+    VerifyReport verify_store(const Store& store, const VerifyRequest& request,
+                              std::vector<Manifest>& lacking, ProgressSink& sink) {
+        lacking.clear();
+        VerifyOptions options;
+        options.contents = !request.quick;
+        options.sample = request.sample;
+        if (request.heal) {
+            options.heal_from = [&, cache = directories().cache + "/pkg"](const Manifest& manifest) {
+                auto archive = cached_archive(cache, manifest);
+                if (!archive) lacking.push_back(manifest);
+                return archive;
+            };
+        }
+        if (request.heal && request.bundle) {
+            options.contents_from = [&store, &sink, path = *request.bundle](const std::set<Sha256>& wanted,
+                                                                            const VerifyOptions::Give& give) {
+                const Fd file = open_at(AT_FDCWD, path, O_RDONLY);
+                const Staging staging = Staging::create(store, "verify");
+                const auto image = image::Image::read(file.get(), staging.fd(), image::ImageLimits{}, sink);
+                image::extract_contents(image, wanted, staging.fd(), give);
+            };
+        }
+        return pwstore::verify(store, options, sink);
+    }
+
+    /// A worker that was killed leaves what it had downloaded and built: large, and nobody's.
+    void recover_store() {
+        try {
+            if (Store::open_read_only(directories())) (void)Store::open(directories());
+        } catch (const Error&) {
+            // What it did is the news; the next command that changes something tries again.
+        }
+    }
+
     /// Opened for change: what a power cut left is put right, not reported. As it is where that cannot be, on
     /// a medium that is read-only.
-    Store open_to_verify(bool is_to_heal) {
+    Store open_where_it_can_be() {
         try {
             return Store::open(directories());
         } catch (const Error& error) {
-            if (is_to_heal || error.error_number() != EROFS) throw;
+            if (error.error_number() != EROFS) throw;
         }
         return std::move(*Store::open_read_only(directories()));
     }
@@ -587,9 +644,18 @@ class RealBackend final : public Backend {
         return state_of(store.index().read(), name).generation;
     }
 
+    /// Where that cannot be, it is as it is: a container that never ran there has none.
+    static void make_home(const Layout& layout, const ContainerName& name) {
+        try {
+            make_directories(layout.data(), std::string(names::kHome) + "/" + name.str(), 0700);
+        } catch (const Error& error) {
+            if (error.error_number() != EROFS) throw;
+        }
+    }
+
     Composition compose_for(const Store& store, const ContainerName& name, uint64_t generation,
                             const std::optional<Volume>& here) {
-        make_directories(store.layout().data(), std::string(names::kHome) + "/" + name.str(), 0700);
+        make_home(store.layout(), name);
         ComposeRequest request{name, generation, {}, RunKind::user, {}, {}, {}, false};
         if (const auto config = load_config(directories().config, name)) request.config = *config;
         request.root.path = store.layout().path(Layout::root_name(name, generation));
@@ -628,6 +694,22 @@ class RealBackend final : public Backend {
 };
 
 }  // namespace
+
+const char* cause_word(Cause cause) {
+    switch (cause) {
+        case Cause::engine:
+            return "the engine";
+        case Cause::scriptlet:
+            return "a scriptlet";
+        case Cause::hook:
+            return "a hook";
+        case Cause::ldconfig:
+            return "ldconfig";
+        case Cause::user:
+            return "the user";
+    }
+    return "unknown";
+}
 
 std::unique_ptr<Backend> make_backend() {
     return std::make_unique<RealBackend>();

@@ -62,7 +62,8 @@ struct GenerationStep {
     bool current = false;
     size_t installed = 0, removed = 0, changed = 0;  ///< of its own packages
     std::vector<GenerationRef> upstream;
-    size_t notes = 0;  ///< scripts that failed
+    size_t notes = 0;         ///< scripts that failed
+    bool parent_kept = true;  ///< or there is none; else what it changed is not known any more
 };
 
 struct TransactionStep {
@@ -202,5 +203,8 @@ class Backend {
 
 /// The real one, on the directories that the environment names. Opens nothing until it is asked.
 [[nodiscard]] std::unique_ptr<Backend> make_backend();
+
+/// Who made a change of a container's files: "the user", "a scriptlet", …
+[[nodiscard]] const char* cause_word(Cause cause);
 
 }  // namespace pwstore::cli

@@ -114,9 +114,9 @@ int run_ls(Context& context, const Arguments& arguments) {
     if (exclusive) columns.push_back({"Exclusive", Align::right, 0, 4});
     Table table(columns);
     uint64_t exclusive_sum = 0;
-    const auto add = [&](std::vector<std::string> cells, uint64_t total, uint64_t own) {
+    const auto add = [&](std::vector<std::string> cells, uint64_t total, std::optional<uint64_t> own) {
         if (size) cells.push_back(size_text(total, exact));
-        if (exclusive) cells.push_back(size_text(own, exact));
+        if (exclusive) cells.push_back(own ? size_text(*own, exact) : "");
         table.add(std::move(cells));
     };
     for (const ContainerState& state : containers) {
@@ -132,8 +132,9 @@ int run_ls(Context& context, const Arguments& arguments) {
     }
     if (arguments.has("summary")) {
         add({"all", "", "", ""}, usage.apparent, exclusive_sum);
-        add({"on disk", "", "", ""}, usage.referenced, usage.referenced);
-        add({"saved", "", "", ""}, usage.apparent - std::min(usage.apparent, usage.referenced), 0);
+        // Of all of them together: nothing that one alone has.
+        add({"on disk", "", "", ""}, usage.referenced, std::nullopt);
+        add({"saved", "", "", ""}, usage.apparent - std::min(usage.apparent, usage.referenced), std::nullopt);
     }
     context.io.out << table.render(context.out_width(), context.out);
     return kDone;

@@ -39,6 +39,7 @@ std::string when(int64_t time) {
 // -----------------------------------------------------------------------------------------------------
 
 std::string changes_text(const GenerationStep& step) {
+    if (!step.parent_kept) return "?";  // the one before it was dropped
     std::vector<std::string> parts;
     if (step.installed > 0) parts.push_back(fmt::format("+{}", step.installed));
     if (step.removed > 0) parts.push_back(fmt::format("-{}", step.removed));
@@ -110,8 +111,7 @@ Command history_command() {
         "Every change of a container makes a new generation of it; the old ones are kept. The current one is "
         "marked "
         "with a star. Packages: how many of its own came (+), went (-) and changed (~) since the generation "
-        "that it was "
-        "made from.",
+        "that it was made from; '?' where that is no longer kept.",
         "Without NAME: the transactions, each with the containers that it switched. With --quiet NAME: the "
         "numbers of its "
         "generations, a line each."};

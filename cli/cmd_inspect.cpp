@@ -29,22 +29,6 @@ std::string root_path(std::string text) {
     return text;
 }
 
-const char* cause_word(Cause cause) {
-    switch (cause) {
-        case Cause::engine:
-            return "the engine";
-        case Cause::scriptlet:
-            return "a scriptlet";
-        case Cause::hook:
-            return "a hook";
-        case Cause::ldconfig:
-            return "ldconfig";
-        case Cause::user:
-            return "the user";
-    }
-    return "unknown";
-}
-
 std::string claim_text(const LayerClaim& claim) {
     const std::string where = fmt::format("{}@{}", claim.container, claim.generation);
     if (!claim.change) return fmt::format("{} {} in {}", claim.package, shown(claim.version), where);
@@ -67,6 +51,11 @@ void print_story(const Context& context, const PathStory& story) {
     if (story.claims.empty()) out << "from    pwstore itself\n";
     for (size_t at = 0; at < story.claims.size(); ++at)
         out << (at == 0 ? "from    " : "hides   ") << claim_text(story.claims[at]) << '\n';
+    if (story.is_older) {
+        out << fmt::format("since   generation {} or earlier: what was before it is no longer kept\n",
+                           story.since_generation);
+        return;
+    }
     out << fmt::format("since   generation {}, {}", story.since_generation, time_in_words(story.since));
     if (story.since_transaction != 0) out << fmt::format(", transaction {}", story.since_transaction);
     out << fmt::format(": {}\n", shown(story.cause));
@@ -177,16 +166,19 @@ int run_stats(Context& context, const Arguments& arguments) {
     out << fmt::format("{} objects in {} files, with {} links: {} of contents, {} on disk\n", numbers.objects,
                        numbers.objects + numbers.copies, numbers.links, human_size(numbers.stored),
                        human_size(numbers.on_disk));
-    if (numbers.stored > 0) {
-        out << fmt::format("without sharing, the containers would take {}: {:.1f} times as much\n",
-                           human_size(numbers.apparent),
-                           static_cast<double>(numbers.apparent) / static_cast<double>(numbers.stored));
+    if (numbers.distinct > 0) {
+        out << fmt::format(
+            "the containers use {} of it; without sharing they would take {}: {:.1f} times as much\n",
+            human_size(numbers.distinct), human_size(numbers.apparent),
+            static_cast<double>(numbers.apparent) / static_cast<double>(numbers.distinct));
     }
     out << fmt::format("unused: {} objects of packages in no generation ({}), {} of nothing at all ({})\n",
                        numbers.unused_objects, human_size(numbers.unused), numbers.dead_objects,
                        human_size(numbers.dead));
     out << fmt::format("held outside: {} objects ({}) have links that are in no root\n", numbers.held_outside,
                        human_size(numbers.held_outside_bytes));
+    for (const auto& [name, bytes] : numbers.left_homes)
+        out << fmt::format("home of the deleted container {}: {}\n", name, human_size(bytes));
     return kDone;
 }
 

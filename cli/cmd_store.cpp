@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <ostream>
 
 #include "cli/cmd.hpp"
@@ -39,10 +40,26 @@ std::string summary_of(const VerifyReport& report) {
     return fmt::format("{} finding{}{}", count, count == 1 ? "" : "s", report.clean() ? ", no damage" : "");
 }
 
+bool is_stray_object(const Finding& finding) {
+    return finding.kind == FindingKind::stray_file && finding.path.starts_with(names::kObjects);
+}
+
 void print_findings(const Context& context, const VerifyReport& report) {
+    const auto mark = [&](bool healed) {
+        return healed ? context.out.green("healed:") : context.out.red("found:");
+    };
+    std::map<bool, uint64_t> strays;
+    for (const Finding& finding : report.findings)
+        strays[finding.healed] += is_stray_object(finding) ? 1U : 0U;
     for (const Finding& finding : report.findings) {
-        const std::string mark = finding.healed ? context.out.green("healed:") : context.out.red("found:");
-        context.io.out << mark << ' ' << shown(finding.text) << '\n';
+        if (is_stray_object(finding) && strays[finding.healed] > 1) continue;
+        context.io.out << mark(finding.healed) << ' ' << shown(finding.text) << '\n';
+    }
+    for (const auto& [healed, count] : strays) {
+        if (count < 2) continue;
+        context.io.out << fmt::format(
+            "{} {} files in '{}' that no record names, left by a command that was killed{}\n", mark(healed),
+            count, names::kObjects, healed ? "" : ": 'pwstore gc' removes them");
     }
     if (context.quiet) return;
     context.io.out << fmt::format("{} objects, {} and {} roots checked: {}\n", report.objects,
@@ -80,8 +97,11 @@ int run_verify(Context& context, const Arguments& arguments) {
         context.io.out << verify_json(report);
     } else {
         print_findings(context, report);
-        if (!report.clean() && !request.heal && !context.quiet)
+        if (!report.hint.empty()) {
+            context.io.err << "hint: " << report.hint << '\n';
+        } else if (!report.clean() && !request.heal && !context.quiet) {
             context.io.err << "hint: 'pwstore verify --heal' repairs what it has a good copy of\n";
+        }
     }
     return report.clean() ? kDone : kCorrupt;
 }
@@ -91,8 +111,8 @@ Command verify_command() {
     it.description = {
         "Each damaged object is named with its package, path and containers. Exit code 0: clean; 4: "
         "something is wrong and was not healed.",
-        "--heal takes good bytes from another copy in the store, a root or the package cache, says from "
-        "which, and links them into every root that had the damaged ones."};
+        "--heal takes good bytes from another copy in the store, a root, the package cache or a repository, "
+        "says from which, and links them into every root that had the damaged ones."};
     it.options = {{"heal", 0, "", "replace damaged objects by good bytes, where there are some"},
                   {"from", 0, "FILE", "and from this image of 'pwstore export'", Completes::file},
                   {"quick", 0, "", "sizes and modes only"},

@@ -163,10 +163,10 @@ std::string history_json(const std::string& container, const std::vector<Generat
     json["generations"] = Json::array();
     for (const GenerationStep& step : steps) {
         Json one = {
-            {"number", step.number},       {"parent", step.parent},    {"transaction", step.transaction},
-            {"time", step.time},           {"current", step.current},  {"cause", printable(step.cause)},
-            {"installed", step.installed}, {"removed", step.removed},  {"changed", step.changed},
-            {"notes", step.notes},         {"built_on", Json::array()}};
+            {"number", step.number},       {"parent", step.parent},     {"transaction", step.transaction},
+            {"time", step.time},           {"current", step.current},   {"cause", printable(step.cause)},
+            {"installed", step.installed}, {"removed", step.removed},   {"changed", step.changed},
+            {"notes", step.notes},         {"built_on", Json::array()}, {"parent_kept", step.parent_kept}};
         for (const GenerationRef& below : step.upstream)
             one["built_on"].push_back({{"name", below.container}, {"generation", below.generation}});
         json["generations"].push_back(std::move(one));
@@ -305,6 +305,10 @@ std::string statistics_json(const StoreStatistics& numbers) {
     json["dead_bytes"] = numbers.dead;
     json["held_outside_objects"] = numbers.held_outside;
     json["held_outside_bytes"] = numbers.held_outside_bytes;
+    json["distinct_bytes"] = numbers.distinct;
+    json["left_homes"] = Json::array();
+    for (const auto& [name, bytes] : numbers.left_homes)
+        json["left_homes"].push_back({{"name", name}, {"bytes", bytes}});
     return finish(json);
 }
 
@@ -370,6 +374,7 @@ std::string story_json(const PathStory& story) {
                      {"transaction", story.since_transaction},
                      {"time", story.since},
                      {"command", printable(story.cause)}};
+    json["since"]["or_earlier"] = story.is_older;
     return finish(json);
 }
 

@@ -134,20 +134,8 @@ Probe optional_program(const std::string& program, std::string effect, std::stri
     return {program, false, "not installed", std::move(effect), std::move(remedy)};
 }
 
-}  // namespace
-
-std::vector<Probe> probe_all(const Layout& layout) {
-    std::vector<Probe> probes;
-    try {
-        const BwrapProgram program = BwrapProgram::find();
-        probes.push_back(
-            {"sandbox-program", true,
-             program.path + (program.binds_descriptors ? " (binds descriptors)" : " (binds paths)"), "", ""});
-    } catch (const Error& error) {
-        probes.push_back(
-            {"sandbox-program", false, error.what(), "nothing can be run or installed", error.hint()});
-        return probes;
-    }
+/// What is tried with files of the data directory.
+void probe_data_directory(const Layout& layout, std::vector<Probe>& probes) {
     const ProbeRoot root(layout);
     const std::string plain = root.try_mode(ScriptMode::private_copy);
     probes.push_back({"user-namespaces", plain.empty(), plain.empty() ? "yes" : plain,
@@ -170,6 +158,29 @@ std::vector<Probe> probe_all(const Layout& layout) {
         }));
     probes.push_back(try_files(root, "reflinks", "files that must be private are copied byte by byte",
                                [](int from, int to) { return ::ioctl(to, FICLONE, from); }));
+}
+
+}  // namespace
+
+std::vector<Probe> probe_all(const Layout& layout) {
+    std::vector<Probe> probes;
+    try {
+        const BwrapProgram program = BwrapProgram::find();
+        probes.push_back(
+            {"sandbox-program", true,
+             program.path + (program.binds_descriptors ? " (binds descriptors)" : " (binds paths)"), "", ""});
+    } catch (const Error& error) {
+        probes.push_back(
+            {"sandbox-program", false, error.what(), "nothing can be run or installed", error.hint()});
+        return probes;
+    }
+    try {
+        probe_data_directory(layout, probes);
+    } catch (const Error& error) {
+        if (error.error_number() != EROFS) throw;
+        probes.push_back({"data-directory", false, "it is on a read-only file system",
+                          "what is there can be looked at and run; nothing can be installed or changed", ""});
+    }
     probes.push_back(optional_program("newuidmap", "files of other owners cannot keep them (ownership: real)",
                                       "install uidmap (Debian) or shadow (Arch)"));
     probes.push_back(optional_program("xdg-dbus-proxy", "containers get no D-Bus", "install xdg-dbus-proxy"));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "store/base/error.hpp"
+#include "store/base/path_at.hpp"
 
 namespace pwstore {
 
@@ -59,6 +60,7 @@ void find_beginning(const ReadTxn& txn, const Generation& generation, PathStory&
     Generation first = generation;
     while (first.parent != 0) {
         const auto before = txn.generation(ContainerName(first.container), first.parent);
+        story.is_older = !before;
         if (!before) break;
         const Tree tree = content_tree(txn, *before);
         const TreeEntry* there = tree.find(story.path);
@@ -90,6 +92,17 @@ std::optional<PathStory> story_of(const ReadTxn& txn, const Generation& generati
     story.claims = claims_of(txn, generation, {story.path, std::string(path)});
     find_beginning(txn, generation, story);
     return story;
+}
+
+std::optional<LayerClaim> removal_of(const ReadTxn& txn, const Generation& generation,
+                                     std::string_view path) {
+    for (; !path.empty(); path = split_path(path).first) {
+        const std::vector<LayerClaim> claims = claims_of(txn, generation, {std::string(path)});
+        if (claims.empty()) continue;
+        if (claims.front().entry.kind == EntryKind::whiteout) return claims.front();
+        return std::nullopt;
+    }
+    return std::nullopt;
 }
 
 std::vector<ContentPlace> places_of(const ReadTxn& txn,

@@ -35,11 +35,17 @@ struct PathStory {
     uint64_t since_generation = 0, since_transaction = 0;
     int64_t since = 0;
     std::string cause;
+    bool is_older = false;  ///< it was there before that as well, perhaps: what was is no longer kept
 };
 
 /// nullopt when there is nothing at `path` (relative to the root) in that generation.
 [[nodiscard]] std::optional<PathStory> story_of(const ReadTxn& txn, const Generation& generation,
                                                 std::string_view path);
+
+/// What took `path` away, or something above it, that a layer below or a package had; nullopt where nothing
+/// did.
+[[nodiscard]] std::optional<LayerClaim> removal_of(const ReadTxn& txn, const Generation& generation,
+                                                   std::string_view path);
 
 /// A place where a content is used.
 struct ContentPlace {

@@ -15,7 +15,8 @@ namespace {
 
 /// What one manifest or delta adds to every container that has it.
 struct Part {
-    std::vector<ObjectId> objects;
+    std::vector<ObjectId> objects;  ///< of its files
+    std::vector<ObjectId> sides;    ///< what the package database has of it
     uint64_t files = 0;
     uint64_t bytes = 0;
 };
@@ -47,7 +48,7 @@ class Parts {
             at->second = part_of(manifest.entries, [](const Entry& entry) -> const Entry& { return entry; });
             for (const ObjectId side :
                  {manifest.pkginfo, manifest.install, manifest.mtree, manifest.changelog}) {
-                if (side != 0) at->second.objects.push_back(side);
+                if (side != 0) at->second.sides.push_back(side);
             }
         }
         return at->second;
@@ -70,12 +71,17 @@ class Parts {
 struct Counted {
     ContainerUsage usage;
     ObjectSet objects;
+    ObjectSet files;  ///< those of them that `usage.apparent` counts
 };
 
 void add(Counted& counted, const Part& part) {
     counted.usage.files += part.files;
     counted.usage.apparent += part.bytes;
-    for (const ObjectId id : part.objects)
+    for (const ObjectId id : part.objects) {
+        counted.objects.insert(id);
+        counted.files.insert(id);
+    }
+    for (const ObjectId id : part.sides)
         counted.objects.insert(id);
 }
 
@@ -124,6 +130,9 @@ StoreUsage usage_of(const ReadTxn& txn) {
         }
         if (users == 0) return;
         total.referenced += key.size;
+        if (std::any_of(all.begin(), all.end(),
+                        [&](const Counted& counted) { return counted.files.contains(row.id); }))
+            total.distinct += key.size;
         if (users == 1) {
             only->usage.exclusive += key.size;
             return;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/index/index.hpp"
@@ -24,6 +25,7 @@ struct StoreUsage {
     uint64_t stored = 0;      ///< all objects, each copy counted
     uint64_t referenced = 0;  ///< objects that some current generation uses, once each
     uint64_t apparent = 0;    ///< sum over the containers
+    uint64_t distinct = 0;    ///< the same with each content once
 };
 
 /// Computed from the index alone, within `txn`: a bitset over object ids per container. A generation that
@@ -59,6 +61,9 @@ struct StoreStatistics {
     uint64_t unused = 0, unused_objects = 0;  ///< that only packages without a generation refer to
     uint64_t held_outside = 0;                ///< objects with links that are in no root of ours
     uint64_t held_outside_bytes = 0;
+    uint64_t distinct = 0;  ///< bytes of what `apparent` counts, each content once
+    /// Of containers that are gone, by name, with their bytes.
+    std::vector<std::pair<std::string, uint64_t>> left_homes;
 };
 
 }  // namespace pwstore

@@ -122,12 +122,32 @@ class Consistency {
     std::vector<std::string> unchecked_;
 };
 
+/// Undoing what took a container away: its deletion, or the undoing of what had made it.
+Error not_to_be_undone(const ReadTxn& txn, uint64_t id, const std::string& container) {
+    const std::string cause = txn.transaction(id)->cause;
+    if (cause.starts_with("delete")) {
+        return refused(container, "it was deleted by that transaction; deletion cannot be undone")
+            .with_hint("'pwstore undo NUMBER' takes back an earlier one");
+    }
+    Error error = refused(container, fmt::format("transaction {} ('{}') took back its creation, which cannot "
+                                                 "be undone",
+                                                 id, printable(cause)));
+    for (uint64_t made = id - 1; made > 0; --made) {
+        const auto transaction = txn.transaction(made);
+        if (!transaction) continue;
+        for (const ReadTxn::Switch& one : transaction->switches) {
+            if (one.container != container || one.from != 0) continue;
+            return error.with_hint(
+                fmt::format("what made it can be given again: {}", printable(transaction->cause)));
+        }
+    }
+    return error;
+}
+
 /// Every container still is what that transaction made of it.
-void check_unchanged(const ReadTxn& txn, const Switches& switches) {
+void check_unchanged(const ReadTxn& txn, uint64_t id, const Switches& switches) {
     for (const auto& item : switches) {
-        if (item.to == 0)
-            throw refused(item.container, "it was deleted by that transaction; deletion cannot be undone")
-                .with_hint("'pwstore undo NUMBER' takes back an earlier one");
+        if (item.to == 0) throw not_to_be_undone(txn, id, item.container);
         const auto row = txn.container(ContainerName(item.container));
         if (!row || row->current != item.to) {
             throw refused(item.container, "it was changed again since then")
@@ -160,9 +180,9 @@ std::vector<ReadTxn::Switch> plan_rollback(const ReadTxn& txn, const RollbackReq
                          request.generation != 0 ? request.generation : parent_of(txn, name, row->current));
     } else {
         const Switches switches = switches_of(txn, request.transaction);
-        if (request.kind == RollbackRequest::Kind::undo) check_unchanged(txn, switches);
+        if (request.kind == RollbackRequest::Kind::undo) check_unchanged(txn, request.transaction, switches);
         for (const auto& item : switches) {
-            if (item.to == 0) throw refused(item.container, "it was deleted; deletion cannot be undone");
+            if (item.to == 0) throw not_to_be_undone(txn, request.transaction, item.container);
             consistency.want(item.container, item.from);
         }
     }

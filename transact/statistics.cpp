@@ -61,6 +61,33 @@ void count_unused(const ReadTxn& txn, StoreStatistics& statistics) {
     });
 }
 
+uint64_t bytes_below(int dir, const std::string& name) {
+    const auto tree = try_open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!tree) return 0;
+    uint64_t bytes = 0;
+    for (const DirectoryItem& item : list_directory(tree->get())) {
+        if (item.type == DT_DIR) {
+            bytes += bytes_below(tree->get(), item.name);
+        } else if (const auto info = try_stat_at(tree->get(), item.name)) {
+            bytes += static_cast<uint64_t>(info->st_blocks) * kBlock;
+        }
+    }
+    return bytes;
+}
+
+/// Deleting a container leaves its home, and nothing else tells of it.
+std::vector<std::pair<std::string, uint64_t>> left_homes(const ReadTxn& txn, int data) {
+    std::vector<std::pair<std::string, uint64_t>> homes;
+    const auto all = try_open_at(data, names::kHome, O_RDONLY | O_DIRECTORY);
+    if (!all) return homes;
+    for (const DirectoryItem& item : list_directory(all->get())) {
+        if (item.type != DT_DIR || !is_container_name(item.name)) continue;
+        if (txn.container(ContainerName(item.name))) continue;
+        homes.emplace_back(item.name, bytes_below(all->get(), item.name));
+    }
+    return homes;
+}
+
 }  // namespace
 
 StoreStatistics statistics_of(const Store& store, ProgressSink& sink) {
@@ -72,7 +99,10 @@ StoreStatistics statistics_of(const Store& store, ProgressSink& sink) {
         count_links(data, place, in_roots);
     const ReadTxn txn = store.index().read();
     statistics.packages = txn.manifest_ids().size();
-    statistics.apparent = usage_of(txn).apparent;
+    const StoreUsage usage = usage_of(txn);
+    statistics.apparent = usage.apparent;
+    statistics.distinct = usage.distinct;
+    statistics.left_homes = left_homes(txn, data);
     count_unused(txn, statistics);
     sink.progress("count", "objects", 0, 0);
     txn.for_each_object([&](const ObjectKey& key, const ObjectRow& row) {

@@ -115,6 +115,19 @@ TEST(History, ShowsGenerations) {
     EXPECT_EQ(json["generations"][1]["current"], true);
 }
 
+TEST(History, ClaimsNothingOfWhatIsNoLongerKept) {
+    Cli cli;
+    GenerationStep oldest;
+    oldest.number = 4;
+    oldest.parent = 3;
+    oldest.installed = 80;
+    oldest.parent_kept = false;
+    oldest.cause = "shell -r base";
+    cli.backend.generations = {oldest};
+    EXPECT_EQ(cli({"history", "base"}), 0);
+    EXPECT_THAT(cli.out(), AllOf(HasSubstr(" ? "), Not(HasSubstr("+80"))));
+}
+
 TEST(History, ShowsTransactions) {
     Cli cli;
     cli.width = 120;

@@ -28,6 +28,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::StartsWith;
 using Json = nlohmann::json;
 
 // --- Nobody to ask
@@ -276,6 +277,13 @@ Cli filled() {
     return cli;
 }
 
+TEST(Show, WhatAllSaveTogetherIsNobodysOwn) {
+    Cli cli = filled();
+    EXPECT_EQ(cli({"ls", "-s"}), 0);
+    EXPECT_THAT(cli.out(), HasSubstr("on disk                                   1.1 GB\n"));
+    EXPECT_THAT(cli.out(), HasSubstr("saved                                     1.2 GB\n"));
+}
+
 TEST(Show, List) {
     Cli cli = filled();
     EXPECT_EQ(cli({"ls"}), 0);
@@ -434,6 +442,42 @@ TEST(Versions, OfDebianArePrintedAsDebianWritesThem) {
 
 // --- verify, doctor
 // -------------------------------------------------------------------------------------------------
+
+TEST(Verify, FilesWithoutARecordAreOneLine) {
+    Cli cli;
+    for (const char* name : {"store/objects/aa/1", "store/objects/bb/2", "store/objects/cc/3"})
+        cli.backend.findings.findings.push_back({FindingKind::stray_file, name, name, false});
+    EXPECT_EQ(cli({"verify", "--quiet"}), 0);
+    EXPECT_EQ(cli.out(),
+              "found: 3 files in 'store/objects' that no record names, left by a command that was killed: "
+              "'pwstore gc' removes them\n");
+    for (Finding& finding : cli.backend.findings.findings)
+        finding.healed = true;
+    EXPECT_EQ(cli({"verify", "--heal", "--quiet"}), 0);
+    EXPECT_THAT(cli.out(), StartsWith("healed: 3 files"));
+    cli.backend.findings.findings.resize(1);
+    EXPECT_EQ(cli({"verify", "--heal", "--quiet"}), 0);
+    EXPECT_EQ(cli.out(), "healed: store/objects/aa/1\n");
+}
+
+TEST(Verify, OfALostIndexTheHintIsAnother) {
+    Cli cli;
+    cli.backend.findings.findings = {{FindingKind::bad_record, "store/index", "it is lost", false}};
+    cli.backend.findings.hint = "put it back";
+    EXPECT_EQ(cli({"verify"}), 4);
+    EXPECT_EQ(cli.err(), "hint: put it back\n");
+}
+
+TEST(Stats, TheRatioIsThatOfWhatContainersUse) {
+    Cli cli;
+    cli.backend.numbers.apparent = 2'000;
+    cli.backend.numbers.distinct = 1'000;
+    cli.backend.numbers.stored = 4'000;  // old generations and the package database as well
+    cli.backend.numbers.left_homes = {{"gone", 12'000'000}};
+    EXPECT_EQ(cli({"stats"}), 0);
+    EXPECT_THAT(cli.out(), AllOf(HasSubstr("2.0 times as much"),
+                                 HasSubstr("home of the deleted container gone: 12 MB")));
+}
 
 TEST(Verify, OptionsAndExitCodes) {
     Cli cli;

@@ -22,6 +22,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 PackageSpec package(const std::string& name, const std::string& version, const std::string& content) {
     PackageSpec spec;
@@ -190,6 +191,20 @@ TEST_F(RollbackTest, ADeletionCannotBeUndone) {
     EXPECT_EQ(store.index().read().transaction(undo.transaction)->cause, "delete work");
     undo.kind = RollbackRequest::Kind::transaction;
     EXPECT_THAT(refusal(undo), HasSubstr("deletion cannot be undone"));
+}
+
+TEST_F(RollbackTest, WhatTookACreationBackSaysHowToMakeItAgain) {
+    const uint64_t made = 2;  // work
+    roll_back_to(of_transaction(made));
+    RollbackRequest undo;
+    std::string command;
+    {
+        const auto store = Store::open_read_only(fleet_.directories());
+        undo.transaction = store->index().read().last_transaction();
+        command = store->index().read().transaction(made)->cause;
+    }
+    EXPECT_THAT(refusal(undo), AllOf(HasSubstr("took back its creation"), Not(HasSubstr("deleted"))));
+    EXPECT_THAT(refusal(undo), HasSubstr(command));
 }
 
 TEST_F(RollbackTest, WhatDoesNotExistIsSaid) {
