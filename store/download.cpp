@@ -27,27 +27,35 @@ void initialise_once() {
 
 /// What one transfer has to know in libcurl's callbacks, which must not throw.
 struct Transfer {
+    CURL* handle;
     const std::function<void(std::string_view)>& take;
-    const Downloader::Progress& progress;
+    const FetchProgress& progress;
     const std::function<bool()>& stopped;
     uint64_t limit;
-    uint64_t done = 0;
+    uint64_t begin;  ///< bytes that were there before
+    uint64_t done = begin;
     bool too_long = false;
     bool interrupted = false;
     std::exception_ptr thrown = {};
+
+    [[nodiscard]] uint64_t total() const {
+        curl_off_t length = -1;
+        ::curl_easy_getinfo(handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+        return length < 0 ? 0 : begin + static_cast<uint64_t>(length);
+    }
 };
 
 size_t on_bytes(char* bytes, size_t size, size_t count, void* context) {
     Transfer& transfer = *static_cast<Transfer*>(context);
     const size_t length = size * count;
-    if (length > transfer.limit - transfer.done) {
+    if (transfer.done > transfer.limit || length > transfer.limit - transfer.done) {
         transfer.too_long = true;
         return 0;
     }
     try {
         transfer.take({bytes, length});
         transfer.done += length;
-        if (transfer.progress) transfer.progress(transfer.done);
+        if (transfer.progress) transfer.progress(transfer.done, transfer.total());
     } catch (...) {
         transfer.thrown = std::current_exception();
         return 0;
@@ -78,8 +86,8 @@ struct Downloader::State {
     std::array<char, CURL_ERROR_SIZE> said{};
     std::unique_ptr<CURL, void (*)(CURL*)> handle{nullptr, ::curl_easy_cleanup};
 
-    bool get(const std::string& url, uint64_t limit, const Progress& progress,
-             const std::function<void(std::string_view)>& take);
+    Download get(const std::string& url, uint64_t limit, const DownloadFrom& from,
+                 const FetchProgress& progress, const std::function<void(std::string_view)>& take);
 };
 
 Downloader::Downloader(DownloadOptions options) : state_(std::make_unique<State>()) {
@@ -95,6 +103,8 @@ Downloader::Downloader(DownloadOptions options) : state_(std::make_unique<State>
     set(handle, CURLOPT_MAXREDIRS, kRedirects);
     set(handle, CURLOPT_USERAGENT, "pwstore");
     set(handle, CURLOPT_NOPROGRESS, 0L);
+    set(handle, CURLOPT_FILETIME, 1L);
+    set(handle, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_OPTIONAL));
     set(handle, CURLOPT_WRITEFUNCTION, &on_bytes);
     set(handle, CURLOPT_XFERINFOFUNCTION, &on_tick);
     set(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
@@ -106,12 +116,22 @@ Downloader::Downloader(DownloadOptions options) : state_(std::make_unique<State>
 
 Downloader::~Downloader() = default;
 
-bool Downloader::State::get(const std::string& url, uint64_t limit, const Progress& progress,
-                            const std::function<void(std::string_view)>& take) {
-    Transfer transfer{.take = take, .progress = progress, .stopped = options.stopped, .limit = limit};
+Download Downloader::State::get(const std::string& url, uint64_t limit, const DownloadFrom& from,
+                                const FetchProgress& progress,
+                                const std::function<void(std::string_view)>& take) {
+    Transfer transfer{.handle = handle.get(),
+                      .take = take,
+                      .progress = progress,
+                      .stopped = options.stopped,
+                      .limit = limit,
+                      .begin = from.offset};
     set(handle.get(), CURLOPT_URL, url.c_str());
     set(handle.get(), CURLOPT_WRITEDATA, &transfer);
     set(handle.get(), CURLOPT_XFERINFODATA, &transfer);
+    set(handle.get(), CURLOPT_RESUME_FROM_LARGE, static_cast<curl_off_t>(from.offset));
+    set(handle.get(), CURLOPT_TIMECONDITION,
+        static_cast<long>(from.newer_than > 0 ? CURL_TIMECOND_IFMODSINCE : CURL_TIMECOND_NONE));
+    set(handle.get(), CURLOPT_TIMEVALUE_LARGE, static_cast<curl_off_t>(from.newer_than));
     said.front() = '\0';
     const CURLcode result = ::curl_easy_perform(handle.get());
     if (transfer.thrown) std::rethrow_exception(transfer.thrown);
@@ -120,22 +140,40 @@ bool Downloader::State::get(const std::string& url, uint64_t limit, const Progre
         throw Error("download", url, fmt::format("it is longer than the {} bytes it may have", limit))
             .as(Fault::corrupt);
     }
-    if (result == CURLE_OK) return true;
     long status = 0;
     ::curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &status);
+    if (result == CURLE_OK) {
+        long is_old = 0;
+        curl_off_t time = -1;
+        ::curl_easy_getinfo(handle.get(), CURLINFO_CONDITION_UNMET, &is_old);
+        ::curl_easy_getinfo(handle.get(), CURLINFO_FILETIME_T, &time);
+        return {.outcome = is_old != 0 ? Download::Outcome::unchanged : Download::Outcome::fetched,
+                .status = status,
+                .time = time < 0 ? 0 : time};
+    }
     if (result == CURLE_FILE_COULDNT_READ_FILE ||
         (result == CURLE_HTTP_RETURNED_ERROR && (status == 404 || status == 410)))
-        return false;
+        return {.outcome = Download::Outcome::absent, .status = status};
     throw Error("download", url,
                 printable(said.front() != '\0' ? said.data() : ::curl_easy_strerror(result)));
 }
 
 bool Downloader::try_get(const std::string& url, int into, uint64_t limit, const Progress& progress) {
-    return state_->get(url, limit, progress, [&](std::string_view bytes) { write_all(into, bytes, url); });
+    const FetchProgress counted = [&](uint64_t done, uint64_t) {
+        if (progress) progress(done);
+    };
+    return get(url, into, limit, {}, counted).outcome != Download::Outcome::absent;
+}
+
+Download Downloader::get(const std::string& url, int into, uint64_t limit, const DownloadFrom& from,
+                         const FetchProgress& progress) {
+    return state_->get(url, limit, from, progress,
+                       [&](std::string_view bytes) { write_all(into, bytes, url); });
 }
 
 bool Downloader::try_get(const std::string& url, std::string& into, uint64_t limit) {
-    return state_->get(url, limit, {}, [&](std::string_view bytes) { into += bytes; });
+    return state_->get(url, limit, {}, {}, [&](std::string_view bytes) { into += bytes; }).outcome !=
+           Download::Outcome::absent;
 }
 
 namespace {

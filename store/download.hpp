@@ -5,12 +5,28 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+
+#include "store/base/fetcher.hpp"
 
 namespace pwstore {
 
 struct DownloadOptions {
     bool has_timeouts = true;            ///< give up on a server that says nothing for half a minute
     std::function<bool()> stopped = {};  ///< asked again and again; true ends a download at once
+};
+
+/// What is there of a file already.
+struct DownloadFrom {
+    uint64_t offset = 0;     ///< bytes that are there
+    int64_t newer_than = 0;  ///< of a whole one, seconds since 1970: only what is newer is wanted
+};
+
+struct Download {
+    enum class Outcome : uint8_t { fetched, unchanged, absent };
+    Outcome outcome = Outcome::fetched;
+    long status = 0;   ///< of HTTP; 0 = of another protocol
+    int64_t time = 0;  ///< that the server gives the file; 0 = none
 };
 
 /// Gets files from http, https and file servers, one at a time; a connection is used again for the next file
@@ -31,6 +47,10 @@ class Downloader {
     /// limit, (interrupted) when stopped
     [[nodiscard]] bool try_get(const std::string& url, int into, uint64_t limit,
                                const Progress& progress = {});
+    /// Append to `into` what is still missing there.
+    /// @throws Error as try_get()
+    [[nodiscard]] Download get(const std::string& url, int into, uint64_t limit, const DownloadFrom& from,
+                               const FetchProgress& progress = {});
     /// The whole file in memory.
     [[nodiscard]] bool try_get(const std::string& url, std::string& into, uint64_t limit);
 
