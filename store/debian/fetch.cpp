@@ -93,7 +93,7 @@ class DebFetch {
     /// Whether it is one of the packages that are made of nothing.
     bool write_generated(const DebWanted& wanted, const DebOrigins& origins) {
         if (wanted.filename == package_filename(layout_description())) {
-            write_layout_package(packages_.get());
+            write_layout_package(packages_.get(), wanted.relations.installed_size);
             return true;
         }
         PackageDescription base = base_description(origins.base_depends, origins.base_version);
@@ -107,8 +107,10 @@ class DebFetch {
         if (!info || info->substr(0, info->find('\n')) != "# " + conversion_remark(origin.sha256))
             return false;
         const PackageDescription there = parse_pkginfo(*info);
-        return there.depends == wanted.relations.depends && there.provides == wanted.relations.provides &&
-               there.conflicts == wanted.relations.conflicts;
+        const AlpmRelations& relations = wanted.relations;
+        return there.depends == relations.depends && there.provides == relations.provides &&
+               there.conflicts == relations.conflicts && there.groups == relations.groups &&
+               there.installed_size == relations.installed_size.value_or(there.installed_size);
     }
 
     void make(const Job& job, size_t number) {

@@ -111,7 +111,7 @@ bool belongs_to_base(const DebControl& control) {
            std::find(kExpected.begin(), kExpected.end(), control.name) != kExpected.end();
 }
 
-RepositoryPackage write_layout_package(int into) {
+RepositoryPackage write_layout_package(int into, std::optional<uint64_t> installed_size) {
     PackageWriter package(into);
     for (const LayoutDirectory& directory : kDirectories) {
         package.add_directory(std::string(directory.path), {directory.mode, 0, 0, kGeneratedDate});
@@ -121,7 +121,7 @@ RepositoryPackage write_layout_package(int into) {
     }
     for (const LayoutFile& file : kFiles)
         package.add_file(std::string(file.path), file.content, {file.mode, 0, 0, kGeneratedDate});
-    return package.write(layout_description(), kGeneratedRemark);
+    return package.write(layout_description(), kGeneratedRemark, installed_size);
 }
 
 RepositoryPackage write_base_package(int into, PackageDescription description) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +27,8 @@ inline constexpr const char* kBasePackage = "base";
 [[nodiscard]] bool belongs_to_base(const DebControl& control);
 
 /// Write the package into the directory `into`, durably and atomically.
-RepositoryPackage write_layout_package(int into);
+/// @param installed_size as an entry of a database has it; nullopt = that of the files
+RepositoryPackage write_layout_package(int into, std::optional<uint64_t> installed_size = std::nullopt);
 RepositoryPackage write_base_package(int into, PackageDescription description);
 
 }  // namespace pwstore

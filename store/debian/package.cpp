@@ -336,9 +336,10 @@ RepositoryPackage convert_deb(const DebArchive& deb, const AlpmRelations& relati
         description.provides = relations.provides;
         description.depends = relations.depends;
         description.conflicts = relations.conflicts;
+        description.groups = relations.groups;
         description.backup = backup_of(package, control);
         add_records(package, deb, copier.list(), description.build_date);
-        return package.write(std::move(description), conversion_remark(deb.sha256));
+        return package.write(std::move(description), conversion_remark(deb.sha256), relations.installed_size);
     });
 }
 

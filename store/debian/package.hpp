@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,9 +26,12 @@ struct DebArchive {
     std::map<std::string, std::string> control_members;  ///< the others: postinst, md5sums, triggers …
 };
 
-/// What the alpm package says of other packages.
+/// What the alpm package says beside what its .deb does: of other packages, and what libalpm since 14
+/// compares with the entry of the database when that was written before the package.
 struct AlpmRelations {
     std::vector<std::string> depends, provides, conflicts;
+    std::vector<std::string> groups = {};
+    std::optional<uint64_t> installed_size = std::nullopt;  ///< nullopt = that of the files
 };
 
 /// @throws Error (corrupt) when it is not a Debian package, (unsupported) when its format is not 2

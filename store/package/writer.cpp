@@ -329,11 +329,12 @@ void PackageWriter::State::write_payload(TarWriter& tar) const {
     }
 }
 
-RepositoryPackage PackageWriter::write(PackageDescription description, std::string_view remark) {
+RepositoryPackage PackageWriter::write(PackageDescription description, std::string_view remark,
+                                       std::optional<uint64_t> installed_size) {
     state_->close_file();
     state_->add_missing_parents(description.build_date);
     state_->arrange_hard_links();
-    description.installed_size = state_->installed_size();
+    description.installed_size = installed_size.value_or(state_->installed_size());
 
     TarEntry meta;
     meta.mtime = description.build_date;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,10 +57,12 @@ class PackageWriter {
     // --- Result
     // --------------------------------------------------------------------------------------------------
     /// Write NAME-VERSION-ARCH.pkg.tar.zst, durably and atomically; missing parent directories (0755, root,
-    /// the package's build date) are added. `installed_size` of the description is set here.
+    /// the package's build date) are added. `installed_size` of the description is set here: that of the
+    /// files, unless another one is given.
     /// @param remark one line that becomes a comment of .PKGINFO
     /// @throws Error (refused) for an entry below something that is no directory
-    RepositoryPackage write(PackageDescription description, std::string_view remark);
+    RepositoryPackage write(PackageDescription description, std::string_view remark,
+                            std::optional<uint64_t> installed_size = std::nullopt);
 
  private:
     struct State;

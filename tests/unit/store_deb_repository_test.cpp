@@ -98,7 +98,11 @@ class DebRepositoryTest : public ::testing::Test {
         const RepositoryPackage package = packages().at(name);
         const PackageDescription& about = package.description;
         fetch_deb_packages(
-            places, {{"debian", package.filename, {about.depends, about.provides, about.conflicts}}}, sink);
+            places,
+            {{"debian",
+              package.filename,
+              {about.depends, about.provides, about.conflicts, about.groups, about.installed_size}}},
+            sink);
     }
     std::string fetch_refusal(const std::string& name, Fault fault = Fault::corrupt) {
         try {
@@ -150,6 +154,48 @@ TEST_F(DebRepositoryTest, MakesADatabaseAndPackages) {
         EXPECT_EQ(made.description.version, found.at(name).description.version);
         EXPECT_EQ(made.description.depends, found.at(name).description.depends);
     }
+}
+
+/// All that libalpm 14 and newer compare; they delete what differs, and ask the server for it.
+TEST_F(DebRepositoryTest, APackageIsWhatItsEntryInTheDatabaseSays) {
+    publish({.controls = {control("tool", "1",
+                                  "Priority: required\nInstalled-Size: 4711\nProvides: x (= 2)\n"
+                                  "Conflicts: y\nDepends: vim\n"),
+                          control("vim", "9"), control("dash", "1", "Essential: yes\n")}});
+    refresh({source()});
+    for (const auto& [name, entry] : packages()) {
+        fetch(name);
+        const PackageDescription& said = entry.description;
+        const PackageDescription made = parse_pkginfo(
+            try_read_pkginfo(open_dir(AT_FDCWD, places.packages).get(), entry.filename).value());
+        EXPECT_EQ(made.name, said.name);
+        EXPECT_EQ(made.version, said.version);
+        EXPECT_EQ(made.installed_size, said.installed_size) << name;
+        EXPECT_EQ(made.groups, said.groups) << name;
+        EXPECT_EQ(made.depends, said.depends) << name;
+        EXPECT_EQ(made.conflicts, said.conflicts) << name;
+        EXPECT_EQ(made.provides, said.provides) << name;
+        EXPECT_EQ(made.replaces, said.replaces) << name;
+    }
+    EXPECT_EQ(packages().at("tool").description.installed_size, 4711U * 1024);
+    EXPECT_EQ(packages().at("tool").description.groups, std::vector<std::string>{"required"});
+}
+
+TEST_F(DebRepositoryTest, APackageIsMadeAnewWhenItsEntryIsAnother) {
+    publish({.controls = {control("tool", "1", "Priority: required\nInstalled-Size: 4711\n")}});
+    refresh({source()});
+    const RepositoryPackage entry = packages().at("tool");
+    const auto made = [&](std::vector<std::string> groups, uint64_t size) {
+        fetch_deb_packages(
+            places,
+            {{"debian", entry.filename, {entry.description.depends, {}, {}, std::move(groups), size}}}, sink);
+        return stat_at(AT_FDCWD, dir.path("pkg/" + entry.filename)).st_ino;
+    };
+    const ino_t first = made({"required"}, 4711 * 1024);
+    EXPECT_EQ(made({"required"}, 4711 * 1024), first);
+    const ino_t second = made({"standard"}, 4711 * 1024);
+    EXPECT_NE(second, first);
+    EXPECT_NE(made({"standard"}, 4712 * 1024), second);
 }
 
 TEST_F(DebRepositoryTest, ASecondTimeThereIsNothingToDo) {
