@@ -6,7 +6,10 @@
 // same name is a string in one version and a package in the next.
 
 #include <alpm.h>
+#include <unistd.h>
 
+#include <cstddef>
+#include <cstdlib>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -170,6 +173,57 @@ template <typename Question>
 inline int add_cache_server([[maybe_unused]] alpm_db_t* database, [[maybe_unused]] const char* url) {
 #if PWSTORE_ALPM_ABI >= 14
     return alpm_db_add_cache_server(database, url);
+#else
+    return 0;
+#endif
+}
+
+/// Whether libalpm can download for this user. 15 gives each file to root in the end, and says nothing of why
+/// it fails where that is forbidden.
+[[nodiscard]] inline bool downloads_itself() {
+    return PWSTORE_ALPM_ABI != 15 || ::geteuid() == 0;
+}
+
+// A callback that downloads is told a directory. 15 names a temporary one, of which it brings the files to
+// their place in the way that only root can; it leaves alone what is in place and was not to be fetched.
+struct FetchPlace {
+    std::string directory;
+    int fetched;  ///< what the callback returns when the file is there
+};
+[[nodiscard]] inline FetchPlace fetch_place(const std::string& told) {
+#if PWSTORE_ALPM_ABI == 15
+    const size_t end = told.find_last_not_of('/');
+    return {told.substr(0, told.rfind('/', end)), 1};
+#else
+    return {told, 0};
+#endif
+}
+
+// 13 has signatures fetched by whoever fetches the file; the others ask for them.
+[[nodiscard]] constexpr bool asks_for_signatures() {
+    return PWSTORE_ALPM_ABI >= 14;
+}
+
+/// How root has files downloaded: by another user, who can write nowhere else and has few system calls.
+struct DownloadSandbox {
+    std::string user;  ///< empty: none
+    bool guards_files = true;
+    bool guards_calls = true;
+};
+// 15 and newer have one; 15 has both guards or none.
+[[nodiscard]] constexpr bool has_download_sandbox() {
+    return PWSTORE_ALPM_ABI >= 15;
+}
+inline int set_download_sandbox([[maybe_unused]] alpm_handle_t* handle,
+                                [[maybe_unused]] const DownloadSandbox& sandbox) {
+#if PWSTORE_ALPM_ABI >= 15
+    if (alpm_option_set_sandboxuser(handle, sandbox.user.c_str()) != 0) return -1;
+#if PWSTORE_ALPM_ABI == 15
+    return alpm_option_set_disable_sandbox(handle, sandbox.guards_files && sandbox.guards_calls ? 0 : 1);
+#else
+    if (alpm_option_set_disable_sandbox_filesystem(handle, sandbox.guards_files ? 0 : 1) != 0) return -1;
+    return alpm_option_set_disable_sandbox_syscalls(handle, sandbox.guards_calls ? 0 : 1);
+#endif
 #else
     return 0;
 #endif

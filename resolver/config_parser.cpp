@@ -22,14 +22,7 @@ namespace {
 constexpr int kIncludeDepth = 10;
 
 /// Directives of [options] that are fine in a pacman.conf and mean nothing here.
-constexpr std::array kIgnoredOptions = {"UseSyslog",
-                                        "ILoveCandy",
-                                        "TotalDownload",
-                                        "UseDelta",
-                                        "DownloadUser",
-                                        "DisableSandbox",
-                                        "DisableSandboxFilesystem",
-                                        "DisableSandboxSyscalls"};
+constexpr std::array kIgnoredOptions = {"UseSyslog", "ILoveCandy", "TotalDownload", "UseDelta"};
 constexpr std::array kCleanMethods = {"KeepInstalled", "KeepCurrent"};
 constexpr std::array kUsages = {"Sync", "Search", "Install", "Upgrade", "All"};
 
@@ -76,6 +69,7 @@ class Parser {
     void include(const Place& place, const ConfigLine& line, int depth);
     void option(const Place& place, const ConfigLine& line);
     bool flag_option(const ConfigLine& line);
+    bool sandbox_flag(const std::string& key);
     bool list_option(const Place& place, const ConfigLine& line);
     bool place_option(const Place& place, const ConfigLine& line);
     void repository_directive(const Place& place, const ConfigLine& line);
@@ -173,9 +167,17 @@ bool Parser::flag_option(const ConfigLine& line) {
     } else if (line.key == "VerbosePkgLists") {
         config_.places.verbose_package_lists = true;
     } else {
-        return false;
+        return sandbox_flag(line.key);
     }
     return true;
+}
+
+bool Parser::sandbox_flag(const std::string& key) {
+    const bool all = key == "DisableSandbox", files = key == "DisableSandboxFilesystem",
+               calls = key == "DisableSandboxSyscalls";
+    config_.places.disable_sandbox_files |= all || files;
+    config_.places.disable_sandbox_calls |= all || calls;
+    return all || files || calls;
 }
 
 std::vector<std::string> Parser::signature_tokens(const Place& place, const ConfigLine& line) {
@@ -231,6 +233,11 @@ bool Parser::place_option(const Place& place, const ConfigLine& line) {
                 fail(place, fmt::format("'{}' is not a word of CleanMethod", printable(value)));
             list->second->push_back(std::move(value));
         }
+        return true;
+    }
+    if (line.key == "DownloadUser") {
+        std::string& user = places.download_user;
+        if (user_ == ConfigUser::pacman && user.empty()) user = line.value.value_or("");
         return true;
     }
     if (line.key != "XferCommand") return false;

@@ -149,6 +149,7 @@ void Conversation::begin(Warnings warnings) {
     replaced_.clear();
     kept_upstream_.clear();
     downloads_.clear();
+    last_download_.clear();
 }
 
 void Conversation::rethrow() {
@@ -179,16 +180,22 @@ void Conversation::heard(alpm_loglevel_t level, const char* format, va_list argu
         const auto& [heard, said] = respelled_;
         if (const size_t at = heard.empty() ? std::string::npos : text.find(heard); at != std::string::npos)
             text.replace(at, heard.size(), said);
-        if (level == ALPM_LOG_ERROR && as_pacman_) {
-            sink_.message(Severity::error, text);
-        } else if (level == ALPM_LOG_ERROR) {
-            errors_.push_back(text);
+        if (level == ALPM_LOG_ERROR) {
+            error(text);
         } else if (level == ALPM_LOG_WARNING) {
             warned(text);
         } else {
             sink_.message(Severity::debug, text);
         }
     });
+}
+
+void Conversation::error(const std::string& text) {
+    if (as_pacman_) {
+        sink_.message(Severity::error, text);
+    } else {
+        errors_.push_back(text);
+    }
 }
 
 void Conversation::warned(const std::string& text) {
@@ -440,8 +447,7 @@ void Conversation::progresses(alpm_progress_t step, int percent) {
 void Conversation::downloads(const std::string& file, alpm_download_event_type_t type, const void* data) {
     if (file.ends_with(".sig")) return;
     guarded([&] {
-        Download& download = downloads_[file];
-        const auto now = std::chrono::steady_clock::now();
+        last_download_ = file;
         switch (type) {
             case ALPM_DOWNLOAD_INIT:
                 sink_.progress("download", file, 0, 0);
@@ -451,20 +457,30 @@ void Conversation::downloads(const std::string& file, alpm_download_event_type_t
                 break;
             case ALPM_DOWNLOAD_PROGRESS: {
                 const auto& state = *static_cast<const alpm_download_event_progress_t*>(data);
-                if (now - download.shown < kDownloadInterval) break;
-                download = {.shown = now, .total = static_cast<uint64_t>(state.total)};
-                sink_.progress("download", file, static_cast<uint64_t>(state.downloaded), download.total);
+                download_progresses(file, static_cast<uint64_t>(state.downloaded),
+                                    static_cast<uint64_t>(state.total));
                 break;
             }
             case ALPM_DOWNLOAD_COMPLETED: {
                 const auto& state = *static_cast<const alpm_download_event_completed_t*>(data);
-                if (state.result < 0) break;
-                const auto total = std::max(download.total, static_cast<uint64_t>(state.total));
-                sink_.progress("download", file, total, total);
+                if (state.result >= 0) download_ended(file, static_cast<uint64_t>(state.total));
                 break;
             }
         }
     });
+}
+
+void Conversation::download_progresses(const std::string& file, uint64_t done, uint64_t total) {
+    Download& download = downloads_[file];
+    const auto now = std::chrono::steady_clock::now();
+    if (now - download.shown < kDownloadInterval) return;
+    download = {.shown = now, .total = total};
+    sink_.progress("download", file, done, total);
+}
+
+void Conversation::download_ended(const std::string& file, uint64_t total) {
+    const uint64_t all = std::max(downloads_[file].total, total);
+    sink_.progress("download", file, all, all);
 }
 
 }  // namespace pwstore

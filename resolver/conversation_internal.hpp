@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdarg>
+#include <cstdint>
 #include <exception>
 #include <map>
 #include <set>
@@ -67,6 +68,17 @@ class Conversation {
     /// From now on, where libalpm says `heard` it is passed on as `said`; empty: nothing is.
     void respell(std::string heard, std::string said) { respelled_ = {std::move(heard), std::move(said)}; }
     void note(const std::string& text);
+    /// As if libalpm had logged it.
+    void error(const std::string& text);
+    /// A callback failed with what is being handled; @see rethrow
+    void keep_exception() noexcept {
+        if (!thrown_) thrown_ = std::current_exception();
+    }
+    [[nodiscard]] bool has_exception() const noexcept { return thrown_ != nullptr; }
+    void download_progresses(const std::string& file, uint64_t done, uint64_t total);
+    void download_ended(const std::string& file, uint64_t total);
+    /// The file that was last said to be downloaded since begin(); empty when none was.
+    [[nodiscard]] const std::string& last_download() const noexcept { return last_download_; }
     [[nodiscard]] const std::vector<std::string>& errors() const noexcept { return errors_; }
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
     /// (new, old): replacements and removals of conflicting packages that were agreed to.
@@ -130,6 +142,7 @@ class Conversation {
     std::set<std::string> missing_, kept_upstream_, missed_keys_;
     std::pair<std::string, std::string> respelled_;
     std::map<std::string, Download> downloads_;
+    std::string last_download_;
     std::pair<alpm_progress_t, int> shown_progress_ = {ALPM_PROGRESS_ADD_START, -1};
 };
 

@@ -2,12 +2,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <set>
 
@@ -104,7 +107,7 @@ bool is_signed_by(alpm_handle_t* handle, alpm_pkg_t* package, const std::set<std
 }  // namespace
 
 Handle::Handle(const SessionSpec& spec, Conversation& conversation)
-    : spec_(spec), conversation_(conversation) {
+    : spec_(spec), conversation_(conversation), transfers_(spec_, conversation) {
     require_directory(spec_.root, "the root");
     require_directory(spec_.database, "the database path");
     if (spec_.gnupg_dir.empty()) spec_.gnupg_dir = spec_.database + "/gnupg";
@@ -117,8 +120,10 @@ Handle::Handle(const SessionSpec& spec, Conversation& conversation)
         conversation_.attach(handle_);
         set_options();
         set_signature_levels();
-        use_xfer_command();
+        set_download_sandbox();
+        transfers_.attach(handle_);
         register_repositories();
+        transfers_.require_signatures(requires_signatures_);
     } catch (...) {
         alpm_release(handle_);
         throw;
@@ -161,6 +166,20 @@ void Handle::set_options() {
           "ParallelDownloads");
     if (!spec_.log_file.empty())
         check(alpm_option_set_logfile(handle_, spec_.log_file.c_str()), "set option", "LogFile");
+}
+
+/// As pacman has it: only root can become another user.
+void Handle::set_download_sandbox() {
+    const alpm::DownloadSandbox sandbox{.user = spec_.config.places.download_user,
+                                        .guards_files = !spec_.config.places.disable_sandbox_files,
+                                        .guards_calls = !spec_.config.places.disable_sandbox_calls};
+    if (sandbox.user.empty() || ::geteuid() != 0 || !alpm::has_download_sandbox()) return;
+    if (::getpwnam(sandbox.user.c_str()) == nullptr) {
+        throw Error("use DownloadUser", sandbox.user, "there is no such user")
+            .as(Fault::usage)
+            .with_hint("remove the line from the configuration, or make the user");
+    }
+    check(alpm::set_download_sandbox(handle_, sandbox), "set option", "DownloadUser");
 }
 
 void Handle::set_signature_levels() {
@@ -230,36 +249,6 @@ void Handle::register_repository(const Repository& repository, int level) {
     }
 }
 
-// --- Download by another program ---------------------------------------------------------------------------
-
-void Handle::use_xfer_command() {
-    const std::string& text = spec_.config.places.xfer_command;
-    if (text.empty()) return;
-    xfer_command_.emplace(text);
-    alpm_option_set_fetchcb(
-        handle_,
-        [](void* context, const char* url, const char* directory, int anew) {
-            return static_cast<Handle*>(context)->fetch_by_command(url, directory, anew != 0);
-        },
-        this);
-}
-
-/// As libalpm wants it: 0 fetched, -1 failed. Signatures are ours to fetch: libalpm 13 asks only for the
-/// file.
-int Handle::fetch_by_command(const std::string& url, const std::string& directory, bool anew) {
-    const auto how = anew ? XferCommand::Anew::yes : XferCommand::Anew::no;
-    try {
-        conversation_.sink().progress("download", url.substr(url.rfind('/') + 1), 0, 0);
-        if (!xfer_command_->fetch(url, directory, how)) return -1;
-        if (requires_signatures_ && !url.ends_with(".sig"))
-            (void)xfer_command_->fetch(url + ".sig", directory, how);
-        return 0;
-    } catch (const std::exception& problem) {
-        conversation_.note(problem.what());
-        return -1;
-    }
-}
-
 // --- Look --------------------------------------------------------------------------------------------------
 
 bool Handle::is_deb(const std::string& repository) const noexcept {
@@ -279,13 +268,30 @@ alpm_db_t* Handle::sync_database(const std::string& name) const noexcept {
     return nullptr;
 }
 
+/// What is known of a failure of which libalpm says nothing.
+std::string Handle::unsaid_cause(int error_number) const {
+    std::string cause = fmt::format("libalpm {} failed and gives no reason", alpm_version());
+    if (const std::string& file = conversation_.last_download(); !file.empty())
+        cause += fmt::format("; the last that it fetched is {}", file);
+    // It may be of an earlier step, but there is nothing better.
+    if (error_number != 0)
+        cause += fmt::format("; the system's last error is: {}", std::strerror(error_number));
+    return cause;
+}
+
 Error Handle::error(std::string_view step, std::string_view path) const {
-    return error_of(last_error(), step, path);
+    const int error_number = errno;
+    const alpm_errno_t code = last_error();
+    errno = error_number;
+    return error_of(code, step, path);
 }
 
 Error Handle::error_of(alpm_errno_t code, std::string_view step, std::string_view path) const {
+    const int error_number = errno;
+    transfers_.tell_missing_signature();
     if (is_about_trust(code, conversation_.errors())) return untrusted(step, path);
-    Error made(step, path, alpm_strerror(code));
+    const std::string cause = code == ALPM_ERR_OK ? unsaid_cause(error_number) : alpm_strerror(code);
+    Error made(step, path, cause);
     made.as(fault_of(code));
     if (code == ALPM_ERR_HANDLE_LOCK) {
         made.with_hint(fmt::format("another package manager is at work there; if none is, remove {}/db.lck",
@@ -419,13 +425,16 @@ void Handle::fetch_databases(bool force) {
         alpm::Databases databases;
         for (alpm_db_t* database : wanted)
             databases.push_back(database);
+        errno = 0;
         if (databases.empty() || alpm_db_update(handle_, databases.get(), anew ? 1 : 0) >= 0) return;
+        const int error_number = errno;
         const alpm_errno_t code = last_error();
         const auto bad = std::find_if(wanted.begin(), wanted.end(), [&](alpm_db_t* database) {
             return code == ALPM_ERR_DB_INVALID_SIG && alpm_db_get_valid(database) != 0;
         });
+        errno = error_number;
         const Error failed = bad == wanted.end()
-                                 ? error_of(code, "refresh repositories")
+                                 ? error_of(code, "refresh repositories", spec_.database + "/sync")
                                  : error_of(code, "refresh repository", alpm_db_get_name(*bad));
         conversation_.rethrow();
         if (conversation_.speaks_as_pacman()) pacman_words::throw_update_error(code);

@@ -9,7 +9,7 @@
 #include "resolver/conversation_internal.hpp"
 #include "resolver/session.hpp"
 #include "resolver/signature_level.hpp"
-#include "resolver/xfer_command.hpp"
+#include "resolver/transfers_internal.hpp"
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
 
@@ -35,7 +35,7 @@ class Handle {
     [[nodiscard]] bool is_deb(const std::string& repository) const noexcept;
 
     /// What the last call said, which the next call forgets. Take it at once.
-    [[nodiscard]] alpm_errno_t last_error() const noexcept { return alpm_errno(handle_); }
+    [[nodiscard]] alpm_errno_t last_error() const noexcept { return transfers_.meant(alpm_errno(handle_)); }
     /// The Error of the call that just failed: its cause is libalpm's, its hint what libalpm logged.
     [[nodiscard]] Error error(std::string_view step, std::string_view path = {}) const;
     /// error() when `result` is not 0.
@@ -53,6 +53,7 @@ class Handle {
     /// The first cache directory is there, one of them is writable, and nobody else downloads into it while
     /// the lock lives: two processes that fetch one file at the same time write into one ".part" file.
     [[nodiscard]] std::optional<FileLock> lock_cache();
+    [[nodiscard]] Transfers& transfers() noexcept { return transfers_; }
     [[nodiscard]] int local_file_level() const noexcept { return local_file_level_; }
     [[nodiscard]] int remote_file_level() const noexcept { return remote_file_level_; }
     [[nodiscard]] const PacmanConfig& config() const noexcept { return spec_.config; }
@@ -81,18 +82,18 @@ class Handle {
     /// The Error of the first database that cannot be read.
     std::optional<Error> unreadable_database() const;
     [[nodiscard]] std::string damage_of(alpm_db_t* database) const;
-    void use_xfer_command();
     [[nodiscard]] std::vector<alpm_db_t*> by_place(bool on_this_machine) const;
     void fetch_databases(bool force);
     [[nodiscard]] std::string database_file(alpm_db_t* database) const;
     /// What lies there of each, to see whether it changes.
     [[nodiscard]] std::vector<std::optional<std::string>> database_contents() const;
-    int fetch_by_command(const std::string& url, const std::string& directory, bool anew);
+    void set_download_sandbox();
+    [[nodiscard]] std::string unsaid_cause(int error_number) const;
     [[nodiscard]] int level_bits(const SignatureLevel& level) const noexcept;
 
     SessionSpec spec_;
     Conversation& conversation_;
-    std::optional<XferCommand> xfer_command_;
+    mutable Transfers transfers_;  ///< what it has to say is said once
     alpm_handle_t* handle_ = nullptr;
     int local_file_level_ = 0;
     int remote_file_level_ = 0;

@@ -112,6 +112,14 @@ std::string of_target(const std::string& target, std::string_view cause) {
     return fmt::format("'{}': {}", printable(target), cause);
 }
 
+std::string failed_download(const std::string& url, std::string_view cause) {
+    const size_t begin = url.find("://");
+    const size_t host = begin == std::string::npos ? 0 : begin + 3;
+    const std::string from = url.starts_with("file:") ? "disk" : url.substr(host, url.find('/', host) - host);
+    return fmt::format("failed retrieving file '{}' from {} : {}", printable(url.substr(url.rfind('/') + 1)),
+                       printable(from), cause);
+}
+
 // --- Failures
 // -----------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ inline constexpr const char* kRemoveHeld = "HoldPkg was found in target list. Do
 [[nodiscard]] std::string no_target(const std::string& name);
 [[nodiscard]] std::string no_repository(const std::string& name);
 [[nodiscard]] std::string ignored_replacement(alpm_pkg_t* installed, alpm_pkg_t* replacement);
+[[nodiscard]] std::string failed_download(const std::string& url, std::string_view cause);
 [[nodiscard]] std::string of_target(const std::string& target, std::string_view cause);
 
 // --- Failures

@@ -30,7 +30,9 @@ struct PacmanPlaces {
     std::string root, database, log_file, gnupg_dir;
     std::vector<std::string> cache_dirs, hook_dirs;
     std::vector<std::string> clean_methods;  ///< KeepInstalled, KeepCurrent
-    std::string xfer_command;  ///< the program that downloads, with %u and %o; read for pacman only
+    std::string xfer_command;   ///< the program that downloads, with %u and %o; read for pacman only
+    std::string download_user;  ///< whom root has download, empty = itself; read for pacman only
+    bool disable_sandbox_files = false, disable_sandbox_calls = false;  ///< of that user
     bool color = false, no_progress_bar = false, verbose_package_lists = false;
 };
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "resolver/pacman_words_internal.hpp"
 #include "resolver/plan_internal.hpp"
@@ -57,9 +58,10 @@ std::vector<std::string> fetched_urls(Handle& handle, const std::vector<std::str
     if (urls.empty()) return {};
     handle.use_keyring();
     const std::optional<FileLock> lock = handle.lock_cache();
+    if (auto paths = handle.transfers().archives(urls, handle.remote_file_level())) return *std::move(paths);
     alpm::StringList files;
     handle.check(alpm_fetch_pkgurl(handle.get(), alpm::StringsView(urls).get(), files.out()),
-                 "download package");
+                 "download package", urls.front());
     std::vector<std::string> paths;
     for (const char* file : files)
         paths.emplace_back(file);
@@ -310,10 +312,31 @@ void Resolution::check_held(const Plan& plan) {
         .as(Fault::refused);
 }
 
+/// A server of .deb files has no packages for libalpm: these are made, and in the cache, before.
+void Resolution::check_converted() const {
+    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_add(handle_.get()))) {
+        alpm_db_t* database = alpm_pkg_get_db(package);
+        if (database == nullptr || !handle_.is_deb(alpm_db_get_name(database))) continue;
+        const std::string file = alpm::text(alpm_pkg_get_filename(package));
+        const std::vector<std::string>& caches = handle_.spec().cache_dirs;
+        if (std::any_of(caches.begin(), caches.end(), [&](const std::string& directory) {
+                return exists_at(AT_FDCWD, directory + "/" + file);
+            }))
+            continue;
+        throw Error("fetch packages", name_of(package),
+                    fmt::format("{}, which is made of a .deb, is not in the package cache {}, and [{}] is an "
+                                "archive of .deb files, which has none of it",
+                                file, fmt::join(caches, ", "), alpm_db_get_name(database)))
+            .with_hint("run the command again");
+    }
+}
+
 void Resolution::commit_dry() {
+    check_converted();
     const Handle::QuietLog quiet(handle_);
     conversation_.interrupt_commit();
     alpm_list_t* data = nullptr;
+    errno = 0;
     if (alpm_trans_commit(handle_.get(), &data) != 0) {
         const alpm_errno_t code = handle_.last_error();
         const Error error = handle_.error("fetch packages");

@@ -54,6 +54,7 @@ class Resolution {
     [[nodiscard]] std::vector<std::string> removal_closure(const std::vector<std::string>& names);
     void prepare();
     void check_entries() const;
+    void check_converted() const;
     void check_held(const Plan& plan);
     [[nodiscard]] std::vector<SetProblem> problems_after() const;
     [[nodiscard]] int flags() const;

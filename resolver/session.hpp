@@ -13,6 +13,7 @@
 #include "resolver/package.hpp"
 #include "resolver/repositories.hpp"
 #include "store/base/events.hpp"
+#include "store/base/fetcher.hpp"
 
 namespace pwstore {
 
@@ -54,6 +55,8 @@ struct SessionSpec {
     /// Imported into gnupg_dir (ensure_keyring) before the first use of a repository that has to be signed.
     std::vector<std::string> keyrings = host_keyrings();
     std::string log_file;  ///< empty = none
+    /// Downloads where libalpm cannot (15 for everybody but root). Null: whatever libalpm says then.
+    Fetcher fetcher = {};
     PacmanConfig config;
     std::vector<std::string>
         foreign;  ///< names of upstream packages: never upgraded, replaced or removed here

@@ -6,11 +6,16 @@
 #include <set>
 
 #include "store/debian/repository.hpp"
+#include "store/file_fetch.hpp"
 #include "transact/interrupt.hpp"
 
 namespace pwstore {
 
 namespace {
+
+DownloadOptions download_options(const PacmanConfig& config) {
+    return {.has_timeouts = !config.disable_download_timeout, .stopped = interrupt_requested};
+}
 
 DebPlaces deb_places(const Layout& layout, const PacmanConfig& config) {
     const std::string& cache = layout.directories().cache;
@@ -18,7 +23,7 @@ DebPlaces deb_places(const Layout& layout, const PacmanConfig& config) {
             .cache = cache + "/deb",
             .packages = cache + "/pkg",
             .parallel_downloads = config.parallel_downloads,
-            .download = {.has_timeouts = !config.disable_download_timeout, .stopped = interrupt_requested}};
+            .download = download_options(config)};
 }
 
 /// What expires does so by the clock, not by SOURCE_DATE_EPOCH.
@@ -29,6 +34,10 @@ int64_t seconds_now() {
 }
 
 }  // namespace
+
+Fetcher fetcher_for(const PacmanConfig& config) {
+    return make_fetcher(download_options(config));
+}
 
 bool refresh_databases(const Layout& layout, const SessionSpec& spec, bool force, ProgressSink& sink) {
     const std::vector<Repository>& repositories = spec.config.repositories;
@@ -43,8 +52,10 @@ bool refresh_databases(const Layout& layout, const SessionSpec& spec, bool force
                           std::all_of(repositories.begin(), repositories.end(),
                                       [](const Repository& repository) { return repository.is_deb(); });
     // A session opens what is there: the databases that were just made.
-    if (!only_deb) changed |= Session(spec, sink, {}).refresh(force);
-    return changed;
+    if (only_deb) return changed;
+    SessionSpec refreshing = spec;
+    refreshing.fetcher = fetcher_for(spec.config);
+    return Session(refreshing, sink, {}).refresh(force) || changed;
 }
 
 void fetch_debian_packages(const Layout& layout, const PacmanConfig& config,
@@ -61,10 +72,13 @@ void fetch_debian_packages(const Layout& layout, const PacmanConfig& config,
             if (step.kind == StepKind::remove || !repositories.contains(package.repository) ||
                 !known.insert(package.filename).second)
                 continue;
-            wanted.push_back(
-                {package.repository,
-                 package.filename,
-                 {.depends = package.depends, .provides = package.provides, .conflicts = package.conflicts}});
+            wanted.push_back({package.repository,
+                              package.filename,
+                              {.depends = package.depends,
+                               .provides = package.provides,
+                               .conflicts = package.conflicts,
+                               .groups = package.groups,
+                               .installed_size = package.installed_size}});
         }
     }
     fetch_deb_packages(deb_places(layout, config), wanted, sink);

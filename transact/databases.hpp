@@ -6,6 +6,9 @@
 
 namespace pwstore {
 
+/// What a session downloads with where libalpm cannot; it ends when the user interrupts.
+[[nodiscard]] Fetcher fetcher_for(const PacmanConfig& config);
+
 /// -Sy: bring every sync database of `spec.config` up to date, those of Debian packages as well, which are
 /// made here. `force` = -yy. Lock: of the shared sync directory the caller holds the lock.
 /// @throws Error as Session::refresh() and refresh_deb_repository()

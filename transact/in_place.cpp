@@ -14,6 +14,7 @@
 #include "resolver/session.hpp"
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
+#include "transact/databases.hpp"
 #include "transact/in_place_root.hpp"
 #include "transact/interrupt.hpp"
 
@@ -33,6 +34,9 @@ SessionSpec session_spec(const InPlaceRequest& place) {
     spec.log_file = place.log_file;
     spec.config = parse_pacman_config(place.config, "/etc/apt", ConfigUser::pacman);
     if (!place.architectures.empty()) spec.config.architectures = place.architectures;
+    spec.config.places.disable_sandbox_files |= place.disable_sandbox_files;
+    spec.config.places.disable_sandbox_calls |= place.disable_sandbox_calls;
+    spec.fetcher = fetcher_for(spec.config);
     spec.is_pacmans = spec.speaks_as_pacman = true;
     return spec;
 }

@@ -36,6 +36,8 @@ struct InPlaceRequest {
     bool no_scriptlet = false;
     bool download_only = false;
     std::vector<std::string> architectures;  ///< empty = the configuration's
+    /// What DownloadUser is not kept from.
+    bool disable_sandbox_files = false, disable_sandbox_calls = false;
 };
 
 /// What `pwstore pacman` may be told of containers beyond a ResolveRequest. Messages, questions and failures

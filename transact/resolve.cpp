@@ -6,6 +6,7 @@
 #include "mount/root.hpp"
 #include "store/base/path_at.hpp"
 #include "store/debian/version.hpp"
+#include "transact/databases.hpp"
 #include "transact/view.hpp"
 
 namespace pwstore {
@@ -63,6 +64,7 @@ SessionSpec session_spec(const TransactionState& state, const Work& work) {
     spec.cache_dirs = {layout.directories().cache + "/pkg"};
     spec.gnupg_dir = layout.path(names::kGnupg);
     spec.config = state.config;
+    spec.fetcher = fetcher_for(state.config);
     spec.version_like = [](const std::string& given, const std::string& there) {
         return is_deb_version(there) && !is_deb_version(given) ? alpm_version(given) : given;
     };

@@ -83,6 +83,8 @@ void members(Visit& visit, T& it) {
     visit("cache_dirs", it.cache_dirs), visit("hook_dirs", it.hook_dirs);
     visit("db_only", it.db_only), visit("no_scriptlet", it.no_scriptlet);
     visit("download_only", it.download_only), visit("architectures", it.architectures);
+    visit("disable_sandbox_files", it.disable_sandbox_files);
+    visit("disable_sandbox_calls", it.disable_sandbox_calls);
 }
 
 template <typename Visit, Is<TransactionRequest> T>

@@ -149,6 +149,9 @@ const std::vector<Rule>& rules() {
         {"noconfirm", 0, kAll, &O::no_confirm},
         {"confirm", 0, kAll, Calls{set_confirm}},
         {"disable-download-timeout", 0, kAll, &O::disable_download_timeout},
+        {"disable-sandbox", 0, kAll, &O::disable_sandbox},
+        {"disable-sandbox-filesystem", 0, kAll, &O::disable_sandbox_files},
+        {"disable-sandbox-syscalls", 0, kAll, &O::disable_sandbox_calls},
         {"in-place", 0, kAll, &O::in_place},
         {"container", 0, kAll, &O::container, needed}};
     return all;

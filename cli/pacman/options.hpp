@@ -24,6 +24,7 @@ struct Options {
 
     // --- How
     bool no_confirm = false, no_progress_bar = false, disable_download_timeout = false, quiet = false;
+    bool disable_sandbox = false, disable_sandbox_files = false, disable_sandbox_calls = false;
     bool debug = false;
     unsigned verbose = 0;
     std::optional<std::string> color;

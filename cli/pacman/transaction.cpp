@@ -315,6 +315,8 @@ TransactionRequest request_of(const Context& context, const Options& options, co
     place.no_scriptlet = options.no_scriptlet;
     place.download_only = options.download_only;
     place.architectures = options.architectures;
+    place.disable_sandbox_files = options.disable_sandbox || options.disable_sandbox_files;
+    place.disable_sandbox_calls = options.disable_sandbox || options.disable_sandbox_calls;
     return request;
 }
 

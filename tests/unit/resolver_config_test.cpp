@@ -96,6 +96,25 @@ Server = file:///srv/my packages
     EXPECT_THAT(config.repositories[1].usage, ElementsAre("Sync", "Search"));
 }
 
+TEST(PacmanConfigTest, DownloadUserAndItsSandboxArePacmans) {
+    const TestDir dir;
+    const std::string path = dir.write("pacman.conf",
+                                       "[options]\nDownloadUser = alpm\nDownloadUser = other\n"
+                                       "DisableSandboxSyscalls\n");
+    const PacmanConfig config = parse_pacman_config(path, "/etc/apt", ConfigUser::pacman);
+    EXPECT_THAT(config.warnings, IsEmpty());
+    EXPECT_EQ(config.places.download_user, "alpm");
+    EXPECT_FALSE(config.places.disable_sandbox_files);
+    EXPECT_TRUE(config.places.disable_sandbox_calls);
+    EXPECT_EQ(parse_pacman_config(path).places.download_user, "") << "containers are no root's";
+    const std::string all = dir.write("all.conf", "[options]\nDisableSandbox\n");
+    EXPECT_TRUE(parse_pacman_config(all).places.disable_sandbox_files);
+    EXPECT_TRUE(parse_pacman_config(all).places.disable_sandbox_calls);
+    const std::string files = dir.write("files.conf", "[options]\nDisableSandboxFilesystem\n");
+    EXPECT_TRUE(parse_pacman_config(files).places.disable_sandbox_files);
+    EXPECT_FALSE(parse_pacman_config(files).places.disable_sandbox_calls);
+}
+
 TEST(PacmanConfigTest, AnEmptyFileHasNoRepositories) {
     const TestDir dir;
     const PacmanConfig config = parse_pacman_config(dir.write("pacman.conf", "# nothing\n\n"));

@@ -148,6 +148,46 @@ TEST(FetchTest, ArchivesByUrl) {
         Fault::failure);
 }
 
+TEST(FetchTest, ArchivesByUrlMayLackASignatureThatIsOptional) {
+    View view;
+    const std::string file = test::build_package(view.dir.path("files"), package("app"));
+    view.spec().config.sig_level = {"Optional"};
+    EXPECT_THAT(lines(view.fetch({.archive_files = {"file://" + file}})), ElementsAre("+app 1.0-1"));
+    ASSERT_EQ(std::remove(file.c_str()), 0);
+    EXPECT_THAT(
+        error_of([&] { view.fetch({.archive_files = {"file:///nowhere/b-1.0-1-any.pkg.tar.zst"}}); }).text,
+        HasSubstr("/nowhere/b-1.0-1-any.pkg.tar.zst"));
+}
+
+TEST(FetchTest, WithoutAConvertedPackageTheServerIsSaidToHaveDebFiles) {
+    View view;
+    view.repository("suite", {package("app")});
+    view.prepare({.install = {"app"}});
+    Repository& suite = view.spec().config.repositories[0];
+    suite.deb_sources = {{suite.servers, "stable", {"main"}, {}}};
+    const test::Said said = error_of([&] { (void)view.session().fetch({.install = {"app"}}); });
+    EXPECT_THAT(said.text, AllOf(HasSubstr("app-1.0-1-any.pkg.tar.zst"), HasSubstr(view.dir.path("cache")),
+                                 HasSubstr("[suite] is an archive of .deb files")));
+    view.dir.write("cache/app-1.0-1-any.pkg.tar.zst", view.dir.read("repo/suite/app-1.0-1-any.pkg.tar.zst"));
+    EXPECT_THAT(lines(view.session().fetch({.install = {"app"}})), ElementsAre("+app 1.0-1"));
+}
+
+TEST(FetchTest, WhereLibalpmCannotDownloadItsSilenceIsPutIntoWords) {
+    View view;
+    view.repository("repo", {package("app")});
+    view.spec().fetcher = {};
+    Session session = view.session();
+    std::optional<Error> failed;
+    try {
+        session.refresh(false);
+    } catch (const Error& error) {
+        failed = error;
+    }
+    if (!failed) GTEST_SKIP() << "this libalpm downloads itself";
+    EXPECT_THAT(failed->what(), AllOf(HasSubstr(view.dir.path("db/sync")), HasSubstr("gives no reason"),
+                                      HasSubstr("repo.db")));
+}
+
 TEST(FetchTest, FileConflictsNameTheirOwners) {
     View view;
     PackageSpec app = package("app");

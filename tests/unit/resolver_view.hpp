@@ -12,6 +12,7 @@
 
 #include "resolver/session.hpp"
 #include "store/base/error.hpp"
+#include "store/file_fetch.hpp"
 #include "tests/support/package_builder.hpp"
 #include "tests/support/test_dir.hpp"
 
@@ -45,6 +46,7 @@ class View {
         spec_.cache_dirs = {dir.path("cache")};
         spec_.gnupg_dir = dir.path("gnupg");
         spec_.config.architectures = {"x86_64"};
+        spec_.fetcher = make_fetcher({});
     }
 
     /// A repository that is not signed; later ones come after it. Made again, it has other packages.
