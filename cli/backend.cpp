@@ -13,6 +13,7 @@
 #include "mount/launch.hpp"
 #include "mount/process.hpp"
 #include "mount/root.hpp"
+#include "resolver/library.hpp"
 #include "resolver/session.hpp"
 #include "store/base/error.hpp"
 #include "store/base/lock.hpp"
@@ -255,12 +256,17 @@ class RealBackend final : public Backend {
     }
 
     std::vector<Probe> probes() override {
-        try {
-            return probe_all(Layout::create(directories()));
-        } catch (const Error& error) {
-            if (error.error_number() != EROFS) throw;
-            return probe_all(Layout::open(directories()));
-        }
+        const auto tried = [&] {
+            try {
+                return probe_all(Layout::create(directories()));
+            } catch (const Error& error) {
+                if (error.error_number() != EROFS) throw;
+                return probe_all(Layout::open(directories()));
+            }
+        };
+        std::vector<Probe> all = tried();
+        all.push_back({"package-library", true, describe_library(), "", ""});
+        return all;
     }
 
     std::vector<GenerationStep> history(const ContainerName& name) override {

@@ -124,6 +124,20 @@ bool is_repeated_symlink(const SandboxSpec& spec, size_t index) {
                        });
 }
 
+/// All that the program says when it is given one option; nullopt when it fails.
+std::optional<std::string> output_of(const std::string& path, const std::string& option) {
+    auto [read_end, write_end] = make_pipe();
+    const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR);
+    const pid_t child = spawn({.program = path,
+                               .arguments = {"bwrap", option},
+                               .environment = {},
+                               .streams = {null.get(), write_end.get(), write_end.get()}});
+    write_end.reset();
+    std::string said = read_all(read_end.get(), "bwrap " + option);
+    if (wait_for(child) != 0) return std::nullopt;
+    return said;
+}
+
 }  // namespace
 
 BwrapProgram BwrapProgram::find() {
@@ -133,23 +147,21 @@ BwrapProgram BwrapProgram::find() {
             .as(Fault::unsupported)
             .with_hint("install bubblewrap 0.8 or newer (Debian: apt install bubblewrap)");
     }
-    auto [read_end, write_end] = make_pipe();
-    const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR);
-    const pid_t child = spawn({.program = *path,
-                               .arguments = {"bwrap", "--help"},
-                               .environment = {},
-                               .streams = {null.get(), write_end.get(), write_end.get()}});
-    write_end.reset();
-    const std::string help = read_all(read_end.get(), "bwrap --help");
-    const int status = wait_for(child);
+    const std::string help = output_of(*path, "--help").value_or("");
     const auto has = [&](std::string_view option) { return help.find(option) != std::string::npos; };
     for (const char* needed : {"--disable-userns", "--json-status-fd", "--perms", "--cap-drop"}) {
-        if (status == 0 && has(needed)) continue;
+        if (has(needed)) continue;
         throw Error("look at program", *path, fmt::format("it has no {}", needed))
             .as(Fault::unsupported)
             .with_hint("install bubblewrap 0.8 or newer");
     }
     return {.path = *path, .binds_descriptors = has("--bind-fd") && has("--ro-bind-fd")};
+}
+
+std::string BwrapProgram::version() const {
+    const std::string said = output_of(path, "--version").value_or("");  // "bubblewrap 0.8.0"
+    const size_t begin = said.find(' ') + 1;
+    return said.substr(begin, said.find('\n') - begin);
 }
 
 std::vector<std::string> BwrapCommand::arguments() const {

@@ -19,6 +19,8 @@ struct BwrapProgram {
 
     /// Find it in PATH and ask it. @throws Error (unsupported) with the remedy when it is missing or too old
     static BwrapProgram find();
+    /// "0.8.0", for people.
+    [[nodiscard]] std::string version() const;
     bool operator==(const BwrapProgram&) const = default;
 };
 

@@ -128,6 +128,8 @@ Probe try_files(const ProbeRoot& root, std::string name, std::string effect,
             works ? "" : std::move(effect), ""};
 }
 
+constexpr const char* kTriedPrograms = " (tried: 0.8, 0.12, 0.13)";
+
 Probe optional_program(const std::string& program, std::string effect, std::string remedy) {
     const auto path = find_program(program);
     if (path) return {program, true, *path, "", ""};
@@ -166,9 +168,11 @@ std::vector<Probe> probe_all(const Layout& layout) {
     std::vector<Probe> probes;
     try {
         const BwrapProgram program = BwrapProgram::find();
-        probes.push_back(
-            {"sandbox-program", true,
-             program.path + (program.binds_descriptors ? " (binds descriptors)" : " (binds paths)"), "", ""});
+        probes.push_back({"sandbox-program", true,
+                          program.path + " " + program.version() +
+                              (program.binds_descriptors ? ", binds descriptors" : ", binds paths") +
+                              kTriedPrograms,
+                          "", ""});
     } catch (const Error& error) {
         probes.push_back(
             {"sandbox-program", false, error.what(), "nothing can be run or installed", error.hint()});
