@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "store/base/lock.hpp"
+#include "store/debian/repository.hpp"
+#include "tests/support/deb_archive.hpp"
 #include "tests/unit/resolver_view.hpp"
 
 namespace pwstore {
@@ -170,6 +172,43 @@ TEST(FetchTest, WithoutAConvertedPackageTheServerIsSaidToHaveDebFiles) {
                                  HasSubstr("[suite] is an archive of .deb files")));
     view.dir.write("cache/app-1.0-1-any.pkg.tar.zst", view.dir.read("repo/suite/app-1.0-1-any.pkg.tar.zst"));
     EXPECT_THAT(lines(view.session().fetch({.install = {"app"}})), ElementsAre("+app 1.0-1"));
+}
+
+TEST(FetchTest, ConvertedPackagesAreWhatLibalpmFindsInTheDatabase) {
+    View view;
+    const test::SigningKey key(view.dir.path("key"));
+    const test::DebArchiveTree archive(view.dir.path("archive"));
+    archive.publish(
+        {.controls = {"Package: tool\nVersion: 1:1.0-1\nArchitecture: all\nPriority: required\n"
+                      "Installed-Size: 4711\nDepends: lib (>= 2), vi | ed\nDescription: a tool\n",
+                      "Package: lib\nVersion: 2~rc1+b1\nArchitecture: all\nDescription: a lib\n"
+                      "Provides: lib (= 3)\nBreaks: other\n",
+                      "Package: vim\nVersion: 9\nArchitecture: all\nDescription: x\nProvides: vi\n",
+                      "Package: sed\nVersion: 4\nArchitecture: all\nEssential: yes\n"
+                      "Description: y\n"}},
+        key);
+    const DebPlaces places{
+        .sync = view.dir.path("db/sync"), .cache = view.dir.path("deb"), .packages = view.dir.path("cache")};
+    const std::vector<DebSource> sources{{{archive.url()}, "stable", {"main"}, {key.keyring()}}};
+    ASSERT_TRUE(refresh_deb_repository(places, "debian", sources, false, 1'700'000'000, view.sink));
+    view.spec().config.repositories = {
+        {.name = "debian", .servers = {archive.url()}, .deb_sources = sources}};
+    const ResolveRequest request{.install = {"tool", "base"}};
+    const Plan plan = view.session().prepare(request);
+    EXPECT_EQ(plan.steps.size(), 6U) << "tool, lib, vim, sed, base, filesystem";
+    std::vector<DebWanted> wanted;
+    for (const PlanStep& step : plan.steps) {
+        const PackageInfo& package = step.package;
+        wanted.push_back(
+            {package.repository,
+             package.filename,
+             {package.depends, package.provides, package.conflicts, package.groups, package.installed_size}});
+    }
+    fetch_deb_packages(places, wanted, view.sink);
+    EXPECT_EQ(view.session().fetch(request).steps.size(), 6U);
+    for (const DebWanted& one : wanted)
+        EXPECT_EQ(::access((places.packages + "/" + one.filename).c_str(), F_OK), 0)
+            << one.filename << " was taken for damaged";
 }
 
 TEST(FetchTest, WhereLibalpmCannotDownloadItsSilenceIsPutIntoWords) {
