@@ -98,9 +98,7 @@ std::optional<LayerClaim> removal_of(const ReadTxn& txn, const Generation& gener
                                      std::string_view path) {
     for (; !path.empty(); path = split_path(path).first) {
         const std::vector<LayerClaim> claims = claims_of(txn, generation, {std::string(path)});
-        if (claims.empty()) continue;
-        if (claims.front().entry.kind == EntryKind::whiteout) return claims.front();
-        return std::nullopt;
+        if (!claims.empty() && claims.front().entry.kind == EntryKind::whiteout) return claims.front();
     }
     return std::nullopt;
 }
