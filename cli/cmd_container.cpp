@@ -44,11 +44,14 @@ Command create_command() {
         "slices: of everything that it has in common with them, there is one copy on disk.",
         "Package lists are brought up to date first, and all containers are upgraded, so that the new one "
         "fits; "
-        "--target-only leaves the others as they are. A base without PKG gets the package 'base'.",
+        "--target-only leaves the others as they are. A base without PKG gets the package 'base', unless "
+        "it is to be --empty; with PKG it gets these, and of Debian's packages always the essential ones. "
+        "PKG may be the path of a package archive.",
         "Several containers can be created at once with --target, as in 'pwstore sync'."};
     it.operands = {{"NAME", Completes::nothing, true}, {"PKG", Completes::package, true, true}};
     it.options = with_transaction_options(
         {{"base", 'b', "", "a whole system, without dependencies"},
+         {"empty", 0, "", "a base without any package, for packages of one's own"},
          {"slice", 's', "", "packages to be shared by others"},
          {"aggregate", 'a', "", "an application on top of others"},
          {"dep", 'd', "A,B", "what it is built on, in order", Completes::container},
@@ -62,6 +65,8 @@ Command create_command() {
          {"force-foreign", 0, "",
           "accepted and without effect: packages of dependencies stay in their own container"}});
     it.examples = {{"pwstore create base --base", "a base system"},
+                   {"pwstore create own --base ./hello-1-1-any.pkg.tar.zst", "a base of one's own package"},
+                   {"pwstore create --base --empty bare", "a base to which packages are added later"},
                    {"pwstore create editor --aggregate --dep=base neovim", "an application on it"},
                    {"pwstore create gtk --slice --dep=base gtk3", "a shared layer"}};
     it.run = run_create;

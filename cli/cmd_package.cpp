@@ -157,7 +157,7 @@ Command sync_command() {
         "Options may be bundled behind -S. Several containers can be described in one line: what follows "
         "--create "
         "describes the next --target; packages and --dep belong to the target before them.",
-        "A base that is created without packages gets the package 'base'."};
+        "A base that is created without packages gets the package 'base', unless it is to be --empty."};
     it.operands = {{"PKG", Completes::package, true, true}};
     it.options = with_transaction_options(with_package_options(
         {{"refresh", 'y', "", "bring the package lists up to date; twice: even if they seem to be"},
@@ -165,6 +165,7 @@ Command sync_command() {
           "upgrade all containers, or those named with --target-only; twice: to older versions too"},
          {"create", 'c', "", "create the next target; needs its type, --refresh and --upgrade"},
          {"base", 'b', "", "the next target is a base: a whole system, without dependencies"},
+         {"empty", 0, "", "the next target is a base without any package"},
          {"slice", 's', "", "the next target is a slice: packages to be shared by others"},
          {"aggregate", 'a', "", "the next target is an aggregate: an application on top of others"},
          {"target", 't', "NAME", "the container that the following packages are for", Completes::container},

@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "store/base/error.hpp"
@@ -130,9 +131,10 @@ namespace {
 /// What is known of the next target before its name.
 struct Upcoming {
     bool create = false;
+    bool empty = false;
     std::optional<ContainerType> type;
     std::vector<std::string> dependencies;
-    [[nodiscard]] bool begun() const { return create || type || !dependencies.empty(); }
+    [[nodiscard]] bool begun() const { return create || empty || type || !dependencies.empty(); }
 };
 
 class SyncReader {
@@ -144,6 +146,7 @@ class SyncReader {
         for (const Arguments::Item& item : arguments.items)
             take(item);
         if (upcoming_.create) reject("'--create' needs a '--target NAME' after it");
+        if (upcoming_.empty) reject("'--empty' stands before the name of its base");
         if (mode_ == SyncMode::sync && upcoming_.begun())
             reject("a container type needs '--create' and a '--target NAME' after it");
         check_and_complete(arguments);
@@ -159,6 +162,7 @@ class SyncReader {
         if (option == "base") set_type(ContainerType::base);
         if (option == "slice") set_type(ContainerType::slice);
         if (option == "aggregate") set_type(ContainerType::aggregate);
+        if (option == "empty") upcoming_.empty = true;
         if (option == "target") begin_target(item.value);
         if (option == "dep") add_dependencies(item.value);
         if (option.empty()) add_word(item.value);
@@ -195,6 +199,9 @@ class SyncReader {
         target.name = ContainerName(name).str();
         target.create = create;
         if (create) target.type = *upcoming_.type;
+        if (upcoming_.empty && (!create || target.type != ContainerType::base))
+            reject(fmt::format("'{}' cannot be empty: only a base that is created can", printable(name)));
+        if (upcoming_.empty) empty_bases_.insert(target.name);
         target.dependencies = std::move(upcoming_.dependencies);
         const auto type = upcoming_.type;
         upcoming_ = {};
@@ -255,10 +262,12 @@ class SyncReader {
                                    printable(target.name)));
             }
             const ResolveRequest& packages = target.packages;
-            if (target.create && target.type == ContainerType::base && packages.install.empty() &&
-                packages.archive_files.empty()) {
+            const bool has_packages = !packages.install.empty() || !packages.archive_files.empty();
+            const bool is_empty = empty_bases_.contains(target.name);
+            if (is_empty && has_packages)
+                reject(fmt::format("'{}' is to be empty and to have packages", printable(target.name)));
+            if (target.create && target.type == ContainerType::base && !has_packages && !is_empty)
                 target.packages.install.emplace_back("base");
-            }
             target.packages.upgrade = upgrade_ > 0 && !target.create;
             target.packages.downgrade = upgrade_ > 1 && !target.create;
         }
@@ -284,6 +293,7 @@ class SyncReader {
     SyncMode mode_;
     SyncRequest result_;
     Upcoming upcoming_;
+    std::set<std::string> empty_bases_;
     bool type_is_inherited_ = false;  ///< in init mode: the type of the target before
     unsigned refresh_ = 0;
     unsigned upgrade_ = 0;

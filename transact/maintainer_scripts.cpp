@@ -14,6 +14,7 @@
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
 #include "store/debian/control.hpp"
+#include "store/debian/generated.hpp"
 #include "store/debian/version.hpp"
 #include "transact/diversions.hpp"
 
@@ -32,23 +33,6 @@ constexpr unsigned kMostRounds = 20;
 /// What the scripts of all others take for granted, in the order in which debootstrap configures it.
 constexpr std::array<std::string_view, 9> kFirst{"base-passwd", "base-files", "libc6",   "libc-bin", "dpkg",
                                                  "perl-base",   "mawk",       "debconf", "tar"};
-
-/// "#!/bin/sh -e" → {"/bin/sh", "-e"}; empty when there is no such line.
-std::vector<std::string> interpreter_of(std::string_view text) {
-    if (text.substr(0, 2) != "#!") return {};
-    text = text.substr(2, std::min(text.find('\n'), text.size()) - 2);
-    const size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
-    text.remove_prefix(begin);
-    const size_t end = std::min(text.find_first_of(" \t"), text.size());
-    std::vector<std::string> words{std::string(text.substr(0, end))};
-    text.remove_prefix(end);
-    const size_t argument = text.find_first_not_of(" \t");
-    if (argument != std::string_view::npos) {
-        text.remove_prefix(argument);
-        words.emplace_back(text.substr(0, text.find_last_not_of(" \t\r") + 1));
-    }
-    return words;
-}
 
 bool lies_below(const std::set<std::string>& paths, const std::string& place) {
     const auto exact = paths.lower_bound(place);
@@ -85,7 +69,8 @@ MaintainerScripts::MaintainerScripts(const Store& store, RootWriter& writer, con
       writer_(writer),
       layers_(layers),
       runner_(runner),
-      bootstrap_(!exists_at(writer.root(), "usr/bin/dpkg")),
+      was_bare_(!exists_at(writer.root(), "usr/bin/dpkg")),
+      bootstrap_(was_bare_),
       had_status_(is_generated(before, kDpkgStatus)) {
     const TreeEntry* dpkg = layers.find(fmt::format("{}/dpkg.{}", kDpkgInfo, kDpkgControlExtension));
     if (dpkg != nullptr) dpkg_version_ = parse_deb_control(text_of(&dpkg->entry), dpkg->entry.path).version;
@@ -135,12 +120,7 @@ std::optional<ScriptCommand> MaintainerScripts::apart(const Package& package, co
     if (text.empty()) return std::nullopt;
     ScriptCommand command = command_for(package, kind, arguments);
     const std::string place = fmt::format("{}/{}.{}", kScriptDirectory, package.name, kind);
-    std::vector<std::string> words = interpreter_of(text);
-    if (words.empty())
-        throw Error("run script", fmt::format("{} {}", package.name, kind), "it names no interpreter")
-            .as(Fault::refused);
-    words.push_back(place);
-    command.argv.insert(command.argv.begin(), words.begin(), words.end());
+    command.argv.insert(command.argv.begin(), place);
     command.files = {{place, text}};
     return command;
 }
@@ -158,8 +138,25 @@ void MaintainerScripts::run(const Package& package, const std::string& what,
                             const std::optional<ScriptCommand>& command, Cause cause,
                             const std::optional<ScriptCommand>& otherwise) {
     if (!command) return;
-    runner_.run_required({cause, package.name, {}}, fmt::format("{} {}", package.name, what), *command,
-                         otherwise);
+    try {
+        runner_.run_required({cause, package.name, {}}, fmt::format("{} {}", package.name, what), *command,
+                             otherwise);
+    } catch (Error& error) {
+        if (const std::string missing = missing_essentials(); was_bare_ && !missing.empty()) {
+            error.with_hint(fmt::format("Debian calls essential what no repository here has: {}\n{}", missing,
+                                        error.hint()));
+        }
+        throw;
+    }
+}
+
+std::string MaintainerScripts::missing_essentials() const {
+    std::vector<std::string> missing;
+    for (const std::string& name : always_essential()) {
+        if (layers_.find(fmt::format("{}/{}.{}", kDpkgInfo, name, kDpkgControlExtension)) == nullptr)
+            missing.push_back(name);
+    }
+    return fmt::format("{}", fmt::join(missing, ", "));
 }
 
 // --- Each package ---

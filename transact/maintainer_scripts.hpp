@@ -80,6 +80,7 @@ class MaintainerScripts {
     /// @param otherwise is run when `command` fails
     void run(const Package& package, const std::string& what, const std::optional<ScriptCommand>& command,
              Cause cause = Cause::scriptlet, const std::optional<ScriptCommand>& otherwise = std::nullopt);
+    [[nodiscard]] std::string missing_essentials() const;
     void update_status();
     void activate(const std::string& trigger);
     void take_activated_by_scripts();
@@ -89,6 +90,7 @@ class MaintainerScripts {
     RootWriter& writer_;
     const Tree& layers_;
     ScriptRunner& runner_;
+    const bool was_bare_;  ///< dpkg was not there
     bool bootstrap_;
     bool had_status_;  ///< one that was generated
     std::string dpkg_version_;

@@ -9,7 +9,9 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "store/package/archive_listing.hpp"
 #include "transact/databases.hpp"
+#include "transact/essential.hpp"
 #include "transact/file_claims.hpp"
 #include "transact/interrupt.hpp"
 #include "transact/overlaps.hpp"
@@ -131,6 +133,23 @@ void check_manner(const TransactionState& state, const Work& work) {
         .as(Fault::refused);
 }
 
+/// libalpm calls damaged what it cannot unpack.
+void check_forms(const TransactionState& state, const std::vector<std::string>& archives) {
+    if (state.request.as_pacman) return;
+    for (const std::string& archive : archives)
+        check_beginning(archive);
+}
+
+Plan resolved(TransactionState& state, Work& work, Session& session, const CarryOut& what) {
+    return in_step(fmt::format("resolve for '{}'", work.name.str()), [&] {
+        check_forms(state, work.request.packages.archive_files);
+        Plan plan = session.prepare(work.request.packages, what);
+        if (imply_essential_packages(state, work, session, plan))
+            plan = session.prepare(work.request.packages, what);
+        return plan;
+    });
+}
+
 void plan_container(TransactionState& state, Work& work) {
     work.packages = own_packages(work);
     const bool below_changes = state.upstream_affected(work);
@@ -147,8 +166,7 @@ void plan_container(TransactionState& state, Work& work) {
         if (wants) {
             CarryOut what = carried_out(state.request);
             what.looks_at_result = below_changes && work.before;
-            work.plan = in_step(fmt::format("resolve for '{}'", work.name.str()),
-                                [&] { return session.prepare(work.request.packages, what); });
+            work.plan = resolved(state, work, session, what);
             check_fit(state, work, work.plan.problems);
         } else if (work.before) {
             check_fit(state, work, session.check_installed());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -84,7 +85,7 @@ PackageDescription generated_description(const char* name, const char* summary, 
     description.version = std::move(version);
     description.description = summary;
     description.arch = "any";
-    description.packager = "pwstore";
+    description.packager = kGeneratedPackager;
     description.build_date = kGeneratedDate;
     description.licenses = {"GPL-3.0-or-later"};
     return description;
@@ -109,6 +110,24 @@ PackageDescription base_description(std::vector<std::string> depends, std::strin
 bool belongs_to_base(const DebControl& control) {
     return control.essential ||
            std::find(kExpected.begin(), kExpected.end(), control.name) != kExpected.end();
+}
+
+std::vector<std::string> essential_among(const std::vector<std::string>& depends) {
+    std::vector<std::string> essential;
+    std::copy_if(depends.begin(), depends.end(), std::back_inserter(essential), [](const std::string& name) {
+        return name != kLayoutPackage &&
+               std::find(kExpected.begin(), kExpected.end(), name) == kExpected.end();
+    });
+    return essential;
+}
+
+const std::vector<std::string>& always_essential() {
+    static const std::vector<std::string> names{
+        "base-files",  "base-passwd",         "bash",     "bsdutils",     "coreutils",   "dash",
+        "debianutils", "diffutils",           "dpkg",     "findutils",    "grep",        "gzip",
+        "hostname",    "init-system-helpers", "libc-bin", "ncurses-base", "ncurses-bin", "perl-base",
+        "sed",         "sysvinit-utils",      "tar",      "util-linux"};
+    return names;
 }
 
 RepositoryPackage write_layout_package(int into, std::optional<uint64_t> installed_size) {

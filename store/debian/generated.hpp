@@ -26,6 +26,13 @@ inline constexpr const char* kBasePackage = "base";
 /// Whether base depends on the package, if the repository has it.
 [[nodiscard]] bool belongs_to_base(const DebControl& control);
 
+/// Who made the packages that are made here, as they say.
+inline constexpr const char* kGeneratedPackager = "pwstore";
+/// Of what base depends on, that which Debian calls essential.
+[[nodiscard]] std::vector<std::string> essential_among(const std::vector<std::string>& depends);
+/// What every release of Debian calls essential, for words about what is missing.
+[[nodiscard]] const std::vector<std::string>& always_essential();
+
 /// Write the package into the directory `into`, durably and atomically.
 /// @param installed_size as an entry of a database has it; nullopt = that of the files
 RepositoryPackage write_layout_package(int into, std::optional<uint64_t> installed_size = std::nullopt);

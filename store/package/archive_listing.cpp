@@ -166,6 +166,15 @@ ArchiveListing list_archive(const std::string& path) {
     return Lister(reader).list();
 }
 
+void check_beginning(const std::string& path) {
+    const Fd fd = open_at(AT_FDCWD, path, O_RDONLY);
+    const PackedBuffer buffer;
+    const PackedFile file(fd.get(), path, buffer);
+    ArchiveReader reader(file, IngestLimits{});
+    ArchiveMember member;
+    (void)reader.next(member);
+}
+
 std::map<FileIdentity, uint64_t> missing_contents(const ReadTxn& txn,
                                                   std::map<FileIdentity, uint64_t> contents) {
     txn.for_each_object([&](const ObjectKey& key, const ObjectRow& row) {

@@ -39,6 +39,9 @@ struct ArchiveListing {
 /// @throws Error (corrupt, refused) as ArchiveReader
 [[nodiscard]] ArchiveListing list_archive(const std::string& path);
 
+/// Look at the beginning of a package archive. @throws Error (unsupported, corrupt, refused) as ArchiveReader
+void check_beginning(const std::string& path);
+
 /// Those of `contents` that are no objects yet. Looks at every object's row.
 [[nodiscard]] std::map<FileIdentity, uint64_t> missing_contents(const ReadTxn& txn,
                                                                 std::map<FileIdentity, uint64_t> contents);

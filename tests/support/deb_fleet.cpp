@@ -27,7 +27,7 @@ constexpr const char* kDivert =
     "else\n  sed -i \"\\\\|^$3\\$|,+2d\" $d\n  [ ! -e \"$3.distrib\" ] || mv \"$3.distrib\" \"$3\"\nfi\n";
 
 std::string script_text(const Deb& deb, const std::string& kind, const std::string& body) {
-    if (kind == "postinst" && !deb.raw_postinst.empty()) return deb.raw_postinst;
+    if (const auto raw = deb.raw_scripts.find(kind); raw != deb.raw_scripts.end()) return raw->second;
     return fmt::format(
         "#!/bin/sh\nset -e\n{{ printf '%s' '{} {}'; for a; do printf '[%s]' \"$a\"; done; echo; }} "
         ">>/{}\n{}\n",
@@ -41,8 +41,9 @@ std::string bytes_of(const Deb& deb) {
     spec.compression = "gz";
     for (const auto& [kind, body] : deb.scripts)
         spec.members.emplace_back(kind, script_text(deb, kind, body));
-    if (!deb.raw_postinst.empty() && deb.scripts.count("postinst") == 0)
-        spec.members.emplace_back("postinst", deb.raw_postinst);
+    for (const auto& [kind, bytes] : deb.raw_scripts) {
+        if (!deb.scripts.contains(kind)) spec.members.emplace_back(kind, bytes);
+    }
     if (!deb.triggers.empty()) spec.members.emplace_back("triggers", deb.triggers);
     for (const std::string& conffile : deb.conffiles)
         spec.conffiles += conffile + "\n";

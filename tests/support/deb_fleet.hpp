@@ -20,7 +20,7 @@ struct Deb {
     std::map<std::string, std::string> scripts = {};  ///< "postinst" → shell text after the record
     std::string triggers = {};
     std::vector<std::string> conffiles = {};
-    std::string raw_postinst = {};  ///< instead of one that records
+    std::map<std::string, std::string> raw_scripts = {};  ///< instead of those that record
 };
 
 /// All four scripts, which record and do nothing else.

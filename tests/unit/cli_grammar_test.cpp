@@ -69,6 +69,33 @@ TEST(Grammar, CreateBase) {
     }
 }
 
+TEST(Grammar, CreateEmptyBase) {
+    for (const char* line :
+         {"create --base --empty bare", "create bare --empty --base", "create -b bare --empty",
+          "-Syucb --empty --target=bare", "create --base --empty --target=bare"}) {
+        const TransactionRequest request = request_of(line);
+        ASSERT_EQ(request.containers.size(), 1U) << line;
+        EXPECT_EQ(request.containers[0].name, "bare") << line;
+        EXPECT_EQ(request.containers[0].type, ContainerType::base) << line;
+        EXPECT_THAT(request.containers[0].packages.install, IsEmpty()) << line;
+    }
+    const TransactionRequest two = request_of("-Syucb --empty -t bare -cb -t whole");
+    EXPECT_THAT(two.containers.at(0).packages.install, IsEmpty());
+    EXPECT_THAT(two.containers.at(1).packages.install, ElementsAre("base"));
+}
+
+TEST(Grammar, ABaseOfOnesOwnPackages) {
+    const test::TestDir dir;
+    const std::string archive = dir.write("tool-1-1-any.pkg.tar.zst", "");
+    for (const std::string& line :
+         {"create --base own " + archive, "create own --base " + archive, "-Syucbt own " + archive}) {
+        const TransactionRequest request = request_of(line);
+        ASSERT_EQ(request.containers.size(), 1U) << line;
+        EXPECT_THAT(request.containers[0].packages.install, IsEmpty()) << line;
+        EXPECT_THAT(request.containers[0].packages.archive_files, ElementsAre(archive)) << line;
+    }
+}
+
 TEST(Grammar, CreateAggregate) {
     for (const char* line :
          {"-Syucat editor --dep=base neovim", "-Syucat editor neovim --dep=base",
@@ -349,6 +376,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"-Syucc -bt x", "'--create' needs"}, Refusal{"-Syucb x -t y", "give --target NAME before it"},
         Refusal{"-Syut y -cb x -t z", "stands between"}, Refusal{"init", "needs the NAME"},
         Refusal{"create x", "--base, --slice, --aggregate"},
+        Refusal{"create -a --empty x -d y", "only a base"}, Refusal{"-Syut x --empty -t y", "only a base"},
+        Refusal{"create --base --empty x pkg", "to be empty and to have packages"},
+        Refusal{"-Syucb -t x --empty", "stands before the name"},
         Refusal{"-Syut x --dep=,", "'--dep' needs a value"}));
 
 INSTANTIATE_TEST_SUITE_P(

@@ -269,12 +269,93 @@ TEST_F(MaintainerScriptsTest, TheNewVersionMayFailToHelp) {
 
 TEST_F(MaintainerScriptsTest, OneThatCannotStartIsNamed) {
     make_base({});
-    Deb nowhere{.name = "nowhere", .raw_postinst = "#!/usr/bin/no-such-shell\n"};
+    Deb nowhere{.name = "nowhere", .raw_scripts = {{"postinst", "#!/usr/bin/no-such-shell\n"}}};
     offer({nowhere});
     expect_refused([&] { fleet.install("base", {"nowhere"}); }, "nowhere postinst configure", "");
-    Deb nothing{.name = "nothing", .raw_postinst = "no interpreter\n"};
+    Deb nothing{.name = "nothing", .raw_scripts = {{"postinst", "no interpreter\n"}}};
     offer({nothing});
     expect_refused([&] { fleet.install("base", {"nothing"}); }, "nothing postinst configure", "");
+}
+
+#ifdef __x86_64__
+/// A program that needs nothing and ends with `status`.
+std::string program_that_exits(char status) {
+    std::string elf(
+        "\x7f"
+        "ELF\2\1\1\0\0\0\0\0\0\0\0\0"
+        "\2\0\x3e\0\1\0\0\0"
+        "\x78\0\x40\0\0\0\0\0"  // entry: right after the headers
+        "\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+        "\0\0\0\0\x40\0\x38\0\1\0\0\0\0\0\0\0"
+        "\1\0\0\0\5\0\0\0\0\0\0\0\0\0\0\0"
+        "\0\0\x40\0\0\0\0\0\0\0\x40\0\0\0\0\0"
+        "\x84\0\0\0\0\0\0\0\x84\0\0\0\0\0\0\0"
+        "\0\x10\0\0\0\0\0\0",
+        120);
+    elf += std::string("\xbf", 1) + status + std::string("\0\0\0\xb8\x3c\0\0\0\x0f\x05", 11);
+    return elf;
+}
+
+TEST_F(MaintainerScriptsTest, EachMayBeAProgramOrATextWithoutInterpreter) {
+    const std::string good = program_that_exits(0);
+    const std::string text = "echo \"plain $1\" >>/var/lib/record\n";
+    make_base({});
+    Deb tool{.name = "tool", .raw_scripts = {{"preinst", good}, {"postrm", text}, {"prerm", text}}};
+    offer({tool});
+    fleet.install("base", {"tool"});
+    tool.version = "2.0-1";
+    offer({tool});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_THAT(fleet.record("base"), ElementsAre("plain upgrade", "plain upgrade"));
+    Deb bad{.name = "bad", .raw_scripts = {{"preinst", program_that_exits(7)}}};
+    offer({tool, bad});
+    expect_refused([&] { fleet.install("base", {"bad"}); }, "bad preinst install", "");
+    EXPECT_THAT([&] { fleet.install("base", {"bad"}); },
+                ::testing::Throws<Error>(::testing::Property(&Error::what, HasSubstr("status 7"))));
+}
+#endif
+
+// --- What is essential ---
+
+std::vector<std::string> names_of(const Generation& generation) {
+    std::vector<std::string> names;
+    for (const InstalledPackage& package : generation.packages)
+        names.push_back(package.name);
+    return names;
+}
+
+TEST_F(MaintainerScriptsTest, WhatIsEssentialComesWhateverIsNamed) {
+    offer({tool(), {.name = "man-db"}, {.name = "other"}});
+    fleet.run(fleet.create_base("slim", {"tool"}));
+    EXPECT_THAT(names_of(fleet.current("slim")), UnorderedElementsAre("dpkg", "filesystem", "tool"));
+    for (const InstalledPackage& package : fleet.current("slim").packages) {
+        if (package.name != "dpkg") continue;
+        EXPECT_EQ(package.reason, InstallReason::explicitly);
+    }
+    EXPECT_THAT(fleet.record("slim"), ElementsAre("tool preinst[install]", "tool postinst[configure][]"));
+    fleet.run(fleet.create_aggregate("app", {"slim"}, {"other"}));
+    EXPECT_THAT(names_of(fleet.current("app")), ElementsAre("other"));
+
+    fleet.run(fleet.create_base("bare", {}));
+    EXPECT_THAT(names_of(fleet.current("bare")), IsEmpty());
+    fleet.run(fleet.create_aggregate("first", {"bare"}, {"tool"}));
+    EXPECT_THAT(names_of(fleet.current("first")), UnorderedElementsAre("dpkg", "filesystem", "tool"));
+    fleet.install("bare", {"other"});
+    EXPECT_THAT(names_of(fleet.current("bare")), UnorderedElementsAre("dpkg", "filesystem", "other"));
+    EXPECT_THAT(fleet.dialogue.questions, IsEmpty());
+    fleet.expect_sound();
+}
+
+TEST_F(MaintainerScriptsTest, WhatIsEssentialAndNowhereIsNamed) {
+    fleet.repository({tool()});
+    try {
+        fleet.run(fleet.create_base("slim", {"tool"}));
+        ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("tool preinst install"));
+        EXPECT_THAT(error.hint(), HasSubstr("base-files, base-passwd, bash, "));
+    }
+    EXPECT_FALSE(fleet.exists("slim"));
 }
 
 // --- Triggers ---
