@@ -25,8 +25,8 @@ namespace {
 constexpr std::chrono::minutes kPatience{10};
 /// Where a program that is started gets its first descriptor.
 constexpr int kStatusFd = child::kFirstDescriptor;
-constexpr const char* kLower = "abcdefghijklmnopqrstuvwxyz0123456789";
-constexpr const char* kOfNames = "abcdefghijklmnopqrstuvwxyz0123456789+.-";
+constexpr const char* kAlphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+constexpr const char* kOfNames = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+.-_";
 constexpr const char* kOfVersions = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.+:~-";
 /// What a system cannot be without, but apt itself, which calls itself essential; and what says that /usr is
 /// merged, as it is here from the beginning.
@@ -77,7 +77,7 @@ ClosureDeb parse_uri_line(const std::string& line) {
     if (first == 0 || first == std::string::npos || first == last || deb.filename.front() == '.' ||
         deb.filename.find('/') != std::string::npos)
         throw bad();
-    deb.name = deb.filename.substr(0, first);
+    deb.name = from_percent(std::string_view(deb.filename).substr(0, first));
     deb.version = from_percent(std::string_view(deb.filename).substr(first + 1, last - first - 1));
     return deb;
 }
@@ -143,7 +143,7 @@ DebTarget parse_deb_target(const std::string& text) {
     const size_t end = std::min(text.find_first_of("=/"), text.size());
     DebTarget target{text.substr(0, end), text.substr(end)};
     const bool named = !target.name.empty() &&
-                       std::string_view(kLower).find(target.name.front()) != std::string_view::npos &&
+                       std::string_view(kAlphanumeric).find(target.name.front()) != std::string_view::npos &&
                        target.name.find_first_not_of(kOfNames) == std::string::npos &&
                        target.name.back() != '-';
     const bool whole =
@@ -269,7 +269,7 @@ AptClosure::Output AptClosure::download() const {
 void AptClosure::drop_others() const {
     std::map<std::string, std::string> wanted;
     for (const ClosureDeb& deb : plan_)
-        wanted[deb.name] = deb.filename;
+        wanted[deb.filename.substr(0, deb.filename.find('_'))] = deb.filename;
     const Fd archives = open_dir(AT_FDCWD, cache_ + "/archives");
     for (const DirectoryItem& item : list_directory(archives.get())) {
         const auto found = wanted.find(item.name.substr(0, item.name.find('_')));

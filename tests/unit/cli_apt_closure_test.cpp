@@ -221,7 +221,7 @@ TEST_F(AptArchiveTest, WhatAptCannotDoIsToldInItsWords) {
 
 TEST_F(AptArchiveTest, OnlyVeryNamesAreTaken) {
     publish("stable", {{"editor", "1.0-1", "Provides: vi\n"}});
-    for (const char* hostile : {"editor-", "../x", "a/../b", "?essential", "*", "a b", "a;b", "Upper",
+    for (const char* hostile : {"editor-", "../x", "a/../b", "?essential", "*", "a b", "a;b", "_upper",
                                 "editor=", "editor/-o", "editor=-x", "$(x)", "editor:amd64"}) {
         EXPECT_EQ(type({"repo", "import-deb", hostile}), kUsage) << hostile;
     }
