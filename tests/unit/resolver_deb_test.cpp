@@ -12,6 +12,7 @@ namespace pwstore {
 namespace {
 
 using test::TestDir;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Strings = std::vector<std::string>;
@@ -58,13 +59,31 @@ TEST_F(DebSectionTest, DefaultsAreMainAndTheDistributionsKeyring) {
               (std::vector<DebSource>{{{"file:///srv"}, "stable", {"main"}, distribution_keyrings()}}));
 }
 
+TEST_F(DebSectionTest, FlatArchivesHaveNoComponents) {
+    const PacmanConfig config = parse(
+        "[d]\nType = deb\nServer = http://x\nSuite = ./ stable\nComponents = contrib\nSource = http://y "
+        "binary/\n"
+        "[e]\nType = deb\nServer = http://z\nSuite = /\n");
+    const std::vector<DebSource>& first = config.repositories.at(0).deb_sources;
+    ASSERT_EQ(first.size(), 3U);
+    for (const DebSource& source : first) {
+        EXPECT_EQ(source.is_flat(), source.suite != "stable");
+        EXPECT_EQ(source.components.empty(), source.is_flat());
+    }
+    EXPECT_EQ(config.repositories.at(1).deb_sources.at(0).suite, "/");
+    EXPECT_TRUE(config.repositories.at(1).deb_sources.at(0).components.empty());
+}
+
 TEST_F(DebSectionTest, WhatMakesNoSenseIsNamed) {
     EXPECT_THAT(refusal("[d]\nType = rpm\n"), HasSubstr("line 2: Type is deb or alpm"));
     EXPECT_THAT(refusal("[d]\nServer = http://x\nSuite = stable\n"), HasSubstr("needs 'Type = deb'"));
     EXPECT_THAT(refusal("[d]\nType = deb\n"), HasSubstr("needs Server and Suite, or Source"));
     EXPECT_THAT(refusal("[d]\nType = deb\nSuite = stable\n"), HasSubstr("no Server"));
     EXPECT_THAT(refusal("[d]\nType = deb\nSource = http://x stable\n"), HasSubstr("line 3"));
-    EXPECT_THAT(refusal("[d]\nType = deb\nServer = http://x\nSuite = flat/\n"), HasSubstr("flat/"));
+    EXPECT_THAT(refusal("[d]\nType = deb\nServer = http://x\nSuite = flat/\nComponents = main\n"),
+                AllOf(HasSubstr("'flat/'"), HasSubstr("no components")));
+    EXPECT_THAT(refusal("[d]\nType = deb\nSource = http://x ./ main\n"), HasSubstr("no components"));
+    EXPECT_THAT(refusal("[d]\nType = deb\nSource = http://x stable\n"), HasSubstr("its components"));
     EXPECT_THAT(refusal("[d]\nType = deb\nServer = http://x\nSuite = s\nSignedBy = k.gpg\n"),
                 HasSubstr("absolute"));
     EXPECT_THAT(refusal("[d]\nType = deb\nSource = host\n"), HasSubstr("names no suite"));
