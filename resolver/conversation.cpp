@@ -293,6 +293,10 @@ int Conversation::asked_conflict(const alpm_question_conflict_t& question) {
     const std::string added = alpm::first_of(*question.conflict);
     const std::string installed = alpm::second_of(*question.conflict);
     if (upstream_.has(installed)) return 0;
+    if (conflict_rule_ && conflict_rule_(added, installed, *question.conflict->reason)) {
+        replaced_.emplace_back(added, installed);
+        return 1;
+    }
     const std::string reason = alpm::dependency_text(question.conflict->reason);
     const std::string because = reason == added || reason == installed ? "" : fmt::format(" ({})", reason);
     const int answer = ask({.kind = Question::Kind::conflict,

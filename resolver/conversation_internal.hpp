@@ -61,6 +61,10 @@ class Conversation {
     int ask(const Question& question);
     /// Shall `replacement` of `database` take the place of the installed `old`? Never for upstream packages.
     [[nodiscard]] bool agrees_to_replace(alpm_pkg_t* old, alpm_pkg_t* replacement, alpm_db_t* database);
+    /// Asked before anyone else when `coming` is in conflict with what is installed: shall that go?
+    using ConflictRule = std::function<bool(const std::string& coming, const std::string& installed,
+                                            const alpm_depend_t& reason)>;
+    void agree_to_conflicts(ConflictRule rule) { conflict_rule_ = std::move(rule); }
     /// Interrupt the next commit before it touches anything; then `was_interrupted()`.
     void interrupt_commit();
     [[nodiscard]] bool was_interrupted() const noexcept { return interrupted_; }
@@ -132,6 +136,7 @@ class Conversation {
     bool no_confirm_;
     bool debug_;
     bool as_pacman_;
+    ConflictRule conflict_rule_;
     alpm_handle_t* handle_ = nullptr;
     Warnings warnings_ = Warnings::to_sink;
     bool interrupt_commit_ = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "resolver/making_way_internal.hpp"
 #include "resolver/pacman_words_internal.hpp"
 #include "resolver/problems_internal.hpp"
 #include "resolver/provider_choice.hpp"
@@ -113,6 +114,7 @@ std::vector<SetProblem> set_problems(const Handle& handle, const Upstream& upstr
     std::vector<SetProblem> problems;
     const alpm::MissingDependencies missing(alpm_checkdeps(handle.get(), nullptr, nullptr, packages, 1));
     for (const alpm_depmissing_t* one : missing) {
+        if (has_alternative(handle, packages, *one->depend)) continue;
         const std::string wanted = alternatives_text(alpm::dependency_text(one->depend));
         problems.push_back(
             {text(one->target), wanted, false, fmt::format("{}: requires {}", text(one->target), wanted)});

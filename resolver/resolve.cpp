@@ -77,7 +77,8 @@ Resolution::Resolution(Handle& handle, Conversation& conversation, const Resolve
       request_(request),
       database_only_(what.database_only),
       download_only_(what.download_only),
-      looks_at_result_(what.looks_at_result) {
+      looks_at_result_(what.looks_at_result),
+      making_way_(handle, conversation.upstream()) {
     check_request(request_);
     handle_.check_installed_set();
     const bool repositories = !request_.install.empty() || request_.upgrade;
@@ -104,24 +105,45 @@ Resolution::Resolution(Handle& handle, Conversation& conversation, const Resolve
                      ALPM_TRANS_FLAG_UNNEEDED);
         }
         const std::vector<std::string> fetched = fetched_urls(handle_, request_.archive_files);
-        begin(all);
-        remove_targets(removals);
-        add_targets(fetched);
-        if (request_.upgrade) {
-            handle_.log_action("starting full system upgrade");
-            Upgrade upgrade(handle_, conversation_, request_.downgrade);
-            upgrade.add_all();
-            replacement_reasons_ = upgrade.reasons();
+        if (request_.upgrade) handle_.log_action("starting full system upgrade");
+        conversation_.agree_to_conflicts([this](const auto& coming, const auto& there, const auto& reason) {
+            return making_way_.for_conflict(coming, there, reason);
+        });
+        while (!attempt(all, removals, fetched)) {
         }
-        prepare();
     } catch (...) {
+        conversation_.agree_to_conflicts({});
         if (open_) alpm_trans_release(handle_.get());
         throw;
     }
 }
 
 Resolution::~Resolution() {
+    conversation_.agree_to_conflicts({});
     if (open_) alpm_trans_release(handle_.get());
+}
+
+bool Resolution::attempt(int flags, const std::vector<std::string>& removals,
+                         const std::vector<std::string>& fetched) {
+    begin(flags);
+    std::vector<std::string> going = removals;
+    for (const std::string& name : making_way_.names())
+        if (std::find(going.begin(), going.end(), name) == going.end()) going.push_back(name);
+    remove_targets(going);
+    add_targets(fetched);
+    replacement_reasons_.clear();
+    if (request_.upgrade) {
+        Upgrade upgrade(handle_, conversation_, request_.downgrade);
+        upgrade.add_all();
+        replacement_reasons_ = upgrade.reasons();
+    }
+    if (!prepare() || (request_.upgrade && making_way_.learn_from_result())) {
+        release();
+        assume_installed();
+        return false;
+    }
+    replacement_reasons_.merge(making_way_.reasons());
+    return true;
 }
 
 void Resolution::apply_options() {
@@ -141,11 +163,17 @@ void Resolution::apply_options() {
     }
     handle_.check(alpm_option_set_overwrite_files(handle_.get(), alpm::StringsView(overwrite).get()),
                   "set option", "overwrite");
+    assume_installed();
+}
+
+void Resolution::assume_installed() {
     alpm::List<alpm_depend_t, alpm_dep_free> assumed;
-    for (const std::string& text : request_.assume_installed) {
+    const auto assume = [&](const std::string& text) {
         alpm::Dependency dependency = alpm::parse_dependency(text);
         if (dependency) assumed.push_back(dependency.release());
-    }
+    };
+    std::for_each(request_.assume_installed.begin(), request_.assume_installed.end(), assume);
+    std::for_each(making_way_.satisfied().begin(), making_way_.satisfied().end(), assume);
     handle_.check(alpm_option_set_assumeinstalled(handle_.get(), assumed.get()), "set option",
                   "assume-installed");
 }
@@ -175,6 +203,11 @@ void Resolution::begin(int flags) {
     open_ = true;
 }
 
+void Resolution::release() {
+    open_ = false;
+    handle_.check(alpm_trans_release(handle_.get()), "end transaction");
+}
+
 /// What -R with -s, -c or -u makes of `names` on the installed set, without what is upstream. libalpm knows
 /// these only for transactions that add nothing, and it would take orphans of upstream along. Dependencies
 /// come first: of such a list libalpm makes the order again in which it would remove what it has found
@@ -185,13 +218,12 @@ std::vector<std::string> Resolution::removal_closure(const std::vector<std::stri
     if (!request_.cascade && !request_.unneeded) all |= ALPM_TRANS_FLAG_NODEPS;
     begin(all);
     remove_targets(names);
-    prepare();
+    (void)prepare();
     std::vector<std::string> closure;
     for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(alpm_trans_get_remove(handle_.get()))) {
         if (!conversation_.upstream().has(name_of(package))) closure.push_back(name_of(package));
     }
-    open_ = false;
-    handle_.check(alpm_trans_release(handle_.get()), "end transaction");
+    release();
     std::reverse(closure.begin(), closure.end());
     return closure;
 }
@@ -219,16 +251,21 @@ void Resolution::add_targets(const std::vector<std::string>& fetched) {
     problems.throw_if_any("resolve packages", "not all of them can be installed");
 }
 
-void Resolution::prepare() {
+/// Returns false when it cannot be, but another transaction may.
+bool Resolution::prepare() {
     alpm_list_t* data = nullptr;
     if (alpm_trans_prepare(handle_.get(), &data) == 0) {
         conversation_.rethrow();
-        return;
+        return true;
     }
     const alpm_errno_t code = handle_.last_error();
     const Error error = handle_.error("resolve packages");
     conversation_.rethrow();
     if (code == ALPM_ERR_PKG_INVALID_NAME) check_entries();
+    if (request_.upgrade && code == ALPM_ERR_UNSATISFIED_DEPS && making_way_.learn(data)) {
+        const alpm::MissingDependencies owner(data);
+        return false;
+    }
     if (conversation_.speaks_as_pacman()) {
         const bool removes = request_.install.empty() && request_.archive_files.empty() && !request_.upgrade;
         pacman_words::throw_prepare_error(handle_, code, data, removes);
@@ -253,16 +290,8 @@ Plan Resolution::plan() {
 }
 
 std::vector<SetProblem> Resolution::problems_after() const {
-    alpm_list_t* added = alpm_trans_get_add(handle_.get());
-    alpm_list_t* removed = alpm_trans_get_remove(handle_.get());
     alpm::Packages after;
-    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(handle_.installed())) {
-        const char* name = alpm_pkg_get_name(package);
-        if (alpm_pkg_find(added, name) == nullptr && alpm_pkg_find(removed, name) == nullptr)
-            after.push_back(package);
-    }
-    for (alpm_pkg_t* package : alpm::each<alpm_pkg_t>(added))
-        after.push_back(package);
+    fill_with_result(handle_, after);
     return set_problems(handle_, conversation_.upstream(), after.get());
 }
 

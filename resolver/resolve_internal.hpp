@@ -10,6 +10,7 @@
 
 #include "resolver/conversation_internal.hpp"
 #include "resolver/handle_internal.hpp"
+#include "resolver/making_way_internal.hpp"
 #include "resolver/package.hpp"
 #include "resolver/problems_internal.hpp"
 #include "resolver/session.hpp"
@@ -48,13 +49,18 @@ class Resolution {
 
  private:
     void apply_options();
+    /// The transaction filled and prepared; false: there has to be another attempt.
+    [[nodiscard]] bool attempt(int flags, const std::vector<std::string>& removals,
+                               const std::vector<std::string>& fetched);
+    void assume_installed();
     void begin(int flags);
+    void release();
     void remove_targets(const std::vector<std::string>& names);
     void add_targets(const std::vector<std::string>& fetched);
     [[nodiscard]] std::vector<std::string> removal_closure(const std::vector<std::string>& names);
-    void prepare();
     void check_entries() const;
     void check_converted() const;
+    [[nodiscard]] bool prepare();
     void check_held(const Plan& plan);
     [[nodiscard]] std::vector<SetProblem> problems_after() const;
     [[nodiscard]] int flags() const;
@@ -63,6 +69,7 @@ class Resolution {
     Conversation& conversation_;
     const ResolveRequest& request_;
     bool database_only_, download_only_, looks_at_result_;
+    MakingWay making_way_;
     std::map<std::string, bool> replacement_reasons_;
     bool open_ = false;
 };

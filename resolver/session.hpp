@@ -67,6 +67,8 @@ struct SessionSpec {
     std::function<std::string(const std::string& given, const std::string& there)> version_like = {};
     /// A version that only a Debian package has, whatever repository it is in. Null: none is known by that.
     std::function<bool(const std::string& version)> is_deb_version = {};
+    /// Of a name that stands for alternatives the dependencies of which any one will do; else nothing.
+    std::function<std::vector<std::string>(const std::string& name)> alternatives = {};
     bool no_confirm = false;
     bool debug = false;  ///< libalpm's debug messages go to the sink
     /// Messages, questions and problems are in pacman's words (pacman_words_internal.hpp).
