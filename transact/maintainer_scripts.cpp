@@ -13,6 +13,7 @@
 #include "store/base/error.hpp"
 #include "store/base/failpoint.hpp"
 #include "store/base/path_at.hpp"
+#include "store/base/staged_file.hpp"
 #include "store/debian/control.hpp"
 #include "store/debian/generated.hpp"
 #include "store/debian/version.hpp"
@@ -212,6 +213,26 @@ void MaintainerScripts::after_unpack(const Manifest& package, const Manifest* ol
             Cause::scriptlet, otherwise);
     }
     if (record) unpacked_.push_back({package_of(*record), old_record ? deb_version(old->version) : ""});
+}
+
+void MaintainerScripts::take_over(const Manifest& package, const std::map<std::string, std::string>& left) {
+    const auto record = dpkg_record(package);
+    if (!record) return;
+    std::map<std::string, std::set<std::string>> taken;
+    for (const Entry& entry : package.entries) {
+        const auto found = left.find(entry.path);
+        if (found != left.end() && found->second != record->stem) taken[found->second].insert(entry.path);
+    }
+    for (const auto& [stem, paths] : taken) {
+        const std::string list = text_in_root({.name = {}, .stem = stem, .architecture = {}}, "list");
+        std::istringstream lines(list);
+        std::string rest;
+        for (std::string line; std::getline(lines, line);)
+            if (!paths.contains(merged_usr_path(line))) rest += line + "\n";
+        if (rest == list) continue;  // the version is there that has them no more
+        const Fd directory = open_beneath(writer_.root(), kDpkgInfo, O_RDONLY | O_DIRECTORY);
+        write_file_atomically(directory.get(), stem + ".list", rest, 0644);
+    }
 }
 
 void MaintainerScripts::before_removal(const Manifest& package) {

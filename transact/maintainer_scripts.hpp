@@ -34,6 +34,9 @@ class MaintainerScripts {
     // --- For each package, in the order of the plan. `old`: the version that is replaced, or null ---
     void before_unpack(const Manifest& package, const Manifest* old);
     void after_unpack(const Manifest& package, const Manifest* old);
+    /// What `package` has taken over of others is no longer theirs in dpkg's lists: scripts ask whose a file
+    /// is. @param left stem of the package that has a path and will not, by path
+    void take_over(const Manifest& package, const std::map<std::string, std::string>& left);
     void before_removal(const Manifest& package);
     /// @param purge what the package has made and left behind goes too (`postrm purge`)
     void after_removal(const Manifest& package, bool purge);

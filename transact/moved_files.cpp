@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "store/debian/dpkg_record.hpp"
+
 namespace pwstore {
 
 std::string listed_path(const Entry& entry) {
@@ -21,6 +23,17 @@ PackageFileList file_list(const Manifest& package) {
         list.paths.push_back(listed_path(entry));
     std::sort(list.paths.begin(), list.paths.end());
     return list;
+}
+
+void LeftFiles::add(const Manifest& old, const Manifest* after) {
+    const auto record = dpkg_record(old);
+    if (!record) return;
+    for (const Entry& entry : old.entries) {
+        if (entry.kind == EntryKind::directory || (after != nullptr && after->find(entry.path) != nullptr))
+            continue;
+        stems.emplace(entry.path, record->stem);
+        if (!entry.backup_md5.empty()) conffiles.emplace(entry.path, entry.backup_md5);
+    }
 }
 
 std::set<std::string> moved_files(

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,5 +33,14 @@ struct FileListChange {
 [[nodiscard]] std::set<std::string> moved_files(
     const std::function<std::optional<struct stat>(const std::string& path)>& look,
     const std::vector<FileListChange>& changes);
+
+/// What the old versions of dpkg's packages have and the new ones lack: another package that has it, takes it
+/// over.
+struct LeftFiles {
+    std::map<std::string, std::string> conffiles;  ///< by path: MD5 as packaged
+    std::map<std::string, std::string> stems;      ///< by path: of dpkg's records of the package (DpkgRecord)
+    /// @param after null: the package goes
+    void add(const Manifest& old, const Manifest* after);
+};
 
 }  // namespace pwstore

@@ -234,11 +234,25 @@ void PackageFiles::install_directory(const Entry& entry, const std::string& path
     place(entry);
 }
 
+/// MD5 of the configuration file as it was packaged before; empty when nobody had it.
+std::string PackageFiles::original_of(const Entry& entry, const Entry* old_entry) const {
+    if (old_entry != nullptr) return old_entry->backup_md5;
+    if (rules_.taken_over == nullptr) return {};
+    const auto found = rules_.taken_over->find(entry.path);
+    return found == rules_.taken_over->end() ? "" : found->second;
+}
+
+/// The layers have it from a package that is not laid down yet.
+bool PackageFiles::comes_later(const TreeEntry& entry) const {
+    return rules_.coming != nullptr && rules_.coming->contains(layers_.layers[entry.layer]);
+}
+
 /// What the package had, what is there, what it has now.
 void PackageFiles::install_backup(const Entry& entry, const std::string& path, const Entry* old_entry) {
     const std::string beside = path + ".pacnew";
     const bool has_older_offer = exists_at(writer_.root(), beside);
-    switch (three_way(old_entry != nullptr ? old_entry->backup_md5 : "", md5_in_root(writer_.root(), path),
+    const std::string local = md5_in_root(writer_.root(), path);
+    switch (three_way(local.empty() && old_entry == nullptr ? "" : original_of(entry, old_entry), local,
                       entry.backup_md5)) {
         case Verdict::take_new:
             place(entry);
@@ -313,7 +327,9 @@ void PackageFiles::remove_entry(const Entry& entry, const Manifest* successor) {
     if (rules_.keeps_shared && other != nullptr) {
         const bool is_other =
             other->entry.object != entry.object && other->entry.kind != EntryKind::directory;
-        if ((successor == nullptr || entry.backup_md5.empty()) && is_other) writer_.place(*other);
+        // A configuration file is left for whoever brings it now to compare.
+        const bool is_compared = !entry.backup_md5.empty() && (successor != nullptr || comes_later(*other));
+        if (is_other && !is_compared) writer_.place(*other);
         return;
     }
     note_directory_of(path);
@@ -346,8 +362,7 @@ void PackageFiles::remove_directory(const Entry& entry, const std::string& path,
     }
     const Entry* next = successor != nullptr ? successor->find(entry.path) : nullptr;
     if (next != nullptr && next->kind == EntryKind::directory) return;
-    const bool is_coming = layer != nullptr && rules_.coming != nullptr &&
-                           rules_.coming->contains(layers_.layers[layer->layer]) &&
+    const bool is_coming = layer != nullptr && comes_later(*layer) &&
                            !rules_.present->has_directory_of_another(entry.path, package_);
     if (layer != nullptr && layer->entry.kind == EntryKind::directory && !is_coming) return;
     note_directory_of(path);

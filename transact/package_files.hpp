@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -45,6 +46,9 @@ struct FileRules {
     bool keeps_shared = false;
     /// dpkg's rule: where the package has a directory, a symlink to one stays. pacman makes the directory.
     bool follows_symlinks = false;
+    /// dpkg's rule: configuration files that come from another package, with what it had. For pacman they
+    /// are new.
+    const std::map<std::string, std::string>* taken_over = nullptr;
     Diversions diversions = {};
     FileClaims::Shared shared = {};  ///< with other packages, of the one that comes
 };
@@ -84,6 +88,8 @@ class PackageFiles {
     [[nodiscard]] std::string diverted(const std::string& path);
     void install_directory(const Entry& entry, const std::string& path);
     void install_backup(const Entry& entry, const std::string& path, const Entry* old_entry);
+    [[nodiscard]] std::string original_of(const Entry& entry, const Entry* old_entry) const;
+    [[nodiscard]] bool comes_later(const TreeEntry& entry) const;
     void remove_outdated(const Manifest& old, const Manifest& package);
     void remove_entry(const Entry& entry, const Manifest* successor);
     void remove_directory(const Entry& entry, const std::string& path, const Manifest* successor);

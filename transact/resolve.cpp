@@ -5,6 +5,7 @@
 
 #include "mount/root.hpp"
 #include "store/base/path_at.hpp"
+#include "store/debian/control.hpp"
 #include "store/debian/version.hpp"
 #include "transact/databases.hpp"
 #include "transact/view.hpp"
@@ -69,6 +70,12 @@ SessionSpec session_spec(const TransactionState& state, const Work& work) {
         return is_deb_version(there) && !is_deb_version(given) ? alpm_version(given) : given;
     };
     spec.is_deb_version = [](const std::string& version) { return is_deb_version(version); };
+    spec.alternatives = [](const std::string& name) {
+        std::vector<std::string> all;
+        for (const DebRelation& one : alternatives_of_name(name))
+            all.push_back(alpm_relation(one));
+        return all;
+    };
     spec.speaks_as_pacman = state.request.as_pacman.has_value();
     spec.no_confirm = state.request.no_confirm && !spec.speaks_as_pacman;
     return spec;

@@ -269,6 +269,7 @@ FileRules RootBuild::file_rules() {
     rules.came = &came_;
     rules.present = &present_;
     rules.keeps_shared = claims_ != nullptr;
+    if (claims_) rules.taken_over = &left_.conffiles;
     return rules;
 }
 
@@ -288,12 +289,14 @@ void RootBuild::find_moving_files() {
     for (const PlanStep& step : work_.plan.steps) {
         const std::string& name = step.package.name;
         FileListChange change;
+        std::optional<Manifest> old, after;
         if (work_.before && work_.before->find_package(name) != nullptr)
-            change.old = &lists.emplace_back(file_list(manifest_before(work_, name)));
+            change.old = &lists.emplace_back(file_list(old.emplace(manifest_before(work_, name))));
         if (step.kind != StepKind::remove) {
-            const Manifest manifest = txn.manifest(find_planned(work_.packages, name)->manifest);
-            change.after = &lists.emplace_back(file_list(manifest));
+            after = txn.manifest(find_planned(work_.packages, name)->manifest);
+            change.after = &lists.emplace_back(file_list(*after));
         }
+        if (claims_ && old) left_.add(*old, after ? &*after : nullptr);
         changes.push_back(change);
     }
     moving_ = moved_files(
@@ -431,6 +434,7 @@ void RootBuild::apply_addition(const PlanStep& step) {
     files.install(manifest, old ? &*old : nullptr);
     came_.insert(label);
     present_.put(name, find_planned(work_.packages, name)->manifest);
+    maintainer_scripts_->take_over(manifest, left_.stems);
     maintainer_scripts_->after_unpack(manifest, old ? &*old : nullptr);
     run_scriptlet(name, script, old ? ScriptletKind::post_upgrade : ScriptletKind::post_install, versions);
     take_directories(files);
@@ -503,11 +507,31 @@ RootBuild::Steps::const_iterator RootBuild::apply_fresh(const Steps& steps, Step
     return next;
 }
 
-/// In the plan's order; where dpkg itself comes, what it needs is configured before the rest.
-void RootBuild::apply_steps() {
-    Steps steps;
+/// The plan's. Of Debian's packages, one that makes way for another goes right before that one comes, as with
+/// apt: what its files are needed for runs meanwhile.
+RootBuild::Steps RootBuild::steps_in_order() const {
+    std::map<std::string, const PlanStep*> makes_way;
     for (const PlanStep& step : work_.plan.steps)
+        for (const std::string& old : step.replaces)
+            makes_way.emplace(old, nullptr);
+    Steps steps;
+    for (const PlanStep& step : work_.plan.steps) {
+        const bool is_removal = step.kind == StepKind::remove;
+        const auto found = makes_way.find(step.package.name);
+        if (is_removal && found != makes_way.end() && is_deb_version(step.package.version)) {
+            found->second = &step;
+            continue;
+        }
+        for (const std::string& old : step.replaces)
+            if (const PlanStep* going = std::exchange(makes_way.at(old), nullptr)) steps.push_back(going);
         steps.push_back(&step);
+    }
+    return steps;
+}
+
+/// Where dpkg itself comes, what it needs is configured before the rest.
+void RootBuild::apply_steps() {
+    Steps steps = steps_in_order();
     auto rest = steps.begin();
     if (maintainer_scripts_->bootstraps() && has_debian_packages(work_.plan)) {
         const std::set<std::string> first = bootstrap_set(state_.store, work_.after.packages);

@@ -14,6 +14,7 @@
 #include "transact/hook.hpp"
 #include "transact/layering.hpp"
 #include "transact/maintainer_scripts.hpp"
+#include "transact/moved_files.hpp"
 #include "transact/package_files.hpp"
 #include "transact/script_runner.hpp"
 #include "transact/work.hpp"
@@ -61,6 +62,7 @@ class RootBuild {
     void apply_steps();
     Steps::const_iterator apply_fresh(const Steps& steps, Steps::const_iterator at);
     void apply_step(const PlanStep& step);
+    [[nodiscard]] Steps steps_in_order() const;
     void apply_removal(const PlanStep& step);
     [[nodiscard]] ManifestId lies_below(const std::string& package) const;
     void apply_addition(const PlanStep& step);
@@ -106,6 +108,7 @@ class RootBuild {
     std::unique_ptr<MaintainerScripts> maintainer_scripts_;
     std::unique_ptr<FileClaims> claims_;  ///< when there are Debian packages
     std::set<std::string> moving_;        ///< see FileRules
+    LeftFiles left_;                      ///< when there are Debian packages
     std::set<std::string> coming_;        ///< see FileRules
     std::set<std::string> came_;          ///< see FileRules
     PresentPackages present_;

@@ -100,6 +100,21 @@ bool read_number(std::string_view text, Number& into) {
     return problem == std::errc() && end == text.data() + text.size();
 }
 
+/// Of a base that is not the one before: newer, though another suite may be dated earlier. Dates are compared
+/// as text, what follows them counts the bases of one date.
+std::string next_base_version(const DebOrigins& before, const std::vector<std::string>& depends,
+                              const std::string& dated) {
+    if (before.base_depends == depends) return before.base_version;
+    const auto date_of = [](const std::string& version) { return version.substr(0, version.rfind('-')); };
+    const std::string date = date_of(before.base_version);
+    if (date_of(dated) > date) return dated;
+    unsigned count = 0;
+    (void)read_number(
+        std::string_view(before.base_version).substr(std::min(date.size() + 1, before.base_version.size())),
+        count);
+    return fmt::format("{}-{}", date, count + 1);
+}
+
 }  // namespace
 
 // --- Collect
@@ -132,9 +147,8 @@ void DebCollection::write(int dir, const std::string& name,
         if (belongs_to_base(entry.deb.control)) base_depends.push_back(entry.deb.control.name);
     }
     std::sort(base_depends.begin(), base_depends.end());
-    const bool same = before && before->base_depends == base_depends;
-    const PackageDescription base =
-        base_description(base_depends, same ? before->base_version : base_version);
+    const PackageDescription base = base_description(
+        base_depends, before ? next_base_version(*before, base_depends, base_version) : base_version);
 
     std::vector<std::vector<std::string>> depends(entries_.size());
     std::vector<std::string>

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "store/base/error.hpp"
 #include "store/base/path_at.hpp"
 #include "store/store.hpp"
@@ -739,6 +741,128 @@ TEST_F(MaintainerScriptsTest, ScriptsDoNotWriteTheStatusFile) {
     EXPECT_THAT(fleet.status("base"), UnorderedElementsAre("dpkg 1.21.22", "writer 1.0-1"));
     fleet.install("base", {"tool"});
     EXPECT_THAT(fleet.status("base"), UnorderedElementsAre("dpkg 1.21.22", "writer 1.0-1", "tool 1.0-1"));
+    fleet.expect_sound();
+}
+
+// --- From one release to the next ---
+
+/// "lib 1", or what it is called in the next release.
+Deb library(bool renamed) {
+    Deb deb{.name = "lib", .files = {{"usr/share/lib.so.1", "old"}}, .scripts = silent_scripts()};
+    if (!renamed) return deb;
+    deb.name = "libt64";
+    deb.version = "2.0-1";
+    deb.fields = "Provides: lib (= 2.0-1)\nBreaks: lib (<< 2.0-1)\nReplaces: lib (<< 2.0-1)\n";
+    deb.files = {{"usr/share/lib.so.1", "new"}};
+    return deb;
+}
+Deb user_of(const char* depends, const char* version, const char* name = "app") {
+    return {.name = name,
+            .version = version,
+            .fields = std::string("Depends: ") + depends + "\n",
+            .files = {{std::string("usr/share/") + name, version}},
+            .scripts = silent_scripts()};
+}
+
+TEST_F(MaintainerScriptsTest, ARenamedPackageMakesWayRightBeforeItsSuccessorComes) {
+    make_base({library(false), user_of("lib", "1.0-1"), tool()}, {"app", "tool"});
+    offer({library(true), user_of("libt64", "2.0-1"), tool("2.0-1")});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_THAT(fleet.status("base"),
+                UnorderedElementsAre("app 2.0-1", "dpkg 1.21.22", "libt64 2.0-1", "tool 2.0-1"));
+    EXPECT_EQ(fleet.read("base", "usr/share/lib.so.1"), "new");
+    const std::vector<std::string> record = fleet.record("base");
+    const auto gone = std::find(record.begin(), record.end(), "lib postrm[remove]");
+    ASSERT_NE(gone, record.end());
+    ASSERT_NE(gone + 1, record.end());
+    EXPECT_EQ(*(gone + 1), "libt64 preinst[install]");
+    EXPECT_THAT(fleet.dialogue.questions, IsEmpty());
+    fleet.expect_sound();
+    fleet.undo();
+    EXPECT_THAT(fleet.status("base"),
+                UnorderedElementsAre("app 1.0-1", "dpkg 1.21.22", "lib 1.0-1", "tool 1.0-1"));
+    EXPECT_EQ(fleet.read("base", "usr/share/lib.so.1"), "old");
+    fleet.expect_sound();
+}
+
+// The base comes to need what an aggregate has had alone, under its old name.
+TEST_F(MaintainerScriptsTest, WhatIsRenamedBelowMakesWayAbove) {
+    make_base({library(false), user_of("lib", "1.0-1"), tool()}, {"tool"});
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"app"}));
+    Deb needs = tool("2.0-1");
+    needs.fields = "Depends: libt64\n";
+    offer({library(true), user_of("libt64", "2.0-1"), needs});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_THAT(fleet.status("base"), UnorderedElementsAre("dpkg 1.21.22", "libt64 2.0-1", "tool 2.0-1"));
+    EXPECT_THAT(fleet.status("work"),
+                UnorderedElementsAre("app 2.0-1", "dpkg 1.21.22", "libt64 2.0-1", "tool 2.0-1"));
+    EXPECT_EQ(fleet.read("work", "usr/share/lib.so.1"), "new");
+    EXPECT_EQ(fleet.current("work").packages.size(), 1U);
+    fleet.expect_sound();
+    fleet.undo();
+    EXPECT_EQ(fleet.read("work", "usr/share/lib.so.1"), "old");
+    fleet.expect_sound();
+}
+
+TEST_F(MaintainerScriptsTest, WhatHasComeBelowIsUpgradedAboveAsWell) {
+    Deb common = user_of("dpkg", "1.0-1", "common");
+    make_base({common, tool()}, {"tool"});
+    fleet.run(fleet.create_aggregate("work", {"base"}, {"common"}));
+    common = user_of("dpkg", "2.0-1", "common");
+    Deb needs = tool("2.0-1");
+    needs.fields = "Depends: common\n";
+    offer({common, needs});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_THAT(fleet.status("base"), UnorderedElementsAre("common 2.0-1", "dpkg 1.21.22", "tool 2.0-1"));
+    EXPECT_THAT(fleet.status("work"), UnorderedElementsAre("common 2.0-1", "dpkg 1.21.22", "tool 2.0-1"));
+    EXPECT_EQ(fleet.read("work", "usr/share/common"), "2.0-1");
+    fleet.expect_sound();
+}
+
+// As with a configuration file that gets a package of its own: who had it asks dpkg whether it still has.
+TEST_F(MaintainerScriptsTest, AConffileThatChangesHandsIsComparedWithWhatItWas) {
+    const auto holding = [](const char* name, const char* version, std::string fields = "") {
+        const std::string text = std::string("v") + version;
+        return Deb{.name = name,
+                   .version = version,
+                   .fields = std::move(fields),
+                   .files = {{"etc/mine", "mine " + text}, {"etc/theirs", "theirs " + text}},
+                   .conffiles = {"/etc/mine", "/etc/theirs"}};
+    };
+    Deb bare{.name = "login",
+             .version = "2",
+             .fields = "Depends: login.defs\n",
+             .scripts = {{"preinst", "grep /etc/ /var/lib/dpkg/info/login.list >>/var/lib/record || true"}}};
+    make_base({holding("login", "1")}, {"login"});
+    fleet.user_edit("base", "etc/mine", "edited");
+    offer({bare, holding("login.defs", "2", "Replaces: login (<< 2)\nBreaks: login (<< 2)\n")});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_THAT(fleet.record("base"), ElementsAre("login preinst[upgrade][1][2]"))
+        << "the list names nothing that login.defs has taken over";
+    EXPECT_EQ(fleet.read("base", "etc/theirs"), "theirs v2");
+    EXPECT_FALSE(has("base", "etc/theirs.pacnew"));
+    EXPECT_EQ(fleet.read("base", "etc/mine"), "edited");
+    EXPECT_EQ(fleet.read("base", "etc/mine.pacnew"), "mine v2");
+    fleet.expect_sound();
+}
+
+TEST_F(MaintainerScriptsTest, AConffileOfARenamedPackageKeepsWhatWasWritten) {
+    const auto holding = [](const char* name, const char* version, std::string fields = "") {
+        return Deb{.name = name,
+                   .version = version,
+                   .fields = std::move(fields),
+                   .files = {{"etc/mine", std::string("mine ") + version},
+                             {"etc/theirs", std::string("theirs ") + version}},
+                   .conffiles = {"/etc/mine", "/etc/theirs"}};
+    };
+    make_base({holding("lib", "1"), user_of("lib", "1.0-1")}, {"app"});
+    fleet.user_edit("base", "etc/mine", "edited");
+    offer({holding("libt64", "2", "Provides: lib (= 2)\nBreaks: lib (<< 2)\nReplaces: lib (<< 2)\n"),
+           user_of("libt64", "2.0-1")});
+    fleet.run(fleet.upgrade_all());
+    EXPECT_EQ(fleet.read("base", "etc/theirs"), "theirs 2");
+    EXPECT_EQ(fleet.read("base", "etc/mine"), "edited");
+    EXPECT_EQ(fleet.read("base", "etc/mine.pacnew"), "mine 2");
     fleet.expect_sound();
 }
 
