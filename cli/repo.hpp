@@ -61,6 +61,8 @@ int update_verb(const Context& context, const Arguments& arguments, const std::s
 struct DebTargets {
     std::string suite;               ///< empty = apt's own choice
     std::vector<DebTarget> targets;  ///< by name
+    /// What came along, with the targets: Debian's version by name. What the targets need no more goes.
+    PackageVersions brought = {};
     /// @throws Error (corrupt) naming the line
     [[nodiscard]] static DebTargets read(const RepositoryPlace& place);
     void write(const RepositoryPlace& place) const;

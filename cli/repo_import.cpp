@@ -18,7 +18,8 @@ namespace pwstore::cli {
 
 namespace {
 
-constexpr const char* kSuite = "suite ";
+constexpr std::string_view kSuite = "suite ";
+constexpr std::string_view kBrought = "brought ";
 
 Fd open_directory(const RepositoryPlace& place) {
     make_directories(AT_FDCWD, place.directory);
@@ -57,10 +58,11 @@ void warn_of_unsatisfied(const Context& context, const DebImportReport& report) 
 }
 
 int import_and_tell(const Context& context, const Arguments& arguments, const RepositoryPlace& place,
-                    const std::vector<std::string>& files, ProgressScreen& screen) {
+                    const std::vector<std::string>& files, ProgressScreen& screen,
+                    const std::vector<std::string>& dropped = {}) {
     RepositoryChanges done{place, {}, {}, false};
     const PackageVersions before = versions_in(place);
-    done.import = import_debs(place.directory, place.name, files, screen);
+    done.import = import_debs(place.directory, place.name, files, screen, {}, dropped);
     screen.clear();
     done.changes = changes_between(before, versions_in(place));
     warn_of_unsatisfied(context, done.import);
@@ -82,10 +84,31 @@ std::vector<std::string> not_older(const std::vector<ClosureDeb>& plan, const st
     return files;
 }
 
+/// What came with the targets once, is not needed by them any more, and is still what came.
+std::vector<std::string> needed_no_more(const PackageVersions& brought, const std::vector<ClosureDeb>& plan,
+                                        const PackageVersions& there) {
+    std::vector<std::string> names;
+    for (const auto& [name, version] : brought) {
+        const auto found = there.find(name);
+        const bool is_needed =
+            std::any_of(plan.begin(), plan.end(), [&](const ClosureDeb& deb) { return deb.name == name; });
+        if (!is_needed && found != there.end() && deb_version(found->second) == version)
+            names.push_back(name);
+    }
+    return names;
+}
+
+void remember(DebTargets& targets, const std::vector<ClosureDeb>& plan) {
+    for (const ClosureDeb& deb : plan)
+        targets.brought.insert_or_assign(deb.name, deb.version);
+}
+
 int preview(const Context& context, const Arguments& arguments, const RepositoryPlace& place,
-            const std::vector<ClosureDeb>& plan) {
+            const std::vector<ClosureDeb>& plan, const std::vector<std::string>& dropped) {
     const PackageVersions before = versions_in(place);
     PackageVersions after = before;
+    for (const std::string& name : dropped)
+        after.erase(name);
     for (const ClosureDeb& deb : plan) {
         std::string& version = after[deb.name];
         if (version.empty() || compare_deb_versions(deb.version, deb_version(version)) > 0)
@@ -106,11 +129,13 @@ DebTargets DebTargets::read(const RepositoryPlace& place) {
     std::istringstream lines(text.value_or(""));
     for (std::string line; std::getline(lines, line);) {
         if (line.empty() || line.front() == '#') continue;
-        const bool is_suite = line.compare(0, std::string_view(kSuite).size(), kSuite) == 0;
         try {
-            if (is_suite) {
-                all.suite = line.substr(std::string_view(kSuite).size());
+            if (line.starts_with(kSuite)) {
+                all.suite = line.substr(kSuite.size());
                 (void)parse_deb_target("x/" + all.suite);
+            } else if (line.starts_with(kBrought)) {
+                const DebTarget one = parse_deb_target(line.substr(kBrought.size()));
+                all.brought.insert_or_assign(one.name, one.rest.empty() ? "" : one.rest.substr(1));
             } else {
                 all.put(parse_deb_target(line));
             }
@@ -135,9 +160,11 @@ void DebTargets::put(DebTarget target) {
 
 void DebTargets::write(const RepositoryPlace& place) const {
     std::string text = "# What `pwstore repo update` asks apt for; written by `pwstore repo import-deb`.\n";
-    if (!suite.empty()) text += kSuite + suite + "\n";
+    if (!suite.empty()) text += fmt::format("{}{}\n", kSuite, suite);
     for (const DebTarget& target : targets)
         text += target.text() + "\n";
+    for (const auto& [name, version] : brought)
+        text += fmt::format("{}{}={}\n", kBrought, name, version);
     write_file_atomically(open_directory(place).get(), targets_file(place), text);
 }
 
@@ -166,6 +193,7 @@ int import_debs_verb(const Context& context, const Arguments& arguments,
     for (std::string& path : closure.fetch())
         files.push_back(std::move(path));
     const int code = import_and_tell(context, arguments, place, files, screen);
+    remember(remembered, closure.plan());
     remembered.write(place);
     return code;
 }
@@ -185,13 +213,17 @@ int update_verb(const Context& context, const Arguments& arguments, const std::s
     AptClosure closure = make_closure(context, screen);
     closure.refresh();
     (void)closure.plan(remembered.targets, remembered.suite);
+    const std::vector<std::string> dropped =
+        needed_no_more(remembered.brought, closure.plan(), versions_in(place));
     if (arguments.has("preview")) {
         screen.clear();
-        return preview(context, arguments, place, closure.plan());
+        return preview(context, arguments, place, closure.plan(), dropped);
     }
     const std::vector<std::string> paths = closure.fetch();
     const int code = import_and_tell(context, arguments, place,
-                                     not_older(closure.plan(), paths, versions_in(place)), screen);
+                                     not_older(closure.plan(), paths, versions_in(place)), screen, dropped);
+    remembered.brought.clear();
+    remember(remembered, closure.plan());
     remembered.write(place);
     return code;
 }

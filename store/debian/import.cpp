@@ -28,8 +28,10 @@ class DebImport {
           sink_(sink),
           limits_(limits) {}
 
-    DebImportReport run(const std::vector<std::string>& files) {
+    DebImportReport run(const std::vector<std::string>& files, const std::vector<std::string>& dropped) {
         read(files);
+        for (const std::string& package : dropped)
+            (void)database_.remove(package);
         choose();
         convert();
         add_generated();
@@ -137,22 +139,26 @@ class DebImport {
             database_.put(write_layout_package(directory_.get()));
         const auto found = database_.packages().find(kBasePackage);
         std::vector<std::string> depends{kLayoutPackage};
+        std::vector<std::string> before = depends;
         unsigned edition = 1;
         if (found != database_.packages().end()) {
             depends = found->second.description.depends;
+            before = depends;
+            std::erase_if(depends, [&](const std::string& package) {
+                return package != kLayoutPackage && database_.packages().count(package) == 0;
+            });
             edition =
                 static_cast<unsigned>(std::strtoul(found->second.description.version.c_str(), nullptr, 10)) +
                 1;
         }
-        const size_t before = depends.size();
         for (const DebArchive& deb : debs_) {
             const std::string& name = deb.control.name;
             if (belongs_to_base(deb.control) &&
                 std::find(depends.begin(), depends.end(), name) == depends.end())
                 depends.push_back(name);
         }
-        if (depends.size() == before) return;
         std::sort(depends.begin(), depends.end());
+        if (depends == before) return;
         database_.put(
             write_base_package(directory_.get(), base_description(depends, fmt::format("{}-1", edition))));
     }
@@ -170,9 +176,9 @@ class DebImport {
 
 DebImportReport import_debs(const std::string& directory, const std::string& name,
                             const std::vector<std::string>& files, ProgressSink& sink,
-                            const IngestLimits& limits) {
+                            const IngestLimits& limits, const std::vector<std::string>& dropped) {
     return in_step("import into '" + printable(directory) + "'",
-                   [&] { return DebImport(directory, name, sink, limits).run(files); });
+                   [&] { return DebImport(directory, name, sink, limits).run(files, dropped); });
 }
 
 }  // namespace pwstore

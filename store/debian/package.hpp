@@ -60,8 +60,9 @@ struct DebImportReport {
 /// Convert `files` in parallel and enter them into the repository `name` in `directory` (made when missing),
 /// together with the two packages above. Dependencies are chosen among these files and what the repository
 /// has. All or none of them appear in the database. Lock: the repository's.
+/// @param dropped packages that the repository has no longer; their archives stay
 DebImportReport import_debs(const std::string& directory, const std::string& name,
                             const std::vector<std::string>& files, ProgressSink& sink,
-                            const IngestLimits& limits = {});
+                            const IngestLimits& limits = {}, const std::vector<std::string>& dropped = {});
 
 }  // namespace pwstore

@@ -53,9 +53,10 @@ class AptArchiveTest : public ::testing::Test {
     }
 
     /// Another way to the archive: apt reads file: in place, and downloads from copy:.
-    void sources(const std::string& method) {
+    void sources(const std::string& method,
+                 const std::vector<std::string>& suites = {"stable", "stable-security"}) {
         std::string text;
-        for (const char* suite : {"stable", "stable-security"})
+        for (const std::string& suite : suites)
             text += "deb [trusted=yes] " + method + ":" + scratch_.path("archive") + " " + suite + " main\n";
         scratch_.write("apt/sources.list", text);
     }
@@ -183,6 +184,26 @@ TEST_F(AptArchiveTest, UpdateTakesNewerVersionsOfWhatWasNamed) {
     EXPECT_TRUE(exists_at(AT_FDCWD, cache() + "/apt/archives/editor_1.1~rc1-1_all.deb"));
     ASSERT_EQ(type({"repo", "update"}), kDone) << err_.str();
     EXPECT_THAT(out_.str(), HasSubstr("0 packages converted"));
+}
+
+TEST_F(AptArchiveTest, WhatTheTargetsNeedNoMoreGoes) {
+    publish("stable", {{"editor", "1.0-1", "Depends: lib\n"}, {"lib"}, {"given"}, {"mine"}});
+    ASSERT_EQ(type({"repo", "import-deb", "editor", scratch_.path("archive/pool/given_1.0-1_all.deb")}),
+              kDone)
+        << err_.str();
+    publish("next", {{"editor", "2.0-1", "Depends: libt64\n"},
+                     {"libt64", "2.0-1", "Provides: lib (= 2.0-1)\nBreaks: lib (<< 2.0-1)\n"},
+                     {"shell", "6.0-1", ""},
+                     {"tar", "1.0-1", "Essential: yes\n"},
+                     {"usr-is-merged", "36", ""}});
+    sources("copy", {"next"});
+    ASSERT_EQ(type({"repo", "update", "--preview"}), kDone) << err_.str();
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr("lib "), HasSubstr("shell ")));
+    EXPECT_THAT(listed(), HasSubstr("own/lib "));
+    ASSERT_EQ(type({"repo", "update"}), kDone) << err_.str();
+    EXPECT_THAT(listed(), AllOf(Not(HasSubstr("own/lib ")), HasSubstr("own/libt64"), HasSubstr("own/tar"),
+                                Not(HasSubstr("own/shell")), HasSubstr("own/given")));
+    ASSERT_EQ(type({"repo", "verify"}), kDone) << out_.str();
 }
 
 TEST_F(AptArchiveTest, AnOlderVersionThanTheRepositorysIsLeftAside) {
