@@ -79,10 +79,10 @@ class World:
                                 **options)
 
     def run(self, *arguments: str, expect: int | None = 0, stdin: str | None = None, env: dict | None = None,
-            cwd: str | None = None) -> subprocess.CompletedProcess:
+            cwd: str | None = None, timeout: int = 300) -> subprocess.CompletedProcess:
         result = subprocess.run([str(self.programs / "pwstore"), *arguments], env=self.env | (env or {}), text=True, cwd=cwd,
                                 input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, capture_output=True,
-                                errors="backslashreplace", timeout=300)
+                                errors="backslashreplace", timeout=timeout)
         if expect is not None and result.returncode != expect:
             raise Failure(f"pwstore {' '.join(arguments)}: exit {result.returncode}, expected {expect}\n{result.stdout}{result.stderr}")
         return result
