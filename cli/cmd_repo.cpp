@@ -82,10 +82,12 @@ int remove(const Context& context, const Arguments& arguments, const std::vector
                                  arguments.has("keep-files") ? Archives::keep : Archives::remove);
     done.changes = changes_between(before, versions_in(done.place));
     DebTargets targets = DebTargets::read(done.place);
-    const size_t targeted = targets.targets.size();
-    for (const std::string& name : names)
+    const size_t remembered = targets.targets.size() + targets.brought.size();
+    for (const std::string& name : names) {
         std::erase_if(targets.targets, [&](const DebTarget& target) { return target.name == name; });
-    if (targets.targets.size() != targeted) targets.write(done.place);
+        targets.brought.erase(name);
+    }
+    if (targets.targets.size() + targets.brought.size() != remembered) targets.write(done.place);
     print_changes(context, arguments, done, "");
     return kDone;
 }
