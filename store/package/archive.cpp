@@ -17,12 +17,12 @@
 #include "store/base/names.hpp"
 #include "store/package/form.hpp"
 #include "store/package/packed_stream.hpp"
+#include "store/package/tar_io.hpp"
 
 namespace pwstore {
 
 namespace {
 
-constexpr uint64_t kRatioFloor = 64ULL << 20;  ///< below this many bytes the ratio is not looked at
 constexpr size_t kZeros = 64 * 1024;
 constexpr size_t kTargetLimit = 4095;
 
@@ -118,15 +118,20 @@ std::string acl_xattr(archive_entry* entry, int kind) {
 }  // namespace
 
 struct ArchiveReader::State {
-    State(const PackedFile& packed, const IngestLimits& chosen, UnpackedDigest wanted)
+    State(const PackedFile& packed, const IngestLimits& chosen, UnpackedDigest wanted,
+          const ArchiveRules& what_is_taken)
         : path(packed.path()),
           step("read archive '" + printable(path) + "'"),
           limits(chosen),
+          rules(what_is_taken),
           packed_size(packed.size()),
           stream(packed) {
+        if (packed_size == 0 && !rules.takes_nothing)
+            throw Error("read archive", path, "the file is empty").as(Fault::corrupt);
         if (wanted == UnpackedDigest::sha256) digest.emplace();
         check(archive_read_support_format_tar(reader.get()));
         check(archive_read_support_format_cpio(reader.get()));
+        if (rules.takes_nothing) check(archive_read_support_format_empty(reader.get()));
         const auto read_block = [](archive*, void* context, const void** block) {
             return static_cast<State*>(context)->supply(block);
         };
@@ -136,6 +141,7 @@ struct ArchiveReader::State {
     std::string path;
     std::string step;
     IngestLimits limits;
+    ArchiveRules rules;
     uint64_t packed_size;
     PackedStream stream;
     std::unique_ptr<archive, int (*)(archive*)> reader{archive_read_new(), archive_read_free};
@@ -169,8 +175,8 @@ struct ArchiveReader::State {
         if (result != ARCHIVE_OK) fail_corrupt();
     }
     void check_ratio(uint64_t bytes, std::string_view entry) const {
-        if (bytes <= kRatioFloor || bytes / limits.ratio <= packed_size) return;
-        constexpr std::string_view kRule = "it unpacks to far more than a package of this size may hold";
+        if (bytes <= limits.ratio_floor || bytes / limits.ratio <= packed_size) return;
+        constexpr std::string_view kRule = "it unpacks to far more than an archive of this size may hold";
         if (entry.empty()) throw Error("read archive", path, kRule).as(Fault::refused);
         refuse(entry, kRule);
     }
@@ -229,6 +235,11 @@ void ArchiveReader::State::drain() {
 /// Empty for a directory that is the root itself.
 std::string ArchiveReader::State::clean_name(std::string_view name, bool is_directory) const {
     std::string plain = root_path_of(name);
+    if (rules.follows_dots) {
+        const auto inside = cleaned_path(name);
+        if (!inside) refuse(name, "the name leads out of the archive");
+        plain = *inside;
+    }
     const bool is_usable =
         plain.empty() ? is_directory : is_root_path(plain) && (is_directory || !name.ends_with('/'));
     if (!is_usable) refuse(name, name_rule(plain));
@@ -248,6 +259,7 @@ MemberKind ArchiveReader::State::kind_of(archive_entry* entry, std::string_view 
             return MemberKind::fifo;
         case AE_IFCHR:
         case AE_IFBLK:
+            if (rules.gives_devices) return MemberKind::device;
             refuse(name, "a device node is not allowed in a package");
         case AE_IFSOCK:
             refuse(name, "a socket is not allowed in a package");
@@ -279,6 +291,7 @@ void ArchiveReader::State::set_metadata(ArchiveMember& member, archive_entry* en
     member.mtime = archive_entry_mtime(entry);
     member.mtime_ns = static_cast<uint32_t>(archive_entry_mtime_nsec(entry));
     member.xattrs.clear();
+    member.dropped_xattrs = 0;
     archive_entry_xattr_reset(entry);
     const char* key = nullptr;
     const void* value = nullptr;
@@ -288,6 +301,10 @@ void ArchiveReader::State::set_metadata(ArchiveMember& member, archive_entry* en
             refuse(name, "an extended attribute without a usable name");
         const std::string_view attribute = key;
         if (attribute.starts_with("user.overlay.") || attribute.starts_with("trusted.overlay.")) {
+            if (rules.drops_overlay_attributes) {
+                ++member.dropped_xattrs;
+                continue;
+            }
             refuse(name, "an overlay would obey its extended attribute " + printable(attribute));
         }
         member.xattrs.try_emplace(key, static_cast<const char*>(value), length);
@@ -307,7 +324,7 @@ void ArchiveReader::State::set_size(ArchiveMember& member, archive_entry* entry,
     member.size = has_content ? static_cast<uint64_t>(claimed) : 0;
     if (member.size > limits.file_bytes) refuse(name, "the file is larger than the limit");
     if (member.size > limits.package_bytes - file_bytes)
-        refuse(name, "the package's files are larger than the limit");
+        refuse(name, "the archive's files are larger than the limit");
     file_bytes += member.size;
     check_ratio(file_bytes, name);
     size = member.size;
@@ -349,8 +366,9 @@ bool ArchiveReader::State::fill_data() {
     return !data.empty();
 }
 
-ArchiveReader::ArchiveReader(const PackedFile& file, const IngestLimits& limits, UnpackedDigest digest)
-    : state_(std::make_unique<State>(file, limits, digest)) {}
+ArchiveReader::ArchiveReader(const PackedFile& file, const IngestLimits& limits, UnpackedDigest digest,
+                             const ArchiveRules& rules)
+    : state_(std::make_unique<State>(file, limits, digest, rules)) {}
 
 ArchiveReader::~ArchiveReader() = default;
 

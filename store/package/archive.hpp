@@ -18,10 +18,24 @@ struct IngestLimits {
     uint64_t entries = 4'000'000;
     uint64_t name_bytes = 512ULL << 20;        ///< sum of all names, link targets and attributes of a package
     uint64_t side_object_bytes = 64ULL << 20;  ///< size of .PKGINFO, .MTREE and the like
-    uint64_t ratio = 2000;                     ///< unpacked : packed bytes, checked beyond 64 MiB unpacked
+    uint64_t ratio = 2000;                     ///< unpacked : packed bytes, checked beyond the next number
+    uint64_t ratio_floor = 64ULL << 20;        ///< so many unpacked bytes are always taken
 };
 
-enum class MemberKind : uint8_t { directory, file, symlink, hard_link, fifo };
+/// What a reader takes beyond what a package may have.
+struct ArchiveRules {
+    bool follows_dots = false;  ///< a name may have ".." that does not lead out
+    bool gives_devices = false;
+    /// Attributes that an overlay would obey are left out and counted.
+    bool drops_overlay_attributes = false;
+    bool takes_nothing = false;  ///< no bytes at all are an archive without members
+};
+/// Of a layer of an image. A digest says whether it is complete.
+inline constexpr ArchiveRules kLayerRules{true, true, true, true};
+/// Layers hold file systems: whole disks of zeros are nothing unusual.
+inline constexpr IngestLimits kLayerLimits{.ratio_floor = 16ULL << 30};
+
+enum class MemberKind : uint8_t { directory, file, symlink, hard_link, fifo, device };
 
 /// One member of a package archive.
 struct ArchiveMember {
@@ -36,6 +50,7 @@ struct ArchiveMember {
     std::string target;        ///< of a symlink; of a hard link: a path like `path`
     bool is_metadata = false;  ///< about the package: ".PKGINFO", not "/.hidden"
     std::map<std::string, std::string> xattrs;  ///< ACLs in the kernel's form
+    uint32_t dropped_xattrs = 0;                ///< by ArchiveRules::drops_overlay_attributes
 };
 
 enum class UnpackedDigest : uint8_t { none, sha256 };
@@ -44,8 +59,8 @@ enum class UnpackedDigest : uint8_t { none, sha256 };
 /// front to back.
 ///
 /// Everything in it was chosen by somebody else. Each member that next() gives obeys the rules that concern
-/// it alone: a name that leads nowhere but below the root, a kind that a package may have, no attribute that
-/// an overlay would obey, claimed and delivered sizes within the limits. Errors name archive, entry and rule:
+/// it alone: a name that leads nowhere but below the root, a kind that is taken, no attribute that an overlay
+/// would obey, claimed and delivered sizes within the limits. Errors name archive, entry and rule:
 /// (refused) for a rule, (corrupt) for broken bytes, (unsupported) for another kind of archive. Nothing is
 /// allocated by a claimed size; holes of sparse files are delivered as zeros and count as bytes. What follows
 /// the end mark means nothing, and an archive may lack that mark. Independent of any locale. Not thread-safe.
@@ -53,7 +68,7 @@ class ArchiveReader {
  public:
     /// @param file outlives the reader
     ArchiveReader(const PackedFile& file, const IngestLimits& limits,
-                  UnpackedDigest digest = UnpackedDigest::none);
+                  UnpackedDigest digest = UnpackedDigest::none, const ArchiveRules& rules = {});
     ArchiveReader(const ArchiveReader&) = delete;
     ArchiveReader& operator=(const ArchiveReader&) = delete;
     ~ArchiveReader();

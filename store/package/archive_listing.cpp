@@ -143,6 +143,8 @@ void Lister::take(const ArchiveMember& member) {
         case MemberKind::fifo:
             entry.kind = EntryKind::fifo;
             break;
+        case MemberKind::device:
+            break;  // packages have none
     }
     listing_.entries.push_back(std::move(entry));
 }

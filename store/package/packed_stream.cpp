@@ -113,15 +113,17 @@ PackedStream::PackedStream(const PackedFile& file) : state_(std::make_unique<Sta
     State& state = *state_;
     archive* const reader = state.reader.get();
     if (reader == nullptr) throw Error::from_errno("read archive", file.path(), ENOMEM);
-    if (file.size() == 0) throw Error("read archive", file.path(), "the file is empty").as(Fault::corrupt);
     support_compressions(reader);
     state.check(archive_read_support_format_raw(reader));
+    state.check(archive_read_support_format_empty(reader));
     const auto read_block = [](archive*, void* context, const void** block) {
         return static_cast<State*>(context)->read_some(block);
     };
     state.check(archive_read_open(reader, &state, nullptr, read_block, nullptr));
     archive_entry* entry = nullptr;
-    state.check(archive_read_next_header(reader, &entry));
+    const int result = archive_read_next_header(reader, &entry);
+    state.ended = result == ARCHIVE_EOF;  // nothing at all
+    if (!state.ended) state.check(result);
     // The innermost "filter" is the file itself. More than one compression only multiplies what a bomb can
     // do.
     if (archive_filter_count(reader) > 2) {

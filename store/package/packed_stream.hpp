@@ -51,8 +51,9 @@ struct Fingerprint {
 };
 [[nodiscard]] Fingerprint fingerprint(const PackedFile& file);
 
-/// The unpacked bytes of a file that is compressed once (form.hpp), or not at all. No other program is ever
-/// started for it. Errors are (corrupt) and carry what the decompressor said, or (unsupported).
+/// The unpacked bytes of a file that is compressed once (form.hpp), or not at all; there may be none. No
+/// other program is ever started for it. Errors are (corrupt) and carry what the decompressor said, or
+/// (unsupported).
 class PackedStream {
  public:
     /// @param file outlives the stream

@@ -232,6 +232,7 @@ Entry entry_of(const ArchiveMember& member) {
         case MemberKind::fifo:
             entry.kind = EntryKind::fifo;
             break;
+        case MemberKind::device:  // packages have none
         case MemberKind::file:
         case MemberKind::hard_link:
             entry.kind = EntryKind::file;

@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <locale.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <utility>
@@ -373,6 +374,25 @@ std::optional<std::string> ArReader::next() {
 
 std::string_view ArReader::read() {
     return next_piece(state_->handle.get(), state_->buffer, state_->path);
+}
+
+std::optional<std::string> cleaned_path(std::string_view name) {
+    const bool from_root = name.starts_with('/');
+    std::string path;
+    while (!name.empty()) {
+        const std::string_view component = name.substr(0, name.find('/'));
+        name.remove_prefix(std::min(name.size(), component.size() + 1));
+        if (component.empty() || component == ".") continue;
+        if (component == "..") {
+            if (path.empty() && !from_root) return std::nullopt;
+            const size_t slash = path.rfind('/');
+            path.resize(slash == std::string::npos ? 0 : slash);
+            continue;
+        }
+        if (!path.empty()) path += '/';
+        path += component;
+    }
+    return path;
 }
 
 std::string gzip(std::string_view bytes) {

@@ -100,6 +100,10 @@ class ArReader {
     std::unique_ptr<State> state_;
 };
 
+/// A member's name without slashes and dots that say nothing; ".." takes the component before it along.
+/// nullopt: it leads out. As tar(1) and the tools for images understand names.
+[[nodiscard]] std::optional<std::string> cleaned_path(std::string_view name);
+
 /// gzip of `bytes`, without name and time.
 [[nodiscard]] std::string gzip(std::string_view bytes);
 
