@@ -3,11 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <map>
-#include <set>
-
 #include "store/base/error.hpp"
 #include "store/image/intake_rounds.hpp"
+#include "store/image/layer_stack.hpp"
 #include "store/ingest.hpp"
 #include "store/package/archive.hpp"
 #include "store/package/packed_stream.hpp"
@@ -20,23 +18,26 @@ constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr uint64_t kInMemory = 8ULL << 20U;
 
-/// The tree that layers laid over each other give (image-spec, "Image Layer Filesystem Changeset").
-class Stack {
+/// Reads layers into a tree.
+class Intake {
  public:
     void add_layer(Ingestor& ingestor, const Image& image, const Image::Layer& layer) {
         const Fd file = image.open(layer);
         const PackedBuffer packed;
-        const PackedFile source(file.get(), "layer of image", packed);
-        ArchiveReader reader(source, IngestLimits{}, UnpackedDigest::sha256);
-        added_.clear();
+        const PackedFile source(file.get(), layer.member, packed);
+        ArchiveReader reader(source, kLayerLimits, UnpackedDigest::sha256, kLayerRules);
+        stack_.begin_layer();
         for (ArchiveMember member; reader.next(member);)
             add(ingestor, reader, member);
         check_layer(reader, layer);
     }
 
-    [[nodiscard]] Delta finish(const std::string& agent) {
+    [[nodiscard]] Delta finish(const std::string& agent, LeftOut& left_out) {
+        LayerStack::Result result = stack_.finish();
+        left_out.devices = result.devices;
+        left_out.overlay_attributes = overlay_attributes_;
         Delta delta;
-        for (auto& [path, entry] : entries_) {
+        for (Entry& entry : result.entries) {
             DeltaEntry one;
             one.entry = std::move(entry);
             one.agent = agent;
@@ -47,23 +48,24 @@ class Stack {
 
  private:
     void add(Ingestor& ingestor, ArchiveReader& reader, const ArchiveMember& member) {
+        overlay_attributes_ += member.dropped_xattrs;
         const size_t slash = member.path.rfind('/');
-        const std::string parent = slash == std::string::npos ? "" : member.path.substr(0, slash);
-        const std::string_view name =
-            std::string_view(member.path).substr(slash == std::string::npos ? 0 : slash + 1);
+        const std::string parent = slash == std::string::npos ? "" : member.path.substr(0, slash + 1);
+        const std::string_view name = std::string_view(member.path).substr(parent.size());
         if (name == kOpaque) {
-            remove_below(parent);
-            return;
+            stack_.hide_below(parent);
+        } else if (name.starts_with(kWhiteout)) {
+            stack_.hide(parent + std::string(name.substr(kWhiteout.size())));
+        } else if (member.kind == MemberKind::hard_link) {
+            stack_.link(member.path, member.target);
+        } else if (member.kind == MemberKind::device) {
+            stack_.put_device(member.path);
+        } else {
+            stack_.put(entry_of(ingestor, reader, member));
         }
-        if (name.starts_with(kWhiteout)) {
-            const std::string target(name.substr(kWhiteout.size()));
-            remove(parent.empty() ? target : parent + "/" + target);
-            return;
-        }
-        put(ingestor, reader, member);
     }
 
-    void put(Ingestor& ingestor, ArchiveReader& reader, const ArchiveMember& member) {
+    Entry entry_of(Ingestor& ingestor, ArchiveReader& reader, const ArchiveMember& member) {
         Entry entry;
         entry.path = member.path;
         entry.mode = member.mode;
@@ -72,71 +74,31 @@ class Stack {
         entry.mtime = member.mtime;
         entry.mtime_ns = member.mtime_ns;
         entry.xattrs = member.xattrs;
-        switch (member.kind) {
-            case MemberKind::directory:
-                entry.kind = EntryKind::directory;
-                break;
-            case MemberKind::symlink:
-                entry.kind = EntryKind::symlink;
-                entry.target = member.target;
-                break;
-            case MemberKind::fifo:
-                entry.kind = EntryKind::fifo;
-                break;
-            case MemberKind::file:
-                entry.size = member.size;
-                entry.object = content_of(ingestor, reader, buffer_, member);
-                break;
-            case MemberKind::hard_link:
-                link(reader, member);
-                return;
+        if (member.kind == MemberKind::directory) {
+            entry.kind = EntryKind::directory;
+        } else if (member.kind == MemberKind::symlink) {
+            entry.kind = EntryKind::symlink;
+            entry.target = member.target;
+        } else if (member.kind == MemberKind::fifo) {
+            entry.kind = EntryKind::fifo;
+        } else {
+            entry.size = member.size;
+            entry.object = content_of(ingestor, reader, member);
         }
-        if (entry.kind != EntryKind::directory) remove(entry.path);
-        if (const auto there = entries_.find(entry.path);
-            there != entries_.end() && there->second.kind != EntryKind::directory) {
-            entries_.erase(there);
-        }
-        added_.insert(entry.path);
-        entries_.insert_or_assign(entry.path, std::move(entry));
+        return entry;
     }
 
-    static ObjectId content_of(Ingestor& ingestor, ArchiveReader& reader, std::string& buffer,
-                               const ArchiveMember& member) {
+    ObjectId content_of(Ingestor& ingestor, ArchiveReader& reader, const ArchiveMember& member) {
         const auto time = keeps_time(member.path) ? std::optional(member.mtime) : std::nullopt;
         if (member.size <= kInMemory)
-            return ingestor.add_content(reader.read_whole(buffer), member.mode, time, member.xattrs);
+            return ingestor.add_content(reader.read_whole(buffer_), member.mode, time, member.xattrs);
         return ingestor.add_stream([&] { return reader.read_piece(); }, member.path, member.mode, time,
                                    member.xattrs);
     }
 
-    void link(ArchiveReader& reader, const ArchiveMember& member) {
-        if (member.size != 0) reader.refuse(member.path, "a hard link with a content of its own");
-        const auto target = entries_.find(member.target);
-        if (target == entries_.end() || target->second.kind != EntryKind::file)
-            reader.refuse(member.path, "it is a hard link to something that is not there");
-        if (target->second.link_group == 0) target->second.link_group = ++last_group_;
-        Entry entry = target->second;
-        entry.path = member.path;
-        remove(entry.path);
-        entries_.insert_or_assign(member.path, std::move(entry));
-    }
-
-    void remove(const std::string& path) {
-        remove_below(path);
-        entries_.erase(path);
-    }
-    /// What lower layers have there; what this one has put there stays.
-    void remove_below(const std::string& directory) {
-        const std::string prefix = directory.empty() ? "" : directory + "/";
-        for (auto at = entries_.lower_bound(prefix); at != entries_.end() && at->first.starts_with(prefix);) {
-            at = added_.contains(at->first) ? std::next(at) : entries_.erase(at);
-        }
-    }
-
-    std::map<std::string, Entry> entries_;
-    std::set<std::string> added_;  ///< by the current layer
+    LayerStack stack_;
     std::string buffer_;
-    uint32_t last_group_ = 0;
+    uint64_t overlay_attributes_ = 0;
 };
 
 }  // namespace
@@ -144,19 +106,20 @@ class Stack {
 ImportedImage import_foreign(const Store& store, const Image& image, const Lease& lease, ProgressSink& sink) {
     if (image.is_partial()) throw Error("read image", "", "it has no records").as(Fault::corrupt);
     IntakeRounds rounds(store, lease, sink);
-    Stack stack;
+    Intake intake;
     size_t done = 0;
     const auto take = [&](Ingestor& ingestor) {
+        if (image.layers().empty()) return;
         sink.progress("import", "layers", done, image.layers().size());
-        stack.add_layer(ingestor, image, image.layers()[done++]);
+        intake.add_layer(ingestor, image, image.layers()[done++]);
     };
     while (done + 1 < image.layers().size())
         rounds.add(take);
     ImportedImage imported;
     imported.is_foreign = true;
     rounds.finish(take, [&](WriteTxn& txn, LeaseRow& row) {
-        const Delta delta = stack.finish(image.name().empty() ? "image" : printable(image.name()));
-        imported.generation.delta = txn.add_delta(delta);
+        const std::string agent = image.name().empty() ? "image" : printable(image.name());
+        imported.generation.delta = txn.add_delta(intake.finish(agent, imported.left_out));
         if (imported.generation.delta != 0) row.deltas.push_back(imported.generation.delta);
     });
     imported.stats = rounds.stats();

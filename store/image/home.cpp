@@ -224,6 +224,8 @@ class HomeRestorer {
                 if (::fchmodat(directory, file, wanted.mode & kFileMode, 0) != 0)
                     throw Error::from_errno("set mode", member.path);
                 break;
+            case MemberKind::device:
+                break;  // homes have none
         }
         set_mtime_at(directory, name, wanted.mtime, wanted.mtime_ns);
     }

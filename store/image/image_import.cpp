@@ -41,8 +41,8 @@ Error broken(std::string_view what, std::string_view cause) {
 std::map<std::string, std::string> read_records(const Image& image, const Image::Layer& layer) {
     const Fd file = image.open(layer);
     const PackedBuffer packed;
-    const PackedFile source(file.get(), "layer of image", packed);
-    ArchiveReader reader(source, IngestLimits{});
+    const PackedFile source(file.get(), layer.member, packed);
+    ArchiveReader reader(source, kLayerLimits, UnpackedDigest::none, kLayerRules);
     const std::string prefix = std::string(kRecordsDirectory) + "/";
     std::map<std::string, std::string> files;
     std::string buffer;
@@ -334,7 +334,7 @@ class OwnImport {
 
 ImportedImage import_image(const Store& store, const Image& image, const Lease& lease, ProgressSink& sink,
                            const ImportOptions& options) {
-    if (image.layers().empty()) throw broken("image", "it has no layers");
+    if (image.layers().empty()) return import_foreign(store, image, lease, sink);
     const Image::Layer& last = image.layers().back();
     if (last.type == kContentsType) throw broken("image", "its last layer has contents only");
     const auto records = read_records(image, last);
