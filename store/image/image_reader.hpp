@@ -12,6 +12,7 @@
 #include "store/base/events.hpp"
 #include "store/base/fd.hpp"
 #include "store/digest.hpp"
+#include "store/image/platform.hpp"
 #include "store/package/archive.hpp"
 
 namespace pwstore::image {
@@ -21,6 +22,18 @@ struct ImageLimits {
     uint64_t bytes = 256ULL << 30;     ///< of the whole image, packed
     uint64_t json_bytes = 32U << 20U;  ///< of one of its JSON files
     size_t members = 4096;
+};
+
+class ImageMembers;
+
+/// What an image says about how its programs are to be started. All of it came from elsewhere.
+struct RunDescription {
+    std::vector<std::string> environment;  ///< NAME=VALUE
+    std::vector<std::string> entrypoint;
+    std::vector<std::string> command;
+    std::string working_directory;
+    std::string user;
+    std::vector<std::string> others;  ///< names of what else is there: "Volumes"
 };
 
 /// An image that was taken apart: its blobs lie in a directory, each checked against the digest that names
@@ -34,14 +47,15 @@ class Image {
     };
 
     /// Read an OCI image-layout tar (also of `podman save --format oci-archive`, skopeo, umoci) or the tar of
-    /// `docker save` from `in`, front to back: it may be a pipe. Exactly one image must be in it.
+    /// `docker save` from `in`, front to back: it may be a pipe.
     /// @param directory where the blobs are put; whatever is there on failure is the caller's to remove
     /// @param arrival `later`: of a bundle, only what comes before its contents is read; receive() reads on
+    /// @param which one of several images that the archive has, see ImageCatalog::choose()
     /// @throws Error (corrupt) for anything that is cut short or not what its digest says, (refused) for a
-    /// rule
+    /// rule, (usage) when it is not clear which image is meant
     enum class Arrival { at_once, later };
     static Image read(int in, int directory, const ImageLimits& limits, ProgressSink& sink,
-                      Arrival arrival = Arrival::at_once);
+                      Arrival arrival = Arrival::at_once, std::string_view which = {});
     /// Read on until this layer is there. Until then it cannot be opened. @throws as read()
     void receive(const Layer& layer) const;
     /// Read to the end. @throws as read()
@@ -58,18 +72,21 @@ class Image {
         return name_;
     }  ///< as its maker calls it, or empty
     [[nodiscard]] const std::string& signature() const noexcept { return signature_; }
+    [[nodiscard]] const Platform& platform() const noexcept { return platform_; }
+    [[nodiscard]] const RunDescription& run() const noexcept { return run_; }
     /// It leaves out what the maker was told that we have.
     [[nodiscard]] bool is_partial() const;
 
  private:
-    class Members;
     class Loader;
-    std::shared_ptr<Members> members_;
+    std::shared_ptr<ImageMembers> members_;
     std::vector<Layer> layers_;
     std::optional<Layer> home_;
     Sha256 digest_;
     std::string name_;
     std::string signature_;
+    Platform platform_;
+    RunDescription run_;
 };
 
 /// Give those of `wanted` that a layer of the image has, each as an unlinked file at its start.
