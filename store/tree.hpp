@@ -67,10 +67,10 @@ struct TreeLayer {
 
 /// Merge `layers` in order. A later entry replaces an earlier one, except that directories stay directories
 /// and take the metadata of the first layer that names them (as pacman leaves an existing directory alone); a
-/// path below a symlink-to-directory of the same tree goes to the symlink's target (followed inside the
-/// tree); a symlink laid over a directory moves its content to the target when that is a directory. Missing
-/// parents are added (0755, root, time of the child). A delta replaces whatever is there with all that lies
-/// below it. Pure.
+/// path below a symlink of the same tree goes to the symlink's target (followed inside the tree, and made
+/// where there is nothing yet); a symlink laid over a directory moves its content to the target when that is
+/// a directory. Missing parents are added (0755, root, time of the child). A delta replaces whatever is there
+/// with all that lies below it. Pure.
 /// @throws Error (refused) naming both layers when a package lays a non-directory over a directory that holds
 /// something
 [[nodiscard]] Tree merge_layers(const std::vector<TreeLayer>& layers);

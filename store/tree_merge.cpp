@@ -125,6 +125,8 @@ class Merger {
         return nodes_[id].state == Node::State::other && nodes_[id].entry->kind == EntryKind::symlink;
     }
     NodeId parent_for(std::string_view directory, int64_t mtime);
+    NodeId make_behind(NodeId symlink, int64_t mtime, unsigned& budget);
+    NodeId make_directory(NodeId id, int64_t mtime);
 
     // --- Change ---
     void place(const Entry& entry, const std::string* inlined);
@@ -196,34 +198,65 @@ NodeId Merger::target_of(NodeId symlink, unsigned& budget) const {
     return find_directory(nodes_[symlink].parent, nodes_[symlink].entry->target, budget);
 }
 
-/// The node of the directory at `path`, made with its parents where it is absent. What is there and is no
-/// directory and leads to none gives way, but not to a generated layer: kNone.
+/// The directory that a symlink would lead to, made with its parents where it is absent; kNone when links
+/// lead in a circle or something else is in the way.
+NodeId Merger::make_behind(NodeId symlink, int64_t mtime, unsigned& budget) {
+    if (budget == 0) return kNone;
+    --budget;
+    std::string_view path = nodes_[symlink].entry->target;
+    NodeId at = path.starts_with('/') ? kTop : nodes_[symlink].parent;
+    while (!path.empty()) {
+        const std::string_view component = take_component(path);
+        if (component.empty() || component == ".") continue;
+        if (component == "..") {
+            if (at != kTop) at = nodes_[at].parent;
+            continue;
+        }
+        const NodeId next = nodes_.get(at, component);
+        if (nodes_[next].state == Node::State::other) {
+            at = is_symlink(next) ? make_behind(next, mtime, budget) : kNone;
+            if (at == kNone) return kNone;
+        } else {
+            at = make_directory(next, mtime);
+        }
+    }
+    return at;
+}
+
+/// `id`, which becomes a directory unless it is one.
+NodeId Merger::make_directory(NodeId id, int64_t mtime) {
+    Node& node = nodes_[id];
+    if (node.state == Node::State::directory) return id;
+    node.state = Node::State::directory;
+    node.layer = layer_;
+    node.entry = nullptr;
+    node.inlined = nullptr;
+    node.implied_mtime = mtime;
+    return id;
+}
+
+/// The node of the directory at `path`, made with its parents where it is absent, behind symlinks as well.
+/// What is there and can lead to no directory gives way, but not to a generated layer: kNone.
 NodeId Merger::parent_for(std::string_view path, int64_t mtime) {
     if (last_parent_ != kNone && path == last_directory_) return last_parent_;
     last_directory_ = path;
     NodeId at = kTop;
     while (!path.empty()) {
-        NodeId next = nodes_.get(at, take_component(path));
+        const NodeId next = nodes_.get(at, take_component(path));
         if (nodes_[next].state == Node::State::other) {
-            const NodeId target = is_symlink(next) ? target_of(next) : kNone;
+            unsigned budget = kMostSymlinks;
+            NodeId target = is_symlink(next) ? target_of(next) : kNone;
+            if (target == kNone && is_symlink(next)) target = make_behind(next, mtime, budget);
             if (target != kNone) {
                 at = target;
                 continue;
             }
+            if (kind_ == LayerKind::generated) {
+                last_parent_ = kNone;
+                return kNone;
+            }
         }
-        Node& node = nodes_[next];
-        if (node.state == Node::State::other && kind_ == LayerKind::generated) {
-            last_parent_ = kNone;
-            return kNone;
-        }
-        if (node.state != Node::State::directory) {
-            node.state = Node::State::directory;
-            node.layer = layer_;
-            node.entry = nullptr;
-            node.inlined = nullptr;
-            node.implied_mtime = mtime;
-        }
-        at = next;
+        at = make_directory(next, mtime);
     }
     return last_parent_ = at;
 }
@@ -245,6 +278,10 @@ void Merger::place(const Entry& entry, const std::string* inlined) {
         } else if (!fills && (kind_ == LayerKind::delta || node.state == Node::State::absent ||
                               !is_symlink(id) || target_of(id) == kNone)) {
             set(id, entry, nullptr);
+        } else if (fills && is_symlink(id) && target_of(id) == kNone) {
+            unsigned budget = kMostSymlinks;
+            const NodeId made = make_behind(id, entry.mtime, budget);
+            if (made != kNone && nodes_[made].entry == nullptr) set(made, entry, nullptr);
         }
         return;
     }

@@ -150,6 +150,30 @@ TEST(MergeLayers, PathBelowASymlinkToADirectoryLandsAtTheTarget) {
     EXPECT_EQ(tree.find("usr/lib")->entry.mode, 0755U);
 }
 
+TEST(MergeLayers, PathBelowASymlinkThatLeadsNowhereYetIsMadeThere) {
+    const Tree tree = Stack()
+                          .package({symlink("a", "b"), symlink("b", "/gone/../c/d")})
+                          .package({file("a/f", 1), directory("b/g")})
+                          .merge();
+    EXPECT_THAT(lines(tree),
+                ElementsAre("a -> b", "b -> /gone/../c/d", "c/", "c/d/", "c/d/f 1", "c/d/g/", "gone/"));
+}
+
+TEST(MergeLayers, MountPointsAreMadeBehindSymlinks) {
+    const Tree tree =
+        Stack()
+            .package({symlink("home", "var/home"), symlink("tmp", "sysroot/tmp"), directory("var"),
+                      symlink("mnt", "mnt"), file("pipe", 1), symlink("run", "pipe")})
+            .generated({directory("home", 0700), directory("home/box"), directory("mnt"), directory("run"),
+                        directory("tmp", 01777)})
+            .merge();
+    EXPECT_THAT(lines(tree),
+                ElementsAre("home -> var/home", "mnt -> mnt", "pipe 1", "run -> pipe", "sysroot/",
+                            "sysroot/tmp/", "tmp -> sysroot/tmp", "var/", "var/home/", "var/home/box/"));
+    EXPECT_EQ(tree.find("sysroot/tmp")->entry.mode, 01777U);
+    EXPECT_EQ(tree.find("var/home")->entry.mode, 0700U);
+}
+
 TEST(MergeLayers, FollowsAbsoluteChainedAndParentTargets) {
     const Tree tree = Stack()
                           .package({directory("real/deep"), symlink("a", "/b"), symlink("b", "real/deep"),
