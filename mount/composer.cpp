@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "mount/composer.hpp"
 
+#include <dirent.h>
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 
@@ -8,9 +11,11 @@
 #include "mount/identity.hpp"
 #include "mount/mount_points.hpp"
 #include "mount/permission/module.hpp"
+#include "mount/root_paths.hpp"
 #include "mount/seccomp.hpp"
 #include "store/base/error.hpp"
 #include "store/base/names.hpp"
+#include "store/base/path_at.hpp"
 
 namespace pwstore {
 
@@ -58,6 +63,22 @@ bool is_volume_module(const std::string& name) {
     return name == "to_home" || name == "to_root";
 }
 
+/// What the root has in its own /home is there beside the container's, read-only.
+void add_homes_of_root(permission::Sink& sink) {
+    const Fd root = open_at(AT_FDCWD, sink.root(), O_PATH | O_DIRECTORY);
+    const auto home = RootPaths(root.get()).find_directory("home");
+    if (!home) return;
+    for (const auto& [name, type] : list_directory(open_dir(home->fd.get(), ".").get())) {
+        const std::string place = "/home/" + name;
+        if (name == sink.request.container.str()) continue;
+        if (type == DT_LNK) {
+            sink.add(MountOp::Kind::symlink, read_link_at(home->fd.get(), name), place);
+        } else if (type == DT_DIR || type == DT_REG) {
+            sink.add(MountOp::Kind::bind_ro, sink.root() + "/" + home->path + "/" + name, place);
+        }
+    }
+}
+
 /// What every sandbox has, whatever its configuration says.
 void add_skeleton(permission::Sink& sink, Composition& result) {
     sink.set_rule("every sandbox");
@@ -67,8 +88,17 @@ void add_skeleton(permission::Sink& sink, Composition& result) {
     sink.add(MountOp::Kind::tmpfs, "", "/run", 0755);
     if (sink.request.kind == RunKind::root) return;
     sink.add(MountOp::Kind::tmpfs, "", "/home", 0755);
+    add_homes_of_root(sink);
     sink.add(MountOp::Kind::directory, "", sink.home_inside(), 0700);
     sink.add(MountOp::Kind::directory, "", sink.runtime_directory(), 0700);
+}
+
+/// Of user runs, if the root has it.
+std::string configured_directory(const permission::Sink& sink) {
+    const std::string& wanted = sink.request.config.working_directory;
+    if (wanted.empty() || sink.request.kind == RunKind::root) return "";
+    const Fd root = open_at(AT_FDCWD, sink.root(), O_PATH | O_DIRECTORY);
+    return RootPaths(root.get()).find_directory(wanted.substr(1)) ? wanted : "";
 }
 
 void add_environment(permission::Sink& sink) {
@@ -206,6 +236,7 @@ Composition compose(const Layout& layout, const ComposeRequest& request, const H
     add_identity(sink);
     add_policy(request, result);
     spec.working_directory = request.working_directory;
+    if (spec.working_directory.empty()) spec.working_directory = configured_directory(sink);
     if (spec.working_directory.empty()) {
         spec.follows_caller = request.kind == RunKind::user;
         spec.working_directory = spec.follows_caller ? sink.home_inside() : "/";

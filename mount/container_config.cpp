@@ -204,7 +204,8 @@ ContainerType read_type(const Reader& reader, const YAML::Node& map) {
 ContainerConfig read_document(const Reader& reader, const YAML::Node& map) {
     reader.check_keys(map, "the configuration",
                       {"container_type", "dependencies", "explicit_packages", "meta_version", "enable_userns",
-                       "retain_session", "allow_forking", "seccomp", "filesystems", "permissions", "dbus"});
+                       "retain_session", "allow_forking", "seccomp", "command", "working_directory",
+                       "filesystems", "permissions", "dbus"});
     ContainerConfig config;
     config.type = read_type(reader, map);
     config.dependencies = reader.texts(map, "dependencies");
@@ -217,6 +218,10 @@ ContainerConfig read_document(const Reader& reader, const YAML::Node& map) {
     config.retain_session = reader.flag(map, "retain_session", false);
     config.allow_forking = reader.flag(map, "allow_forking", false);
     config.seccomp = reader.flag(map, "seccomp", true);
+    config.command = reader.texts(map, "command");
+    config.working_directory = reader.optional_text(map, "working_directory");
+    if (!config.working_directory.empty() && !config.working_directory.starts_with('/'))
+        reader.fail(map["working_directory"].Mark(), "'working_directory' must be an absolute path");
     if (const YAML::Node modules = map["filesystems"]; modules && !modules.IsNull()) {
         config.filesystems.clear();
         for (const YAML::Node& item : reader.list(modules, "filesystems")) {
@@ -241,6 +246,15 @@ ContainerConfig read_document(const Reader& reader, const YAML::Node& map) {
 void emit_texts(YAML::Emitter& out, const char* key, const std::vector<std::string>& texts) {
     if (texts.empty()) return;
     out << YAML::Key << key << YAML::Value << texts;
+}
+
+/// Also what would be a number or nothing.
+void emit_quoted(YAML::Emitter& out, const char* key, const std::vector<std::string>& texts) {
+    if (texts.empty()) return;
+    out << YAML::Key << key << YAML::Value << YAML::Flow << YAML::BeginSeq;
+    for (const std::string& text : texts)
+        out << YAML::DoubleQuoted << text;
+    out << YAML::EndSeq;
 }
 
 void emit_filesystem(YAML::Emitter& out, const FilesystemModule& module) {
@@ -306,6 +320,9 @@ std::string ContainerConfig::to_yaml() const {
     out << YAML::Key << "retain_session" << YAML::Value << retain_session;
     out << YAML::Key << "allow_forking" << YAML::Value << allow_forking;
     out << YAML::Key << "seccomp" << YAML::Value << seccomp;
+    emit_quoted(out, "command", command);
+    if (!working_directory.empty())
+        out << YAML::Key << "working_directory" << YAML::Value << YAML::DoubleQuoted << working_directory;
     out << YAML::Key << "filesystems" << YAML::Value << YAML::BeginSeq;
     for (const FilesystemModule& module : filesystems)
         emit_filesystem(out, module);
@@ -348,6 +365,7 @@ Sha256 ContainerConfig::policy_digest() const {
         writer.put_string(module.socket);
     }
     writer.put_string(dbus_yaml);
+    if (!working_directory.empty()) writer.put_string(working_directory);
     return sha256_of(writer.bytes());
 }
 

@@ -50,6 +50,8 @@ struct ContainerConfig {
     bool retain_session = false;  ///< sandboxes with the filter do, whatever it says
     bool allow_forking = false;
     bool seccomp = true;
+    std::vector<std::string> command;  ///< of a run that names none; empty = it has to name one
+    std::string working_directory;     ///< absolute, inside; empty = the home
     std::vector<FilesystemModule> filesystems{{"root"}, {"home"}};
     std::vector<PermissionModule> permissions{{"none"}};
     /// Modules that are understood but not built yet (dbus): kept verbatim and said aloud at launch.

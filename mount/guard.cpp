@@ -140,8 +140,15 @@ StoreGuard::StoreGuard(const SandboxSpec& spec) : spec_(spec), mounts_(MountTabl
     if (!data_) refuse("", "the spec names no directories to protect");
 }
 
-bool StoreGuard::is_own_home(const Location& location) const {
-    return Location{data_->device, data_->path + kHomes + spec_.container}.contains(location);
+/// What the sandbox may have of the protected directories: its home, and its root read-only.
+bool StoreGuard::is_own(const Location& location, const MountOp& bind) const {
+    if (Location{data_->device, data_->path + kHomes + spec_.container}.contains(location)) return true;
+    if (bind.kind != MountOp::Kind::bind_ro || spec_.root.kind != RootMount::Kind::read_only) return false;
+    const Fd root = open_at(AT_FDCWD, spec_.root.path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    const Location top = mounts_.locate(root.get(), spec_.root.path);
+    const Location roots{data_->device, data_->path + kRoots};
+    return roots.contains(top) && top.path != roots.path && top.contains(location) &&
+           location.path != top.path;
 }
 
 void StoreGuard::cover(const MountOp& bind, const std::string& below_bind,
@@ -170,7 +177,7 @@ StoreGuard::Guarded StoreGuard::guard(Fd source, const MountOp& bind) const {
     }
     const Location here = mounts_.locate(source.get(), bind.source);
     for (const Location& place : protected_) {
-        if (place.contains(here) && !is_own_home(here))
+        if (place.contains(here) && !is_own(here, bind))
             refuse(bind.source, "it lies inside pwstore's own directories");
     }
     Guarded guarded{std::move(source), {}};
@@ -178,7 +185,7 @@ StoreGuard::Guarded StoreGuard::guard(Fd source, const MountOp& bind) const {
     const auto hide_within = [&](const Location& top, const std::string& below_bind) {
         for (const Location& place : protected_) {
             if (place.contains(top)) {
-                if (!is_own_home(top)) cover(bind, below_bind, guarded.covers);
+                if (!is_own(top, bind)) cover(bind, below_bind, guarded.covers);
             } else if (top.contains(place)) {
                 const auto rest = below(place.path, top.path);
                 cover(bind, below_bind + rest.value_or(""), guarded.covers);

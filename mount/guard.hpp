@@ -43,7 +43,7 @@ class MountTable {
 
 /// Keeps the store, the configuration and the cache out of every sandbox: what a bind would show of them is
 /// refused, or hidden behind an empty read-only directory. The home of the sandbox's own container is let
-/// through, and a farm as its read-only root.
+/// through, and a farm as its read-only root; parts of that also elsewhere, read-only.
 class StoreGuard {
  public:
     /// The protected directories are `spec.protected_directories`; those that are missing are made (0700),
@@ -62,7 +62,7 @@ class StoreGuard {
     [[nodiscard]] Guarded open_root() const;
 
  private:
-    [[nodiscard]] bool is_own_home(const Location& location) const;
+    [[nodiscard]] bool is_own(const Location& location, const MountOp& bind) const;
     [[nodiscard]] Guarded guard(Fd source, const MountOp& bind) const;
     void cover(const MountOp& bind, const std::string& below, std::vector<MountOp>& covers) const;
 

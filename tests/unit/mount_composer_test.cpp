@@ -102,6 +102,35 @@ TEST_F(ComposerTest, DefaultsExposeNothing) {
     EXPECT_EQ(value(spec, "XDG_RUNTIME_DIR"), "/run/user/1234");
 }
 
+TEST_F(ComposerTest, HomesOfTheRootAreThereReadOnly) {
+    // As images have it that keep their state in /var.
+    ASSERT_EQ(::rmdir((root_ + "/home").c_str()), 0);
+    ASSERT_EQ(::symlink("/var/home", (root_ + "/home").c_str()), 0);
+    make_directories(AT_FDCWD, root_ + "/var/home/brew/bin");
+    make_directories(AT_FDCWD, root_ + "/var/home/box");
+    ASSERT_EQ(::symlink("brew", (root_ + "/var/home/alias").c_str()), 0);
+    const SandboxSpec spec = compose().spec;
+    const MountOp* brew = mount_at(spec, "/var/home/brew");
+    ASSERT_NE(brew, nullptr);
+    EXPECT_EQ(brew->kind, MountOp::Kind::bind_ro);
+    EXPECT_EQ(brew->source, root_ + "/var/home/brew");
+    ASSERT_NE(mount_at(spec, "/var/home/alias"), nullptr);
+    EXPECT_EQ(mount_at(spec, "/var/home/alias")->source, "brew");
+    ASSERT_NE(mount_at(spec, "/var/home/box"), nullptr);
+    EXPECT_EQ(mount_at(spec, "/var/home/box")->source, dir_.path("data/home/box"));
+}
+
+TEST_F(ComposerTest, ProgramsStartWhereTheConfigurationSays) {
+    make_directories(AT_FDCWD, root_ + "/srv/app");
+    configure("working_directory: /srv/app\n");
+    EXPECT_EQ(compose().spec.working_directory, "/srv/app");
+    configure("working_directory: /srv/gone\n");
+    EXPECT_EQ(compose().spec.working_directory, "/home/box");
+    configure("working_directory: /srv/app\n");
+    request_.working_directory = "/tmp";
+    EXPECT_EQ(compose().spec.working_directory, "/tmp");
+}
+
 TEST_F(ComposerTest, TheUserHasANameInside) {
     const SandboxSpec spec = compose().spec;
     ASSERT_NE(mount_at(spec, "/etc/passwd"), nullptr);

@@ -120,6 +120,9 @@ TEST(ContainerConfig, WhatIsWrittenIsReadBack) {
     config.filesystems[2].volumes[0].path = "a: b # \"quoted\" 'x'\n\xC3\xA9 ~ null";
     config.permissions[2].variables[1].second = "true";
     EXPECT_EQ(ContainerConfig::parse(config.to_yaml(), "again"), config);
+    config.command = {"sh", "-c", "exit 1", "", "no", "7", "a: [b"};
+    config.working_directory = "/srv/# a";
+    EXPECT_EQ(ContainerConfig::parse(config.to_yaml(), "again"), config);
     const ContainerConfig fresh;
     EXPECT_EQ(ContainerConfig::parse(fresh.to_yaml(), "again"), fresh);
     ContainerConfig bare;
@@ -139,6 +142,7 @@ TEST(ContainerConfig, EveryMistakeIsNamedWithFileAndLine) {
                 HasSubstr("c.yml:2': unknown key 'secomp'"));
     EXPECT_THAT(complaint("container_type: base\n"), HasSubstr("Base, Slice, Aggregate or Symbolic"));
     EXPECT_THAT(complaint("seccomp: maybe\n"), HasSubstr("true or false"));
+    EXPECT_THAT(complaint("working_directory: srv\n"), HasSubstr("absolute"));
     EXPECT_THAT(complaint("seccomp: true\nseccomp: false\n"), HasSubstr("twice"));
     EXPECT_THAT(complaint("dependencies: [base]\n"), HasSubstr("Base container has no dependencies"));
     EXPECT_THAT(complaint("permissions:\n- module: nett\n"), HasSubstr("c.yml:2': unknown module 'nett'"));

@@ -139,6 +139,21 @@ TEST_F(GuardTest, OwnHomeGoesThrough) {
     EXPECT_THAT(outcome(), ElementsAre("refused"));
 }
 
+TEST_F(GuardTest, TheOwnRootGoesThroughReadOnly) {
+    make_directories(AT_FDCWD, data_ + "/roots/other@1/usr");
+    bind(data_ + "/roots/box@1/usr", false);
+    EXPECT_THAT(outcome(), IsEmpty());
+    bind(data_ + "/roots/box@1/usr", true);
+    EXPECT_THAT(outcome(), ElementsAre("refused"));
+    for (const char* other : {"/roots/other@1/usr", "/roots", "/store/objects"}) {
+        bind(data_ + other, false);
+        EXPECT_THAT(outcome(), ElementsAre("refused")) << other;
+    }
+    spec_.root.path = data_ + "/roots";
+    bind(data_ + "/roots/box@1/usr", false);
+    EXPECT_THAT(outcome(), ElementsAre("refused"));
+}
+
 TEST_F(GuardTest, SymlinksAreSeenThrough) {
     ASSERT_EQ(::symlink((data_ + "/store").c_str(), dir_.path("u/Documents/link").c_str()), 0);
     bind(dir_.path("u/Documents/link"));
