@@ -85,6 +85,7 @@ int run_in_container(Context& context, const Arguments& arguments, bool shell) {
         return run_as_root(context, arguments, name, std::move(argv));
     }
     if (arguments.has("discard")) reject("'--discard' belongs to '--root'");
+    if (argv.empty() && !wants_shell) argv = context.backend.policy(ContainerName(name)).active.command;
     if (argv.empty() && !wants_shell) reject(fmt::format("what is to be run in '{}'?", printable(name)));
     RunRequest request{ContainerName(name), std::move(argv), context.io.err_tty};
     if (arguments.has("here")) request.here = volume_here(current_directory(), name);

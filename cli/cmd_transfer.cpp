@@ -212,6 +212,7 @@ ImportRequest import_request(const Context& context, const Arguments& arguments)
     ImportRequest request;
     request.command = context.command_line;
     if (const auto name = arguments.value("as")) request.name.emplace(*name);
+    request.which = arguments.value("image").value_or("");
     if (const auto text = arguments.value("expect")) {
         request.expect = Sha256::from_hex(text->starts_with("sha256:") ? text->substr(7) : *text);
     }
@@ -236,11 +237,15 @@ int tell_import(const Context& context, const Arguments& arguments, const char* 
                                   human_size(result.stats.bytes), human_size(result.stats.new_bytes));
     if (result.is_foreign)
         context.io.out << "the image is not one of pwstore's: nothing of it is known as a package\n";
+    for (const std::string& note : result.notes)
+        context.io.out << shown(note) << '\n';
     if (result.has_home) context.io.out << "its home came along\n";
     if (result.has_proposal) {
         context.io.out << fmt::format(
-            "it asks for permissions that it does not have: pwstore policy diff {0}, then pwstore policy "
-            "accept {0}\n",
+            "{0}: pwstore policy diff {1}, then pwstore policy accept {1}\n",
+            result.is_foreign
+                ? "it says how it is run (variables, command, directory), which is not in use yet"
+                : "it asks for permissions that it does not have",
             result.container);
     }
     return kDone;
@@ -289,6 +294,7 @@ int run_import(Context& context, const Arguments& arguments) {
 
 std::vector<Option> import_options() {
     return {{"as", 0, "NAME", "name of the container; otherwise as the image says"},
+            {"image", 0, "WHICH", "of several images: its name, digest, or platform (linux/arm64)"},
             {"expect", 0, "DIGEST", "the image's digest (sha256:…): another one is refused"},
             {"allow-unsigned", 0, "", "also when nobody vouches for it"},
             noconfirm_option(),

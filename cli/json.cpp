@@ -428,6 +428,10 @@ std::string import_json(const char* kind, const ImportResult& result) {
     json["foreign"] = result.is_foreign;
     json["home"] = result.has_home;
     json["policy_proposed"] = result.has_proposal;
+    json["platform"] = result.platform;
+    json["notes"] = Json::array();
+    for (const std::string& note : result.notes)
+        json["notes"].push_back(printable(note));
     json["file_bytes"] = result.stats.bytes;
     json["new_bytes"] = result.stats.new_bytes;
     return finish(json);

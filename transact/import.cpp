@@ -8,6 +8,7 @@
 #include "store/image/home.hpp"
 #include "store/tree.hpp"
 #include "transact/cleanup.hpp"
+#include "transact/foreign_image.hpp"
 #include "transact/new_container.hpp"
 #include "transact/no_such_container.hpp"
 #include "transact/policy_proposal.hpp"
@@ -57,8 +58,8 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
     const Staging staging = Staging::create(store, "import");
     make_directory(staging.fd(), kSpool, 0700);
     const Fd spool = open_dir(staging.fd(), kSpool);
-    const image::Image image =
-        image::Image::read(request.in, spool.get(), image::ImageLimits{}, sink, image::Image::Arrival::later);
+    const image::Image image = image::Image::read(request.in, spool.get(), image::ImageLimits{}, sink,
+                                                  image::Image::Arrival::later, request.which);
     check_digest(request, image);
     if (request.vouch) request.vouch(image);
     const ContainerName name = request.name ? *request.name : name_from(image);
@@ -69,9 +70,12 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
             .with_hint("import it under another name with --as NAME");
     }
     if (image.home()) expect_no_home(store, name);
+    if (const std::string warning = platform_warning(image.platform()); !warning.empty())
+        sink.message(Severity::warning, warning);
     const Lease lease = Lease::create(store.index(), store.layout().data(), "import");
     image::ImportedImage imported = image::import_image(store, image, lease, sink);
-    const auto proposal = proposal_of(imported);
+    const auto proposal = imported.is_foreign ? policy_from(image.run()) : proposal_of(imported);
+    ImportResult result;
     NewContainer made;
     made.row.type = ContainerType::base;
     made.generation = std::move(imported.generation);
@@ -82,6 +86,8 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
         made.generation.time = transaction_time();
         const ReadTxn txn = store.index().read();
         made.generation.tree_digest = tree_digest(txn, tree_of(txn, store.objects(), made.generation));
+        const Delta files = made.generation.delta == 0 ? Delta{} : txn.delta(made.generation.delta);
+        result.notes = notes_on(image.run(), imported.left_out, files);
     }
     if (image.home()) {
         make_directory(staging.fd(), kRestoredHome, 0700);
@@ -92,8 +98,8 @@ ImportResult import_container(const Store& store, const ImportRequest& request, 
     remove_tree(staging.fd(), kSpool);
     made.config.explicit_packages = explicit_packages(made.generation);
     made.config.meta_version = made.generation.time;
-    ImportResult result;
     result.container = name.str();
+    result.platform = image.platform().text();
     result.generation = made.generation.number;
     result.digest = image.digest();
     result.is_foreign = imported.is_foreign;
@@ -128,6 +134,7 @@ image::ExportResult export_container(const Store& store, image::ExportRequest re
     auto policy = load_proposal(config, name);
     if (!policy) policy = policy_of(load_config(config, name).value_or(ContainerConfig{}));
     request.policy = policy->to_yaml();
+    request.run = run_description(*policy);
     return image::write_image(store, request, out, sink);
 }
 

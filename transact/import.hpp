@@ -16,6 +16,7 @@ struct ImportRequest {
     int in = -1;                        ///< where the image comes from; may be a pipe
     std::optional<ContainerName> name;  ///< nullopt = what its maker calls it
     std::optional<Sha256> expect;       ///< the digest that it must have
+    std::string which;                  ///< of several images, see image::ImageCatalog::choose()
     std::string command;                ///< as typed
     /// Sees who made it before anything of it goes into the store; throws to refuse.
     std::function<void(const image::Image&)> vouch;
@@ -28,6 +29,8 @@ struct ImportResult {
     bool is_foreign = false;
     bool has_home = false;      ///< one came along
     bool has_proposal = false;  ///< it came with a policy that differs from the one that a new container has
+    std::string platform;       ///< that its programs are for: "linux/arm64"
+    std::vector<std::string> notes;  ///< on what did not come along, a sentence each
     IngestStats stats;
 };
 

@@ -32,6 +32,7 @@ using nlohmann::json;
 
 /// Stands for the container's name in records, which do not depend on it.
 constexpr const char* kNoName = "image";
+constexpr const char* kUsualPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// As Go and OCI call it.
 std::string architecture(const std::vector<Manifest>& manifests) {
@@ -152,7 +153,20 @@ json descriptor(const char* type, const Sha256& digest, uint64_t size) {
     return {{"mediaType", type}, {"digest", digest_text(digest)}, {"size", size}};
 }
 
-std::string config_json(const Portable& portable, const Written& written, const Sha256& content) {
+/// How other programs start it.
+json run_json(const RunDescription& run, const json& labels) {
+    std::vector<std::string> environment = run.environment;
+    const bool has_path = std::any_of(environment.begin(), environment.end(),
+                                      [](const std::string& one) { return one.starts_with("PATH="); });
+    if (!has_path) environment.insert(environment.begin(), kUsualPath);
+    json config{{"Env", environment}, {"Cmd", {"/bin/sh"}}, {"Labels", labels}};
+    if (!run.command.empty()) config["Cmd"] = run.command;
+    if (!run.working_directory.empty()) config["WorkingDir"] = run.working_directory;
+    return config;
+}
+
+std::string config_json(const Portable& portable, const Written& written, const Sha256& content,
+                        const RunDescription& run) {
     json history = json::array();
     for (const std::string& title : written.titles)
         history.push_back({{"created_by", title}});
@@ -163,13 +177,10 @@ std::string config_json(const Portable& portable, const Written& written, const 
     if (written.has_home) labels[kHomeLabel] = digest_text(written.layers.back().diff_id);
     const json config{{"architecture", architecture(portable.manifests)},
                       {"os", "linux"},
-                      {"config",
-                       {{"Env", {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
-                        {"Cmd", {"/bin/sh"}},
-                        {"Labels", labels}}},
+                      {"config", run_json(run, labels)},
                       {"history", history},
                       {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}};
-    return config.dump();
+    return config.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 /// The contents that the receiver lacks, each a member named by its SHA-256, in layers of about `most` bytes.
@@ -302,8 +313,8 @@ void write_whole(const Store& store, const Source& source, const ExportRequest& 
     result.content = content_digest(source.portable, written.layers);
     if (request.with_home) add_home(store, request.generation.container, shop.directory, written, result);
     if (written.has_home) outer.add(written.layers.back());
-    describe(written, config_json(source.portable, written, result.content), request, shop.directory, outer,
-             result);
+    describe(written, config_json(source.portable, written, result.content, request.run), request,
+             shop.directory, outer, result);
 }
 
 /// What the receiver lacks: contents, and the records that make the rest there. It describes itself before
@@ -321,8 +332,8 @@ void write_bundle(const Store& store, const Source& source, const ExportRequest&
     write_layers(layers, by_size(layers), shop, written, [](size_t) {});
     result.content = content_digest(source.portable, written.layers);
     if (request.with_home) add_home(store, request.generation.container, shop.directory, written, result);
-    describe(written, config_json(source.portable, written, result.content), request, shop.directory, outer,
-             result);
+    describe(written, config_json(source.portable, written, result.content, request.run), request,
+             shop.directory, outer, result);
     for (const bool with_contents : {false, true}) {
         for (size_t at = 0; at < written.layers.size(); ++at) {
             if ((type_of_layer(written, at) == kContentsType) == with_contents) outer.add(written.layers[at]);

@@ -9,6 +9,7 @@
 
 #include "store/base/events.hpp"
 #include "store/image/image_format.hpp"
+#include "store/image/image_reader.hpp"
 #include "store/image/portable.hpp"
 #include "store/store.hpp"
 
@@ -17,6 +18,7 @@ namespace pwstore::image {
 struct ExportRequest {
     GenerationRef generation;
     std::string policy;  ///< the container's, as it is to travel
+    RunDescription run;  ///< what other programs are told; empty parts = the usual
     unsigned threads = 0;
     /// Contents that the receiver has: then only the others are written, and only pwstore can read the
     /// result.
