@@ -19,7 +19,6 @@ using nlohmann::json;
 
 constexpr const char* kIndexFile = "index.json";
 constexpr const char* kDockerFile = "manifest.json";
-constexpr const char* kDockerIndexType = "application/vnd.docker.distribution.manifest.list.v2+json";
 constexpr const char* kContainerdName = "io.containerd.image.name";
 constexpr const char* kReferenceType = "vnd.docker.reference.type";
 constexpr std::array<std::string_view, 3> kConfigTypes{"", kConfigType,
@@ -40,10 +39,12 @@ bool is_no_image(const json& described) {
            platform->value("architecture", "") == "unknown";
 }
 
-bool is_index(const json& described, const json& content) {
-    const std::string type = described.value("mediaType", content.value("mediaType", ""));
-    return type == kIndexType || type == kDockerIndexType ||
-           (!content.contains("config") && content.contains("manifests"));
+/// By what is in it: media types are not always there. What could be read as either is nothing.
+bool is_index(const json& content, const std::string& path) {
+    if (!content.contains("manifests")) return false;
+    if (content.contains("config") || content.contains("layers"))
+        throw broken_image(path, "it is an image and an index in one");
+    return true;
 }
 
 /// Manifests also describe signatures, caches, charts: things whose layers are no archives.
@@ -162,7 +163,7 @@ std::vector<ImageCatalog::Pending> ImageCatalog::expand(const Pending& pending) 
         return {};
     }
     const json content = members_.read_json(path);
-    if (!is_index(pending.described, content)) {
+    if (!is_index(content, path)) {
         add_manifest(pending, content);
         return {};
     }

@@ -574,6 +574,19 @@ TEST(Run, HereIsTheCurrentDirectory) {
     EXPECT_EQ(cli({"shell", "base", "--discard"}), 125);
 }
 
+TEST(Run, WithoutWordsRunsWhatTheConfigurationNames) {
+    Cli cli;
+    EXPECT_EQ(cli({"run", "base"}), 125);
+    EXPECT_THAT(cli.err(), HasSubstr("what is to be run"));
+    cli.backend.policies.active.command = {"go", "version"};
+    EXPECT_EQ(cli({"run", "base"}), 0);
+    EXPECT_THAT(cli.backend.ran->argv, ElementsAre("go", "version"));
+    EXPECT_EQ(cli({"run", "base", "ls"}), 0);
+    EXPECT_THAT(cli.backend.ran->argv, ElementsAre("ls"));
+    EXPECT_EQ(cli({"shell", "base"}), 0);
+    EXPECT_THAT(cli.backend.ran->argv, IsEmpty());
+}
+
 TEST(RootShell, ListsWhatItChanged) {
     Cli cli;
     cli.backend.shell = {3, {"+ /etc/foo", "~ /etc/b\x1b[r"}, 5};

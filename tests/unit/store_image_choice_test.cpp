@@ -124,6 +124,11 @@ TEST_F(ImageChoice, AttestationsAreNoImages) {
     const json attestation = archive_.attestation();
     expect(image, {attestation, image});
     expect(image, {archive_.index({image, attestation})});
+    json unmarked = attestation;
+    unmarked.erase("annotations");
+    json silent = attestation;
+    silent.erase("platform");
+    expect(image, {unmarked, silent, image});
     archive_.drop(attestation);
     expect(image, {archive_.index({attestation, image})});
 }
@@ -146,6 +151,13 @@ TEST_F(ImageChoice, IndexesLieInEachOther) {
     expect(image, {described});
     described.erase("mediaType");
     expect(image, {described});
+}
+
+TEST_F(ImageChoice, WhatCouldBeReadInTwoWaysIsRefused) {
+    const json image = archive_.image("a");
+    json both = json::parse(archive_.blobs_.at(Archive::digest_of(image)));
+    both["manifests"] = {archive_.image("b")};
+    EXPECT_THAT(error_of({archive_.blob(both, kManifest)}, Fault::corrupt), HasSubstr("in one"));
 }
 
 TEST_F(ImageChoice, OfSeveralPlatformsTheOneOfThisMachine) {

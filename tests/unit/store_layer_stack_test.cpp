@@ -104,11 +104,12 @@ TEST(LayerStackTest, AFileBelowALinkReplacesWhatIsThere) {
 }
 
 TEST(LayerStackTest, LinksAreFollowedFromTheRootAndThroughEachOther) {
-    EXPECT_THAT(tree_of({{directory("usr"), directory("usr/lib"), symlink("lib", "/usr/lib"),
-                          symlink("lib64", "lib"), symlink("usr/up", "../../../lib64")},
-                         {file("usr/up/x")}}),
-                ElementsAre("lib -> /usr/lib", "lib64 -> lib", "usr/", "usr/lib/", "usr/lib/x 1",
-                            "usr/up -> ../../../lib64"));
+    EXPECT_THAT(
+        tree_of({{directory("usr"), directory("usr/lib"), symlink("lib", "/usr/lib"), symlink("lib64", "lib"),
+                  symlink("usr/up", "../../../lib64"), symlink("usr/whole", "/usr/lib")},
+                 {file("usr/up/x"), file("usr/whole/y")}}),
+        ElementsAre("lib -> /usr/lib", "lib64 -> lib", "usr/", "usr/lib/", "usr/lib/x 1", "usr/lib/y 1",
+                    "usr/up -> ../../../lib64", "usr/whole -> /usr/lib"));
 }
 
 TEST(LayerStackTest, ALinkThatLeadsNowhereYetIsKept) {
