@@ -29,6 +29,7 @@ struct Outcome {
 class LauncherTest : public ::testing::Test {
  protected:
     void SetUp() override {
+        (void)Store::open(dir_.directories());  // before there are roots: these are no sign of a lost index
         root_ = test::make_busybox_root(dir_, "data/roots/box@1");
         if (root_.empty()) PWSTORE_CANNOT_RUN("no static /bin/busybox (package busybox-static)");
         const Fd from = open_at(AT_FDCWD, find_own_program("pwstore"), O_RDONLY);

@@ -180,7 +180,7 @@ TEST(FetchTest, ConvertedPackagesAreWhatLibalpmFindsInTheDatabase) {
     const test::DebArchiveTree archive(view.dir.path("archive"));
     archive.publish(
         {.controls = {"Package: tool\nVersion: 1:1.0-1\nArchitecture: all\nPriority: required\n"
-                      "Installed-Size: 4711\nDepends: lib (>= 2), vi | ed\nDescription: a tool\n",
+                      "Installed-Size: 4711\nDepends: lib (>= 2~), vi | ed\nDescription: a tool\n",
                       "Package: lib\nVersion: 2~rc1+b1\nArchitecture: all\nDescription: a lib\n"
                       "Provides: lib (= 3)\nBreaks: other\n",
                       "Package: vim\nVersion: 9\nArchitecture: all\nDescription: x\nProvides: vi\n",
