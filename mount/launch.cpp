@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "mount/child.hpp"
@@ -76,6 +77,15 @@ void check_command(const SandboxSpec& spec, const BindSources& sources, const st
     throw error;
 }
 
+/// The container's home stands for it.
+bool stands_in_own_home() {
+    const char* home = std::getenv("HOME");
+    struct stat here {};
+    struct stat own {};
+    return home != nullptr && ::stat(".", &here) == 0 && ::stat(home, &own) == 0 &&
+           here.st_dev == own.st_dev && here.st_ino == own.st_ino;
+}
+
 void start_where_the_caller_stands(SandboxSpec& spec, const BindSources& sources, const Say& say) {
     if (!spec.follows_caller) return;
     StartDirectory start = find_start_directory(spec, sources);
@@ -83,8 +93,8 @@ void start_where_the_caller_stands(SandboxSpec& spec, const BindSources& sources
         spec.working_directory = std::move(*start.inside);
         return;
     }
-    // Nobody stands there on purpose: it is where services start.
-    if (!say || start.outside == "/") return;
+    // Nobody stands in `/` on purpose: it is where services start.
+    if (!say || start.outside == "/" || stands_in_own_home()) return;
     if (start.outside.empty()) {
         say(fmt::format("the current directory is gone: starting in {}", printable(spec.working_directory)));
     } else {

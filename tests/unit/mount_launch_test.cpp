@@ -204,6 +204,7 @@ TEST_F(LaunchTest, WhatCannotBeExecutedIsNamed) {
 TEST_F(LaunchTest, ProgramsStartWhereTheCallerStands) {
     make_directories(AT_FDCWD, dir_.path("work/deep"));
     make_directories(AT_FDCWD, dir_.path("other"));
+    make_directories(AT_FDCWD, dir_.path("mine"));
     ASSERT_EQ(::symlink("work", dir_.path("link").c_str()), 0);
     const std::string yaml =
         "filesystems:\n- mount: root\n- mount: home\n- mount: to_root\n  volumes:\n  - path: " +
@@ -212,6 +213,7 @@ TEST_F(LaunchTest, ProgramsStartWhereTheCallerStands) {
         return in_child([&] {
             if (::chdir(place.c_str()) != 0) return 99;
             ::setenv("PWD", place.c_str(), 1);
+            ::setenv("HOME", dir_.path("mine").c_str(), 1);
             const Say say = [](const std::string& text) {
                 (void)!::write(1, (text + "\n").data(), text.size() + 1);
             };
@@ -227,6 +229,8 @@ TEST_F(LaunchTest, ProgramsStartWhereTheCallerStands) {
     // A directory of the same name is not the same place.
     EXPECT_THAT(pwd_from("/usr", yaml).output, HasSubstr("does not see /usr"));
     EXPECT_EQ(pwd_from("/", yaml).output, "/home/box\n");
+    // One's home is there as the container's.
+    EXPECT_EQ(pwd_from(dir_.path("mine"), yaml).output, "/home/box\n");
     // Under its own path, if that is there; relative commands are found from there.
     const std::string same = "filesystems:\n- mount: root\n- mount: home\n- mount: dir\n  path: /srv\n";
     SandboxSpec there = spec(same);
