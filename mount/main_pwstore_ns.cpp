@@ -335,6 +335,8 @@ Reply run(const Helper& helper, Message& message) {
     // While there is a sandbox, we outlive the client for as long as it takes to end that.
     if (::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0) return failed(Step::start);
     const pid_t self = ::getpid();
+    // Who kills the group of our client must not kill us: we see to the end of what we start.
+    if ((message.request.flags & pwstore::ns::kShareSession) == 0) (void)::setpgid(0, 0);
     const pid_t sandbox = ::fork();
     if (sandbox == 0) become_sandbox(helper, message, self, report[1]);
     const int fork_error = errno;
