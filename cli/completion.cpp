@@ -2,6 +2,7 @@
 // Completion scripts, made from the table of commands. Names of containers and packages are asked of pwstore
 // itself.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Help in the two formats that are kept as files: manual pages and Markdown.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/build_config.hpp"
 #include "cli/help.hpp"

@@ -2,6 +2,7 @@
 #include "transact/foreign_image.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>

@@ -22,7 +22,7 @@ from pathlib import Path
 from harness import Failure, World, main
 
 TYPES = {"d": tarfile.DIRTYPE, "f": tarfile.REGTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE, "p": tarfile.FIFOTYPE}
-OURS = {"dev", "home", "mnt", "proc", "root", "run", "sys", "tmp", "var"}  # mount points, made in every root
+OURS = {"dev", "etc", "home", "mnt", "proc", "root", "run", "sys", "tmp", "var"}  # mount points, made in every root
 
 
 def check(ok: bool, what: str) -> None:

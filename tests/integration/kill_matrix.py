@@ -131,7 +131,7 @@ def test(world: World, arguments: list[str]) -> None:
             inside += "ingest.read" in reached and "commit.switched" not in reached
         else:
             late += 1
-            duration *= 0.95  # upgrades take less time than was thought
+            duration *= 0.8  # upgrades take less time than was thought
             if late > 2 * options.kills:
                 raise Failure(f"{late} kills came after the end of the upgrade")
         world.run("ls")
