@@ -23,8 +23,9 @@ std::string what_it_is(ContainerType type, const std::vector<std::string>& depen
 ContainerConfig recorded_config(const std::string& config_dir, const ContainerName& name,
                                 const ContainerRow& row, ProgressSink& sink) {
     const auto found = load_config(config_dir, name);
-    ContainerConfig config = found.value_or(ContainerConfig{});
-    if (!found || config == ContainerConfig{}) {
+    const ContainerConfig nothing;
+    ContainerConfig config = found.value_or(nothing);
+    if (!found || config == nothing) {
         config.type = row.type;
         config.dependencies = row.dependencies;
         sink.message(Severity::warning,
