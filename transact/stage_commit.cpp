@@ -68,8 +68,9 @@ void switch_generations(WriteTxn& txn, TransactionState& state) {
 std::unique_ptr<StagedConfig> stage_configuration(TransactionState& state, const Work& work) {
     const std::string& directory = state.store.layout().directories().config;
     const auto found = load_config(directory, work.name);
+    const ContainerConfig nothing;
     ContainerConfig config = work.before ? recorded_config(directory, work.name, work.row, state.dialogue)
-                                         : found.value_or(ContainerConfig{});
+                                         : found.value_or(nothing);
     const std::vector<std::string> names = explicit_packages(work.after);
     if (work.before && found == config && config.explicit_packages == names) return {};
     if (!work.before) {  // what an earlier container of this name left may say something else
